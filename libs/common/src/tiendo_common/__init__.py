@@ -1,0 +1,1 @@
+"""What every Tiendo service stands on: event log, service skeleton, database kit, clock."""

@@ -1,0 +1,1 @@
+"""The database kit: an embedded server, its bootstrap, migrations and pools."""

@@ -1,0 +1,39 @@
+"""Connections to PostgreSQL."""
+
+import asyncpg
+
+#: What may happen to any statement while the server restarts or the network breaks. Nothing was committed,
+#: or it was and the caller's retry will find that out: both are safe to try again.
+PASSING_FAULTS = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+
+
+async def _keep(_connection: asyncpg.Connection) -> None:
+    """Skip the reset statement on release: transactions are scoped, and sessions set nothing else."""
+
+
+def make_pool(dsn: str, service: str, *, most: int = 12) -> asyncpg.Pool:
+    """A pool, not yet connected: `await` it once the server is expected to be there."""
+    return asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=most,
+        command_timeout=60,
+        reset=_keep,
+        server_settings={
+            "application_name": f"tiendo-{service}",
+            "timezone": "UTC",
+            # Every statement on the hot path is a short indexed one: no plan of theirs wants these.
+            "jit": "off",
+        },
+    )

@@ -1,0 +1,1 @@
+"""The event log: appended in the business transaction, read by position."""

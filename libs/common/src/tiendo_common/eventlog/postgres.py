@@ -1,0 +1,195 @@
+"""The event log in PostgreSQL: the producer's own tables, read in place by those who were granted it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from tiendo_common.database.roles import schema_of
+from tiendo_common.errors import Gap, Retry
+from tiendo_common.eventlog.port import Chunk, Connection, NewEvent, Partition, Position, Watermark
+from tiendo_common.events.catalogue import TOPICS, owned_by
+from tiendo_common.events.envelope import encoder, partition_of
+
+#: Up to this many events go in by one INSERT; more by COPY, whose fixed cost is higher.
+COPY_FROM = 64
+
+
+class PostgresEventLog:
+    """Appends to the service's own log tables (see EventLog).
+
+    A partition's counter row is locked by the first append of a transaction and held to its commit.
+    Another transaction waits there, so no sequence is ever visible before a lower one: readers may trust
+    that nothing will appear behind them.
+    """
+
+    def __init__(self, service: str, pool: asyncpg.Pool) -> None:
+        self._topics = {topic.name: topic for topic in owned_by(service)}
+        self._pool = pool
+
+    async def append(self, connection: Connection, events: Sequence[NewEvent]) -> None:
+        if not events:
+            return
+        by_partition: defaultdict[Partition, list[NewEvent]] = defaultdict(list)
+        for new in events:
+            topic = self._topics[new.topic]
+            by_partition[Partition(new.topic, partition_of(new.event.partitionkey, topic.partitions))].append(
+                new
+            )
+        wanted = sorted(by_partition)
+        # All writers lock in the same order, so they queue instead of deadlocking. A set-based UPDATE
+        # would lock in whatever order its plan visits the rows.
+        first = {
+            Partition(row["topic"], row["partition"]): row["next"]
+            for row in await connection.fetch(
+                "SELECT topic, partition, next FROM log_partition "
+                "JOIN unnest($1::text[], $2::smallint[]) AS wanted (topic, partition) "
+                "USING (topic, partition) ORDER BY topic, partition FOR UPDATE OF log_partition",
+                [partition.topic for partition in wanted],
+                [partition.number for partition in wanted],
+            )
+        }
+        rows: defaultdict[str, list[tuple[int, int, str, str | None, bytes]]] = defaultdict(list)
+        for partition in wanted:
+            into = rows[partition.topic]
+            for sequence, new in enumerate(by_partition[partition], first[partition]):
+                into.append((partition.number, sequence, new.event.id, new.key, encoder.encode(new.event)))
+        for topic_name, topic_rows in rows.items():
+            await self._insert(connection, topic_name, topic_rows)
+        await connection.execute(
+            "UPDATE log_partition SET next = next + n "
+            "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS grown (topic, partition, n) "
+            "WHERE log_partition.topic = grown.topic AND log_partition.partition = grown.partition",
+            [partition.topic for partition in wanted],
+            [partition.number for partition in wanted],
+            [len(by_partition[partition]) for partition in wanted],
+        )
+
+    async def _insert(
+        self,
+        connection: Connection,
+        topic: str,
+        rows: list[tuple[int, int, str, str | None, bytes]],
+    ) -> None:
+        table = f"log_{topic}"
+        if self._topics[topic].kind == "state":
+            # Compaction: only the newest event of a key stays, also among those of this call.
+            newest = {row[3]: row for row in rows}
+            rows = sorted(newest.values())
+            await connection.execute(f"DELETE FROM {table} WHERE key = ANY($1)", list(newest))  # noqa: S608
+        if len(rows) >= COPY_FROM:
+            await connection.copy_records_to_table(
+                table, records=rows, columns=["partition", "seq", "event_id", "key", "body"]
+            )
+            return
+        partitions, sequences, ids, keys, bodies = zip(*rows, strict=True)
+        await connection.execute(
+            f"INSERT INTO {table} (partition, seq, event_id, key, body) "  # noqa: S608
+            "SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::text[], $5::bytea[])",
+            partitions,
+            sequences,
+            ids,
+            keys,
+            bodies,
+        )
+
+    async def heads(self) -> dict[str, list[int]]:
+        answer: dict[str, list[int]] = {name: [] for name in self._topics}
+        for row in await self._pool.fetch("SELECT topic, next FROM log_partition ORDER BY topic, partition"):
+            answer[row["topic"]].append(row["next"])
+        return answer
+
+    async def publish_watermark(self, complete_to: datetime) -> None:
+        await self._pool.execute(
+            "INSERT INTO log_watermark AS old (topic, complete_to, next) "
+            "SELECT topic, $1, array_agg(next ORDER BY partition) FROM log_partition GROUP BY topic "
+            "ON CONFLICT (topic) DO UPDATE SET complete_to = excluded.complete_to, next = excluded.next "
+            "WHERE old.complete_to <= excluded.complete_to "
+            "AND (old.complete_to, old.next) IS DISTINCT FROM (excluded.complete_to, excluded.next)",
+            complete_to,
+        )
+
+
+class PostgresLogReader:
+    """Reads producers' log tables by position (see LogReader)."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def fetch(self, positions: Mapping[Partition, Position], limit: int) -> list[Chunk]:
+        by_topic: defaultdict[str, list[Partition]] = defaultdict(list)
+        for partition in positions:
+            by_topic[partition.topic].append(partition)
+        chunks: list[Chunk] = []
+        each = max(1, limit // max(1, len(positions)))
+        for topic, partitions in by_topic.items():
+            chunks += await self._fetch_topic(topic, partitions, positions, each)
+        return chunks
+
+    async def _fetch_topic(
+        self,
+        topic: str,
+        partitions: list[Partition],
+        positions: Mapping[Partition, Position],
+        each: int,
+    ) -> list[Chunk]:
+        table = f"{schema_of(TOPICS[topic].owner)}.log_{topic}"
+        try:
+            rows = await self._pool.fetch(
+                "SELECT wanted.partition, part.seq, part.body "  # noqa: S608  (names from the catalogue)
+                "FROM unnest($1::smallint[], $2::bigint[]) AS wanted (partition, next) "
+                f"CROSS JOIN LATERAL (SELECT seq, body FROM {table} AS log "
+                "WHERE log.partition = wanted.partition AND log.seq >= wanted.next "
+                "ORDER BY log.seq LIMIT $3) AS part",
+                [partition.number for partition in partitions],
+                [positions[partition].next for partition in partitions],
+                each,
+            )
+        except (
+            asyncpg.UndefinedTableError,
+            asyncpg.InvalidSchemaNameError,
+            asyncpg.InsufficientPrivilegeError,
+        ) as error:
+            raise Retry(f"topic {topic} is not there yet: {error}") from error
+        found: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
+        for row in rows:
+            found[row[0]].append(row)
+        chunks = []
+        for partition in partitions:
+            part = found.get(partition.number)
+            if not part:
+                continue
+            position = positions[partition]
+            sequences = [row[1] for row in part]
+            if TOPICS[topic].kind == "fact" and (
+                sequences[0] != position.next or sequences[-1] != position.next + len(part) - 1
+            ):
+                raise Gap(
+                    f"{topic}/{partition.number}: expected {position.next} to "
+                    f"{position.next + len(part) - 1}, found {sequences[0]} to {sequences[-1]}"
+                )
+            chunks.append(
+                Chunk(
+                    partition,
+                    sequences,
+                    [row[2] for row in part],
+                    Position(sequences[-1] + 1, position.generation),
+                )
+            )
+        return chunks
+
+    async def watermark(self, topic: str) -> Watermark | None:
+        try:
+            row = await self._pool.fetchrow(
+                "SELECT complete_to, next "  # noqa: S608
+                f"FROM {schema_of(TOPICS[topic].owner)}.log_watermark WHERE topic = $1",
+                topic,
+            )
+        except (
+            asyncpg.UndefinedTableError,
+            asyncpg.InvalidSchemaNameError,
+            asyncpg.InsufficientPrivilegeError,
+        ):
+            return None
+        return Watermark(row["complete_to"], tuple(row["next"])) if row else None

@@ -1,0 +1,1 @@
+"""What is published: CloudEvents, one typed document for each thing that happened."""

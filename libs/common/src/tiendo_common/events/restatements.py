@@ -1,0 +1,170 @@
+"""Facts about citizens' accounts, as day-ordered segments before and after each change.
+
+A restatement replaces all that was said before about one record on one topic. Whoever counts adds
+`deltas(after)` and takes away `deltas(before)`: the sums telescope to the last state, in whatever order
+topics are read. Each indicator is folded from exactly one topic.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+from tiendo_common.events.envelope import Event
+
+Channel = Literal["fixed", "mobile", "home", "online"]
+Cohort = Literal[
+    "officials",
+    "employees",
+    "armed_forces",
+    "students",
+    "workers",
+    "elderly",
+    "ethnic_minorities",
+    "fishermen",
+]
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A span of days in which a citizen counts in the same places.
+
+    Counted from `from_day` up to the day before `until_day`; null means to this day. `residence` is the
+    unit where the citizen lives, `collecting` the unit credited with the work.
+    """
+
+    from_day: date
+    until_day: date | None
+    level: Literal[1, 2]
+    residence: str
+    collecting: str
+    channel: Channel
+    cohorts: tuple[Cohort, ...] = ()
+    team: str | None = None
+
+
+class DossierSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A segment of a dossier, approved or not."""
+
+    from_day: date
+    until_day: date | None
+    level: Literal[1, 2]
+    residence: str
+    collecting: str
+    channel: Channel
+    cohorts: tuple[Cohort, ...] = ()
+    team: str | None = None
+    approved: bool = False
+
+
+def deltas(segments: Sequence[Segment]) -> Iterator[tuple[date, int, Segment]]:
+    """What segments add to the counters: +1 on the first day, −1 on the day after the last."""
+    for segment in segments:
+        yield segment.from_day, 1, segment
+        if segment.until_day is not None:
+            yield segment.until_day, -1, segment
+
+
+IntakeChange = Literal["recorded", "upgraded", "moved", "corrected", "voided"]
+ApprovalChange = Literal["approved", "rejected", "revoked", "upgraded", "moved", "corrected", "voided"]
+AccountChange = Literal["activated", "deactivated", "reactivated", "dossier"]
+FailureReason = Literal["old_device", "no_smartphone", "phone_not_owned", "network", "other"]
+
+
+class IntakeRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a citizen's intake counts, before and after a change.
+
+    `version` rises by one with every change of the record; `occurred_at` is when the change happened in
+    the world and `known_day` the business day on which the service accepted it.
+    """
+
+    record_id: str
+    version: int
+    change: IntakeChange
+    occurred_at: datetime
+    known_day: date
+    before: tuple[Segment, ...]
+    after: tuple[Segment, ...]
+    reason: str | None = None
+
+
+class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a citizen's approved dossier counts, before and after a change or a decision."""
+
+    record_id: str
+    version: int
+    change: ApprovalChange
+    occurred_at: datetime
+    known_day: date
+    before: tuple[Segment, ...]
+    after: tuple[Segment, ...]
+    reason: str | None = None
+
+
+class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The whole dossier at one version, with the keyed hash of its citizen: restricted."""
+
+    record_id: str
+    version: int
+    known_day: date
+    key_id: int
+    person_hash: bytes
+    segments: tuple[DossierSegment, ...]
+
+
+class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a citizen's activated account counts, before and after a change."""
+
+    record_id: str
+    version: int
+    change: AccountChange
+    occurred_at: datetime
+    known_day: date
+    before: tuple[Segment, ...]
+    after: tuple[Segment, ...]
+
+
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An activation was tried and failed. `record_id` is null while no dossier is known."""
+
+    record_id: str | None
+    reason: FailureReason
+    occurred_at: datetime
+    known_day: date
+    collecting: str | None
+    channel: Channel | None
+    team: str | None = None
+
+
+class IntakeRestated(Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.intake.intake-restated.v1"):
+    """Topic `intake`: the only source of the indicator intake."""
+
+    data: IntakeRestatement
+
+
+class ApprovalRestated(
+    Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.intake.approval-restated.v1"
+):
+    """Topic `approval`: the only source of the indicator approved."""
+
+    data: ApprovalRestatement
+
+
+class DossierRestated(Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.intake.dossier-restated.v1"):
+    """Topic `dossier`: read by activation alone."""
+
+    data: DossierRestatement
+
+
+class AccountRestated(
+    Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.activation.account-restated.v1"
+):
+    """Topic `activation`: the only source of the indicator activated."""
+
+    data: AccountRestatement
+
+
+class AttemptFailed(Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.activation.attempt-failed.v1"):
+    """Topic `activation`: an attempt that did not succeed, with its reason."""
+
+    data: FailedAttempt

@@ -1,0 +1,1 @@
+"""The skeleton of a service: settings, auth, problems, bodies, start and drain."""

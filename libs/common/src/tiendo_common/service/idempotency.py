@@ -1,0 +1,105 @@
+"""Lines on record, by submitter and line id: what makes sending a line again harmless."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+
+from tiendo_common.errors import Problem, TiendoError, Unavailable
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.service.lines import Answer, rejected
+
+#: Made by the migrations of each service that takes lines in. `content` is a digest of all that the line
+#: says but for the citizen, for whom the subject stands.
+LINE_TABLE = """
+CREATE TABLE line (
+    submitter text NOT NULL,
+    line_id text NOT NULL,
+    subject bytea NOT NULL,
+    content bytea NOT NULL,
+    PRIMARY KEY (submitter, line_id)
+)
+"""
+
+LineKey = tuple[str, str]
+ResultT = TypeVar("ResultT")
+
+#: How often a chunk is run before its sender is asked to try again later.
+TRIES = 5
+
+
+class Collision(TiendoError):
+    """Another transaction recorded the same citizen or line first: run the chunk again."""
+
+
+async def in_transaction(pool: asyncpg.Pool, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
+    """Run `work` in a transaction, again from the start if it collides with another.
+
+    Raises Unavailable when it keeps colliding, and the database's errors, with nothing recorded.
+    """
+    for _ in range(TRIES):
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work(connection)
+        except Collision:
+            continue
+    raise Unavailable(
+        "The same citizens or lines are being recorded by others at this moment.",
+        remedy="Send the same request again; nothing counts twice.",
+    )
+
+
+class LineIdReused(Problem):
+    """A line id names one line for ever, within an API key."""
+
+    status = 409
+    code = "line-id-reused"
+    title = "This line id was used for another line"
+
+
+class SeenLine(msgspec.Struct, frozen=True, gc=False):
+    """A line on record: whose it is, and a digest of what it says."""
+
+    subject: bytes
+    content: bytes
+
+
+async def seen_lines(connection: Connection, keys: Sequence[LineKey]) -> dict[LineKey, SeenLine]:
+    """Those of these (submitter, line id) that are on record."""
+    rows = await connection.fetch(
+        "SELECT submitter, line_id, subject, content FROM line "
+        "JOIN unnest($1::text[], $2::text[]) AS wanted (submitter, line_id) USING (submitter, line_id)",
+        [submitter for submitter, _ in keys],
+        [line_id for _, line_id in keys],
+    )
+    return {(row[0], row[1]): SeenLine(row[2], row[3]) for row in rows}
+
+
+async def write_lines(connection: Connection, lines: dict[LineKey, SeenLine]) -> None:
+    """Remember lines. Raises Collision if one of the ids was used by a concurrent transaction."""
+    ordered = sorted(lines)
+    status = await connection.execute(
+        "INSERT INTO line (submitter, line_id, subject, content) "
+        "SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[]) ON CONFLICT DO NOTHING",
+        [submitter for submitter, _ in ordered],
+        [line_id for _, line_id in ordered],
+        [lines[key].subject for key in ordered],
+        [lines[key].content for key in ordered],
+    )
+    if status != f"INSERT 0 {len(ordered)}":
+        raise Collision(status)
+
+
+def answer_again(line_id: str, now: SeenLine, known: SeenLine, record_id: str | None) -> Answer:
+    """The answer to a line id that was used before: harmless for the same line, an error for another."""
+    if now == known:
+        return Answer(line_id=line_id, status="duplicate", record_id=record_id)
+    return rejected(
+        line_id,
+        LineIdReused(
+            "This API key used this line id for a line with other content.",
+            field="line_id",
+            remedy="Give every line an id of its own; send corrections as amendments.",
+        ),
+    )

@@ -1,0 +1,122 @@
+"""What the skeleton hands to a service's `main.py` to wire its parts with."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI
+
+from tiendo_common.clock import DRIVEN_EPOCH, Clock, DrivenClock, WallClock
+from tiendo_common.database.pool import PASSING_FAULTS, make_pool
+from tiendo_common.eventlog.consumer import Consumer
+from tiendo_common.eventlog.port import EventLog, LogReader
+from tiendo_common.eventlog.postgres import PostgresEventLog, PostgresLogReader
+from tiendo_common.observability import metrics
+from tiendo_common.service.auth import ApiKeys
+from tiendo_common.service.driven import StoredClock
+from tiendo_common.service.settings import ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Kit:
+    """The parts that all services share, and the lists to which a service adds its own.
+
+    `started` run once, in order, after the migrations; `background` tasks run from then to the stop;
+    `readiness` checks answer None when ready, else what is missing; `moved` are called after a driven
+    clock was moved.
+    """
+
+    service: str
+    settings: ServiceSettings
+    app: FastAPI
+    clock: Clock
+    pool: asyncpg.Pool
+    log: EventLog
+    reader: LogReader
+    keys: ApiKeys
+    stored_clock: StoredClock | None
+    started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    background: list[tuple[str, Callable[[], Awaitable[None]]]] = field(default_factory=list)
+    readiness: list[Callable[[], str | None]] = field(default_factory=list)
+    consumers: list[Consumer[Any]] = field(default_factory=list)
+    moved: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, service: str, settings: ServiceSettings, app: FastAPI) -> "Kit":
+        pool = make_pool(settings.database_url, service)
+        clock: Clock = DrivenClock(DRIVEN_EPOCH) if settings.clock == "driven" else WallClock()
+        return cls(
+            service=service,
+            settings=settings,
+            app=app,
+            clock=clock,
+            pool=pool,
+            log=PostgresEventLog(service, pool),
+            reader=PostgresLogReader(pool),
+            keys=ApiKeys(settings.api_keys_file),
+            stored_clock=StoredClock(clock, pool) if isinstance(clock, DrivenClock) else None,
+        )
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of this service's events."""
+        return f"/{self.settings.province}/{self.service}"
+
+    def add_consumer(self, consumer: Consumer[Any]) -> None:
+        """Run a consumer from start to stop; the service is not ready while it is halted."""
+        self.consumers.append(consumer)
+        self.background.append((f"consumer {consumer.name}", consumer.run))
+        self.readiness.append(
+            lambda: (
+                None
+                if consumer.ready
+                else f"consumer {consumer.name}: {consumer.halted or 'no watermark passed yet'}"
+            )
+        )
+
+    def publish_watermarks(self, limit: Callable[[], datetime | None] | None = None) -> None:
+        """Say regularly how far this service's topics are complete.
+
+        `limit` bounds it by what the service itself has read, for a producer whose facts follow another's.
+        """
+
+        async def publish() -> None:
+            now = self.clock.now()
+            bound = limit() if limit else now
+            if bound is not None:
+                await self.log.publish_watermark(min(now, bound))
+
+        async def forever() -> None:
+            # A driven clock waits for nobody: whoever drives it waits for us.
+            period = 0.05 if self.clock.driven else 1.0
+            while True:
+                try:
+                    await publish()
+                except PASSING_FAULTS as error:
+                    log.warning("watermark not published", reason=str(error))
+                await asyncio.sleep(period)
+
+        self.background.append(("watermarks", forever))
+        self.moved.append(publish)
+
+    async def measure_lag(self) -> None:
+        """Keep the lag gauges current until cancelled."""
+        while True:
+            await asyncio.sleep(5)
+            self.keys.refresh()
+            for consumer in self.consumers:
+                try:
+                    positions = await consumer.positions()
+                    for topic in consumer.topics:
+                        watermark = await self.reader.watermark(topic)
+                        if watermark is not None:
+                            behind = sum(watermark.next) - sum(positions[topic])
+                            metrics.CONSUMER_LAG.labels(consumer.name, topic).set(max(0, behind))
+                except PASSING_FAULTS as error:
+                    log.info("lag not measured", reason=str(error))

@@ -1,0 +1,246 @@
+"""Accounts, the lines that made them and the attempts that failed. Set-based SQL on asyncpg."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, SmallInteger
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from tiendo_activation.rules import Switched
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.restatements import Channel, DossierSegment, FailureReason, Segment
+from tiendo_common.service.idempotency import Collision
+
+
+class ActivationTable(SQLModel, registry=registry()):
+    """Base of this service's tables, with a registry of its own."""
+
+
+class AccountRow(ActivationTable, table=True):
+    """One citizen's account: our own switches, the dossier as intake last told it, and what they come to.
+
+    `record_id` is null while only switches are known. A dossier that was never approved is not kept:
+    every version comes whole, so nothing is lost by waiting for one that matters.
+    """
+
+    __tablename__ = "account"
+
+    person_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    key_id: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    record_id: str | None = Field(sa_column=Column(UUID(as_uuid=False), unique=True))
+    dossier_version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    dossier_known: date
+    dossier: Any = Field(sa_column=Column(JSON, nullable=False))
+    switches: Any = Field(sa_column=Column(JSON, nullable=False))
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    segments: Any = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class AttemptRow(ActivationTable, table=True):
+    """A failed attempt. The same attempt told twice is one."""
+
+    __tablename__ = "attempt"
+
+    person_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    reason: str = Field(primary_key=True)
+    known_day: date
+    collecting: str | None
+    channel: str | None
+    team: str | None
+
+
+class Account(msgspec.Struct, gc=False):
+    """An account while lines and dossiers are applied to it."""
+
+    person_hash: bytes
+    record_id: str | None
+    dossier_version: int
+    dossier_known: date
+    dossier: tuple[DossierSegment, ...]
+    switches: tuple[Switched, ...]
+    version: int
+    segments: tuple[Segment, ...]
+    is_new: bool = False
+    changed: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """A failed attempt to be kept."""
+
+    person_hash: bytes
+    occurred_at: datetime
+    reason: FailureReason
+    known_day: date
+    collecting: str | None
+    channel: Channel | None
+    team: str | None
+
+
+_dossier = msgspec.json.Decoder(tuple[DossierSegment, ...])
+_switches = msgspec.json.Decoder(tuple[Switched, ...])
+_segments = msgspec.json.Decoder(tuple[Segment, ...])
+_encode = msgspec.json.Encoder().encode
+
+_COLUMNS = (
+    "person_hash, record_id::text, dossier_version, dossier_known, dossier, switches, version, segments"
+)
+
+
+def _account(row: asyncpg.Record) -> Account:
+    return Account(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        _dossier.decode(row[4]),
+        _switches.decode(row[5]),
+        row[6],
+        _segments.decode(row[7]),
+    )
+
+
+async def lock_accounts(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, Account]:
+    """Lock these accounts, always in the order of their hashes, so that nobody deadlocks."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM account WHERE person_hash = ANY($1) ORDER BY person_hash FOR UPDATE",  # noqa: S608
+        hashes,
+    )
+    return {row[0]: _account(row) for row in rows}
+
+
+async def write_accounts(connection: Connection, accounts: Sequence[Account], key_id: int) -> None:
+    """Insert new accounts and update changed ones. Raises Collision if somebody inserted one first."""
+    new = sorted((each for each in accounts if each.is_new), key=lambda account: account.person_hash)
+    if new:
+        status = await connection.execute(
+            "INSERT INTO account (person_hash, key_id, record_id, dossier_version, dossier_known, dossier, "
+            "switches, version, segments) "
+            "SELECT person_hash, $1, record_id, dossier_version, dossier_known, dossier, switches, version, "
+            "segments FROM unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::date[], $6::json[], $7::json[], "
+            "$8::bigint[], $9::jsonb[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
+            "dossier, switches, version, segments) ON CONFLICT (person_hash) DO NOTHING",
+            key_id,
+            *_columns(new),
+        )
+        if status != f"INSERT 0 {len(new)}":
+            raise Collision(status)
+    changed = [each for each in accounts if each.changed and not each.is_new]
+    if changed:
+        await connection.execute(
+            "UPDATE account SET record_id = new.record_id, dossier_version = new.dossier_version, "
+            "dossier_known = new.dossier_known, dossier = new.dossier, switches = new.switches, "
+            "version = new.version, segments = new.segments "
+            "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::date[], $5::json[], $6::json[], "
+            "$7::bigint[], $8::jsonb[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
+            "dossier, switches, version, segments) WHERE account.person_hash = new.person_hash",
+            *_columns(changed),
+        )
+
+
+def _columns(accounts: Sequence[Account]) -> tuple[list[object], ...]:
+    return (
+        [each.person_hash for each in accounts],
+        [each.record_id for each in accounts],
+        [each.dossier_version for each in accounts],
+        [each.dossier_known for each in accounts],
+        [_encode(each.dossier).decode() for each in accounts],
+        [_encode(each.switches).decode() for each in accounts],
+        [each.version for each in accounts],
+        [_encode(each.segments).decode() for each in accounts],
+    )
+
+
+AttemptKey = tuple[bytes, datetime, FailureReason]
+
+
+async def known_attempts(connection: Connection, keys: Sequence[AttemptKey]) -> set[AttemptKey]:
+    """Those of these attempts that are on record."""
+    if not keys:
+        return set()
+    rows = await connection.fetch(
+        "SELECT person_hash, occurred_at, reason FROM attempt "
+        "JOIN unnest($1::bytea[], $2::timestamptz[], $3::text[]) AS wanted (person_hash, occurred_at, reason) "
+        "USING (person_hash, occurred_at, reason)",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [key[2] for key in keys],
+    )
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+async def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
+    """Keep failed attempts. Raises Collision if somebody told one of them at the same moment."""
+    if not attempts:
+        return
+    rows = sorted(
+        (each.person_hash, each.occurred_at, each.reason, each.known_day, each.collecting, each.channel, each.team)
+        for each in attempts
+    )  # fmt: skip
+    status = await connection.execute(
+        "INSERT INTO attempt (person_hash, occurred_at, reason, known_day, collecting, channel, team) "
+        "SELECT * FROM unnest($1::bytea[], $2::timestamptz[], $3::text[], $4::date[], $5::text[], $6::text[], "
+        "$7::text[]) ON CONFLICT DO NOTHING",
+        *zip(*rows, strict=True),
+    )
+    if status != f"INSERT 0 {len(rows)}":
+        raise Collision(status)
+
+
+#: Net change of every counter cell, straight from the accounts: what the aggregator's counters must equal.
+TALLY = """
+    WITH part AS (
+        SELECT s.* FROM account, jsonb_to_recordset(segments)
+            AS s(from_day date, until_day date, level smallint, residence text, collecting text)
+    ), bound AS (
+        SELECT from_day AS day, 1 AS n, level, residence, collecting FROM part
+        UNION ALL
+        SELECT until_day, -1, level, residence, collecting FROM part WHERE until_day IS NOT NULL
+    ), cell AS (
+        SELECT attribution, unit, level, day, n FROM bound
+        CROSS JOIN LATERAL (VALUES ('residence', residence), ('collecting', collecting)) AS a(attribution, unit)
+    )
+    SELECT 'activated', attribution, unit, level, day, sum(n) AS n FROM cell
+    GROUP BY attribution, unit, level, day HAVING sum(n) <> 0
+"""
+
+
+async def tally(connection: Connection) -> list[tuple[str, str, str, int, date, int]]:
+    """The cells of the tally."""
+    return [(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in await connection.fetch(TALLY)]
+
+
+async def heads(connection: Connection) -> dict[str, list[int]]:
+    """The next sequences of the topic that the tally speaks of, in the caller's snapshot."""
+    rows = await connection.fetch(
+        "SELECT next FROM log_partition WHERE topic = 'activation' ORDER BY partition"
+    )
+    return {"activation": [row[0] for row in rows]}
+
+
+async def find_account(pool: asyncpg.Pool, record_id: str) -> Account | None:
+    """An account as it stands, unlocked."""
+    row = await pool.fetchrow(f"SELECT {_COLUMNS} FROM account WHERE record_id = $1", record_id)  # noqa: S608
+    return _account(row) if row else None
+
+
+async def count_failures(
+    pool: asyncpg.Pool, first_day: date, last_day: date, collecting: str | None
+) -> list[tuple[FailureReason, int, int, int]]:
+    """Reason, attempts, accounts, accounts activated by now; by the attempt's day."""
+    rows = await pool.fetch(
+        "SELECT reason, count(*), count(DISTINCT attempt.person_hash), "
+        "count(DISTINCT attempt.person_hash) FILTER (WHERE segments @? '$[*] ? (@.until_day == null)') "
+        "FROM attempt LEFT JOIN account USING (person_hash) "
+        "WHERE (occurred_at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date BETWEEN $1 AND $2 "
+        "AND ($3::text IS NULL OR collecting = $3) GROUP BY reason ORDER BY 2 DESC, reason",
+        first_day,
+        last_day,
+        collecting,
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]

@@ -1,0 +1,359 @@
+"""What activation does: takes lines in, follows dossiers, and restates accounts that either changes."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Literal
+
+import asyncpg
+import msgspec
+
+from tiendo_activation import storage
+from tiendo_activation.errors import NotActivated
+from tiendo_activation.rules import Duplicate, Switched, decide, segments
+from tiendo_activation.storage import Account, Attempt, AttemptKey
+from tiendo_common.clock import Clock, local_day, new_event_id
+from tiendo_common.errors import NotFound, Problem
+from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
+from tiendo_common.events.directory import Directory
+from tiendo_common.events.restatements import (
+    AccountChange,
+    AccountRestated,
+    AccountRestatement,
+    AttemptFailed,
+    Channel,
+    DossierRestated,
+    FailedAttempt,
+    FailureReason,
+)
+from tiendo_common.identity import PersonHasher, check_personal_number
+from tiendo_common.service.idempotency import (
+    LineKey,
+    SeenLine,
+    answer_again,
+    in_transaction,
+    seen_lines,
+    write_lines,
+)
+from tiendo_common.service.lines import Answer, rejected
+
+_encode = msgspec.json.Encoder().encode
+
+#: The day on which the dossier of an account without one was known.
+NEVER = date.min
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line, understood. `citizen_id` lives no longer than the request."""
+
+    submitter: str
+    line_id: str
+    citizen_id: str
+    result: Literal["succeeded", "failed", "deactivated", "reactivated"]
+    occurred_at: datetime
+    campaign: str
+    reason: FailureReason | None
+    collecting: str | None
+    team: str | None
+    channel: Channel | None
+
+    def __repr__(self) -> str:
+        return f"Submission({self.submitter!r}, {self.line_id!r})"
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """A submission that passed every check that needs no account."""
+
+    place: int
+    submission: Submission
+    person_hash: bytes
+    content: bytes
+
+
+class _Work:
+    """What one transaction has in hand."""
+
+    def __init__(self, accounts: dict[bytes, Account]) -> None:
+        self.accounts = accounts
+        self.attempts: dict[AttemptKey, Attempt] = {}
+        self.events: list[NewEvent] = []
+
+    def account(self, person_hash: bytes) -> Account:
+        """The account, made if there is none."""
+        found = self.accounts.get(person_hash)
+        if found is None:
+            found = Account(person_hash, None, 0, NEVER, (), (), 0, (), is_new=True)
+            self.accounts[person_hash] = found
+        return found
+
+
+class Accounts:
+    """Takes lines and dossiers in. Whichever comes, the account's row is locked first, by hash."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        log: EventLog,
+        clock: Clock,
+        hasher: PersonHasher,
+        directory: Directory,
+        source: str,
+    ) -> None:
+        self._pool = pool
+        self._log = log
+        self._clock = clock
+        self._hasher = hasher
+        self._directory = directory
+        self._source = source
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """Record what can be recorded, in one transaction; an answer for each, in order.
+
+        When this returns, what is answered `accepted` is durable together with its events. Raises
+        Unavailable and the database's errors with nothing recorded.
+        """
+        self._directory.check_complete()
+        answers: dict[int, Answer] = {}
+        admitted: list[Admitted] = []
+        now, today = self._clock.now(), self._clock.today()
+        for place, submission in enumerate(submissions):
+            try:
+                self._check(submission, now, today)
+            except Problem as problem:
+                answers[place] = rejected(submission.line_id, problem)
+                continue
+            admitted.append(
+                Admitted(place, submission, self._hasher.hash(submission.citizen_id), _digest(submission))
+            )
+        if admitted:
+            answers |= await in_transaction(
+                self._pool, lambda connection: self._record(connection, admitted, now, today)
+            )
+        return [answers[place] for place in range(len(submissions))]
+
+    def _check(self, submission: Submission, now: datetime, today: date) -> None:
+        """Raise the problem that a line has whatever is on record."""
+        check_personal_number(submission.citizen_id, today)
+        day = local_day(submission.occurred_at)
+        self._directory.check_moment(submission.occurred_at, day, now, submission.campaign)
+        if submission.collecting is not None:
+            self._directory.check_unit(submission.collecting, day, "collecting_unit")
+
+    async def _record(
+        self, connection: Connection, admitted: list[Admitted], now: datetime, today: date
+    ) -> dict[int, Answer]:
+        # Accounts are locked first and the log's partitions last, each in a fixed order: no deadlock. The
+        # lines are looked up after the locks, so a concurrent copy of this request has committed by then.
+        work = _Work(await storage.lock_accounts(connection, [line.person_hash for line in admitted]))
+        seen = await seen_lines(
+            connection, [(line.submission.submitter, line.submission.line_id) for line in admitted]
+        )
+        told = await storage.known_attempts(
+            connection, [_attempt_key(line) for line in admitted if line.submission.result == "failed"]
+        )
+        answers: dict[int, Answer] = {}
+        remembered: dict[LineKey, SeenLine] = {}
+        for line in admitted:
+            submission = line.submission
+            key = (submission.submitter, submission.line_id)
+            said = SeenLine(line.person_hash, line.content)
+            known = remembered.get(key) or seen.get(key)
+            if known is not None:
+                account = work.accounts.get(line.person_hash)
+                answers[line.place] = answer_again(
+                    submission.line_id, said, known, account.record_id if account else None
+                )
+                continue
+            try:
+                if submission.result == "failed":
+                    answers[line.place] = self._fail(work, line, told, now, today)
+                else:
+                    answers[line.place] = self._switch(work, line, now, today)
+            except NotActivated as problem:
+                answers[line.place] = rejected(submission.line_id, problem)
+                continue
+            remembered[key] = said
+        if remembered:
+            await storage.write_accounts(connection, list(work.accounts.values()), self._hasher.key_id)
+            await storage.write_attempts(connection, list(work.attempts.values()))
+            await write_lines(connection, remembered)
+            await self._log.append(connection, work.events)
+        return answers
+
+    def _switch(self, work: _Work, line: Admitted, now: datetime, today: date) -> Answer:
+        submission = line.submission
+        assert submission.result != "failed"
+        switch = Switched(
+            local_day(submission.occurred_at),
+            submission.result != "deactivated",
+            today,
+            submission.collecting,
+            submission.channel,
+            submission.team,
+        )
+        account = work.accounts.get(line.person_hash)
+        outcome = decide(account.switches if account else (), submission.result, switch)
+        if isinstance(outcome, Duplicate):
+            assert account is not None
+            return Answer(
+                line_id=submission.line_id,
+                status="duplicate",
+                record_id=account.record_id,
+                differs=outcome.differs,
+            )
+        account = work.account(line.person_hash)
+        account.switches = (*account.switches, switch)
+        account.changed = True
+        self._restate(work, account, outcome, submission.occurred_at, now, submission.campaign)
+        return Answer(line_id=submission.line_id, status="accepted", record_id=account.record_id)
+
+    def _fail(self, work: _Work, line: Admitted, told: set[AttemptKey], now: datetime, today: date) -> Answer:
+        submission = line.submission
+        assert submission.reason is not None
+        account = work.accounts.get(line.person_hash)
+        record_id = account.record_id if account else None
+        key = _attempt_key(line)
+        if key in told or key in work.attempts:
+            return Answer(line_id=submission.line_id, status="duplicate", record_id=record_id)
+        work.attempts[key] = Attempt(*key, today, submission.collecting, submission.channel, submission.team)
+        event_id = new_event_id()
+        work.events.append(
+            NewEvent(
+                "activation",
+                AttemptFailed(
+                    id=event_id,
+                    source=self._source,
+                    subject=submission.collecting or "",
+                    time=now,
+                    partitionkey=record_id or event_id,
+                    campaign=submission.campaign,
+                    data=FailedAttempt(
+                        record_id=record_id,
+                        reason=submission.reason,
+                        occurred_at=submission.occurred_at,
+                        known_day=today,
+                        collecting=submission.collecting,
+                        channel=submission.channel,
+                        team=submission.team,
+                    ),
+                ),
+            )
+        )
+        return Answer(line_id=submission.line_id, status="accepted", record_id=record_id)
+
+    async def follow(self, connection: Connection, dossiers: Sequence[DossierRestated]) -> None:
+        """Take newer versions of dossiers in, in the consumer's transaction. A lower one changes nothing."""
+        hashes = [self._hasher.lift(event.data.person_hash, event.data.key_id) for event in dossiers]
+        work = _Work(await storage.lock_accounts(connection, hashes))
+        for person_hash, event in zip(hashes, dossiers, strict=True):
+            dossier = event.data
+            if person_hash not in work.accounts and not any(part.approved for part in dossier.segments):
+                # Nothing of it can count yet, and its next version will come whole.
+                continue
+            account = work.account(person_hash)
+            if dossier.version <= account.dossier_version:
+                continue
+            account.record_id = dossier.record_id
+            account.dossier_version = dossier.version
+            account.dossier_known = dossier.known_day
+            account.dossier = dossier.segments
+            account.changed = True
+            campaign = event.campaign if isinstance(event.campaign, str) else None
+            self._restate(work, account, "dossier", event.time, event.time, campaign)
+        await storage.write_accounts(
+            connection,
+            [account for account in work.accounts.values() if account.changed],
+            self._hasher.key_id,
+        )
+        await self._log.append(connection, work.events)
+
+    def _restate(
+        self,
+        work: _Work,
+        account: Account,
+        change: AccountChange,
+        occurred_at: datetime,
+        now: datetime,
+        campaign: str | None,
+    ) -> None:
+        """Recompute the account's segments; an event if they changed."""
+        before, after = account.segments, segments(account.dossier, account.switches)
+        if before == after:
+            return
+        account.segments = after
+        account.version += 1
+        assert account.record_id is not None
+        attributes: dict[str, Any] = {} if campaign is None else {"campaign": campaign}
+        work.events.append(
+            NewEvent(
+                "activation",
+                AccountRestated(
+                    id=new_event_id(),
+                    source=self._source,
+                    subject=(after or before)[-1].residence,
+                    time=now,
+                    partitionkey=account.record_id,
+                    data=AccountRestatement(
+                        record_id=account.record_id,
+                        version=account.version,
+                        change=change,
+                        occurred_at=occurred_at,
+                        # Known when both were: the same however late this event is written.
+                        known_day=max(
+                            account.dossier_known, *(switch.known_day for switch in account.switches)
+                        ),
+                        before=before,
+                        after=after,
+                    ),
+                    **attributes,
+                ),
+            )
+        )
+
+
+def _attempt_key(line: Admitted) -> AttemptKey:
+    submission = line.submission
+    assert submission.reason is not None
+    return line.person_hash, submission.occurred_at, submission.reason
+
+
+def _digest(submission: Submission) -> bytes:
+    """All that a line says but for the citizen: an unkeyed digest of a personal number would betray it."""
+    said = (
+        submission.result,
+        submission.reason,
+        submission.occurred_at,
+        submission.campaign,
+        submission.collecting,
+        submission.team,
+        submission.channel,
+    )
+    return hashlib.blake2b(_encode(said), digest_size=16).digest()
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What the counters must come to once every event below `heads` has been folded.
+
+    A cell is indicator, attribution, unit, level, day and the net change on that day.
+    """
+
+    service: str
+    heads: dict[str, list[int]]
+    cells: list[tuple[str, str, str, int, date, int]]
+
+
+async def take_tally(pool: asyncpg.Pool) -> Tally:
+    """Count the accounts, in one snapshot with the log's heads."""
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return Tally("activation", await storage.heads(connection), await storage.tally(connection))
+
+
+async def find_account(pool: asyncpg.Pool, record_id: str) -> Account:
+    """Raises NotFound."""
+    account = await storage.find_account(pool, record_id)
+    if account is None:
+        raise NotFound(f"No account of the record {record_id} is known.", field="record_id")
+    return account

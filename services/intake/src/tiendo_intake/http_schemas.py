@@ -1,0 +1,132 @@
+"""Lines as they come in, and answers as they go out. Decoded with msgspec: this is the hot path."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from tiendo_common.clock import local_day
+from tiendo_common.errors import Invalid
+from tiendo_common.events.restatements import Channel, Cohort, DossierSegment
+from tiendo_common.service.lines import PRINTABLE, FactLine
+from tiendo_intake.rules import Action, Correction, Decided, Moved, Taken, Void
+from tiendo_intake.use_cases import Submission
+
+UnitCode = Annotated[
+    str, Meta(min_length=2, max_length=10, pattern=r"^[0-9]+$", description="Official code.")
+]
+Reason = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=r"^[a-z][a-z_]*$",
+        description="A code of small letters and underscores: it is published, and free text could name somebody.",
+    ),
+]
+Team = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+Cohorts = Annotated[tuple[Cohort, ...], Meta(max_length=8)]
+
+
+class IntakeLine(FactLine, frozen=True, kw_only=True, gc=False):
+    """A dossier was taken from a citizen, or upgraded from level 1 to 2."""
+
+    level: Literal[1, 2]
+    residence_unit: UnitCode
+    collecting_unit: UnitCode
+    channel: Channel
+    team: Team | None = None
+    cohorts: Cohorts = ()
+
+
+class ApprovalLine(FactLine, frozen=True, kw_only=True, gc=False):
+    """The ministry's system decided on a dossier. A rejection needs a reason."""
+
+    decision: Literal["approved", "rejected"]
+    reason: Reason | None = None
+
+
+class AmendmentLine(FactLine, frozen=True, kw_only=True, gc=False):
+    """A citizen moved, a dossier was wrong from the start, or should never have been."""
+
+    kind: Literal["move", "correct", "void"]
+    reason: Reason
+    residence_unit: UnitCode | None = None
+    level: Literal[1, 2] | None = None
+    collecting_unit: UnitCode | None = None
+    channel: Channel | None = None
+    cohorts: Cohorts | None = None
+
+
+Line = IntakeLine | ApprovalLine | AmendmentLine
+
+
+def intake_submission(submitter: str, line: IntakeLine) -> Submission:
+    """What an intake line asks for."""
+    action = Taken(
+        local_day(line.occurred_at),
+        line.level,
+        line.residence_unit,
+        line.collecting_unit,
+        line.channel,
+        tuple(sorted(set(line.cohorts))),
+        line.team,
+    )
+    return _submission(submitter, line, "intake", action, None)
+
+
+def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
+    """What an approval line asks for. Raises Invalid."""
+    if line.decision == "rejected" and line.reason is None:
+        raise Invalid("A rejection needs a reason.", field="reason")
+    action = Decided(local_day(line.occurred_at), line.decision == "approved", line.reason)
+    return _submission(submitter, line, "approval", action, line.reason)
+
+
+def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
+    """What an amendment line asks for. Raises Invalid."""
+    corrected = (line.level, line.residence_unit, line.collecting_unit, line.channel, line.cohorts)
+    action: Action
+    if line.kind == "move":
+        if line.residence_unit is None:
+            raise Invalid("A move needs the new residence unit.", field="residence_unit")
+        action = Moved(local_day(line.occurred_at), line.residence_unit)
+    elif line.kind == "correct":
+        if all(value is None for value in corrected):
+            raise Invalid(
+                "A correction names at least one right value.",
+                field="kind",
+                remedy="Add level, residence_unit, collecting_unit, channel or cohorts.",
+            )
+        cohorts = None if line.cohorts is None else tuple(sorted(set(line.cohorts)))
+        action = Correction(line.level, line.residence_unit, line.collecting_unit, line.channel, cohorts)
+    else:
+        action = Void()
+    return _submission(submitter, line, "amendment", action, line.reason)
+
+
+def _submission(
+    submitter: str,
+    line: Line,
+    kind: Literal["intake", "approval", "amendment"],
+    action: Action,
+    reason: str | None,
+) -> Submission:
+    return Submission(
+        submitter=submitter,
+        line_id=line.line_id,
+        citizen_id=line.citizen_id,
+        kind=kind,
+        action=action,
+        occurred_at=line.occurred_at,
+        campaign=line.campaign,
+        reason=reason,
+    )
+
+
+class DossierAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A citizen's dossier as it stands; nothing in it says who the citizen is."""
+
+    record_id: str
+    version: int
+    state: Literal["pending", "approved", "rejected", "voided"]
+    segments: tuple[DossierSegment, ...]

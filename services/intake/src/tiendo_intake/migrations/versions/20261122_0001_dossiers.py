@@ -1,0 +1,29 @@
+"""Records, lines and the event log of intake."""
+
+from alembic import op
+
+from tiendo_common.eventlog.schema import DRIVEN_CLOCK_TABLE, log_tables
+from tiendo_common.events.catalogue import owned_by
+from tiendo_common.service.idempotency import LINE_TABLE
+
+revision = "20261122_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        CREATE TABLE record (
+            person_hash bytea PRIMARY KEY,
+            key_id smallint NOT NULL,
+            record_id uuid NOT NULL UNIQUE,
+            version bigint NOT NULL,
+            facts json NOT NULL,
+            segments jsonb NOT NULL
+        ) WITH (fillfactor = 80)
+        """
+    )
+    op.execute(LINE_TABLE)
+    op.execute(DRIVEN_CLOCK_TABLE)
+    for statement in log_tables(owned_by("intake")):
+        op.execute(statement)

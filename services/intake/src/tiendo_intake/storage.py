@@ -1,0 +1,145 @@
+"""The records. The hot path is set-based SQL on asyncpg."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy import BigInteger, Column, LargeBinary, SmallInteger
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.restatements import DossierSegment
+from tiendo_common.service.idempotency import Collision
+from tiendo_intake.rules import Fact
+
+
+class IntakeTable(SQLModel, registry=registry()):
+    """Base of this service's tables, with a registry of its own."""
+
+
+class RecordRow(IntakeTable, table=True):
+    """One citizen, for ever. `facts` are those in force, `segments` what they come to."""
+
+    __tablename__ = "record"
+
+    person_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    key_id: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    record_id: str = Field(sa_column=Column(UUID(as_uuid=False), unique=True, nullable=False))
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    facts: Any = Field(sa_column=Column(JSON, nullable=False))
+    segments: Any = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class Record(msgspec.Struct, gc=False):
+    """A record while lines are applied to it."""
+
+    person_hash: bytes
+    record_id: str
+    version: int
+    facts: tuple[Fact, ...] | None
+    segments: tuple[DossierSegment, ...]
+    is_new: bool = False
+    changed: bool = False
+
+
+_facts = msgspec.json.Decoder(tuple[Fact, ...])
+_segments = msgspec.json.Decoder(tuple[DossierSegment, ...])
+_encode = msgspec.json.Encoder().encode
+
+
+async def lock_records(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, Record]:
+    """Lock the records of these citizens, always in the order of their hashes, so that nobody deadlocks."""
+    rows = await connection.fetch(
+        "SELECT person_hash, record_id::text, version, facts, segments FROM record "
+        "WHERE person_hash = ANY($1) ORDER BY person_hash FOR UPDATE",
+        hashes,
+    )
+    return {
+        row[0]: Record(row[0], row[1], row[2], _facts.decode(row[3]), _segments.decode(row[4]))
+        for row in rows
+    }
+
+
+async def write_records(connection: Connection, records: Sequence[Record], key_id: int) -> None:
+    """Insert new records and update changed ones. Raises Collision if somebody inserted one first."""
+    new = sorted((record for record in records if record.is_new), key=lambda record: record.person_hash)
+    if new:
+        status = await connection.execute(
+            "INSERT INTO record (person_hash, key_id, record_id, version, facts, segments) "
+            "SELECT person_hash, $2, record_id, version, facts, segments "
+            "FROM unnest($1::bytea[], $3::uuid[], $4::bigint[], $5::json[], $6::jsonb[]) "
+            "AS new (person_hash, record_id, version, facts, segments) ON CONFLICT DO NOTHING",
+            [record.person_hash for record in new],
+            key_id,
+            *_columns(new),
+        )
+        if status != f"INSERT 0 {len(new)}":
+            raise Collision(status)
+    changed = [record for record in records if record.changed and not record.is_new]
+    if changed:
+        await connection.execute(
+            "UPDATE record SET version = new.version, facts = new.facts, segments = new.segments "
+            "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::json[], $5::jsonb[]) "
+            "AS new (person_hash, record_id, version, facts, segments) "
+            "WHERE record.person_hash = new.person_hash",
+            [record.person_hash for record in changed],
+            *_columns(changed),
+        )
+
+
+def _columns(records: Sequence[Record]) -> tuple[list[str], list[int], list[str], list[str]]:
+    return (
+        [record.record_id for record in records],
+        [record.version for record in records],
+        [_encode(record.facts).decode() for record in records],
+        [_encode(record.segments).decode() for record in records],
+    )
+
+
+#: Net change of every counter cell, straight from the records: what the aggregator's counters must equal.
+#: Neighbouring segments that differ only in approval cancel out for the intake.
+TALLY = """
+    WITH part AS (
+        SELECT s.* FROM record, jsonb_to_recordset(segments)
+            AS s(from_day date, until_day date, level smallint, residence text, collecting text, approved boolean)
+    ), bound AS (
+        SELECT from_day AS day, 1 AS n, level, residence, collecting, approved FROM part
+        UNION ALL
+        SELECT until_day, -1, level, residence, collecting, approved FROM part WHERE until_day IS NOT NULL
+    ), cell AS (
+        SELECT indicator, attribution, unit, level, day, n FROM bound
+        CROSS JOIN LATERAL (VALUES ('residence', residence), ('collecting', collecting)) AS a(attribution, unit)
+        CROSS JOIN LATERAL (VALUES ('intake', true), ('approved', approved)) AS i(indicator, counts)
+        WHERE counts
+    )
+    SELECT indicator, attribution, unit, level, day, sum(n) AS n FROM cell
+    GROUP BY indicator, attribution, unit, level, day HAVING sum(n) <> 0
+"""
+
+
+async def tally(connection: Connection) -> list[tuple[str, str, str, int, date, int]]:
+    """The cells of the tally."""
+    return [(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in await connection.fetch(TALLY)]
+
+
+async def heads(connection: Connection) -> dict[str, list[int]]:
+    """The next sequences of the topics that the tally speaks of, in the caller's snapshot."""
+    answer: dict[str, list[int]] = {"intake": [], "approval": []}
+    for row in await connection.fetch(
+        "SELECT topic, next FROM log_partition WHERE topic = ANY($1) ORDER BY topic, partition", list(answer)
+    ):
+        answer[row["topic"]].append(row["next"])
+    return answer
+
+
+async def find_record(pool: asyncpg.Pool, record_id: str) -> Record | None:
+    """A record as it stands, unlocked."""
+    row = await pool.fetchrow(
+        "SELECT person_hash, record_id::text, version, facts, segments FROM record WHERE record_id = $1",
+        record_id,
+    )
+    return Record(row[0], row[1], row[2], _facts.decode(row[3]), _segments.decode(row[4])) if row else None
