@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from tiendo_activation.rules import Switched
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import Channel, DossierSegment, FailureReason, Segment
-from tiendo_common.service.idempotency import Collision
+from tiendo_common.service.idempotency import insert_or_collide
 
 
 class ActivationTable(SQLModel, registry=registry()):
@@ -82,6 +82,27 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     team: str | None
 
 
+ACCOUNT_COLUMNS = {
+    "person_hash": "bytea",
+    "key_id": "smallint",
+    "record_id": "uuid",
+    "dossier_version": "bigint",
+    "dossier_known": "date",
+    "dossier": "json",
+    "switches": "json",
+    "version": "bigint",
+    "segments": "jsonb",
+}
+ATTEMPT_COLUMNS = {
+    "person_hash": "bytea",
+    "occurred_at": "timestamptz",
+    "reason": "text",
+    "known_day": "date",
+    "collecting": "text",
+    "channel": "text",
+    "team": "text",
+}
+
 _dossier = msgspec.json.Decoder(tuple[DossierSegment, ...])
 _switches = msgspec.json.Decoder(tuple[Switched, ...])
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
@@ -117,19 +138,25 @@ async def lock_accounts(connection: Connection, hashes: Sequence[bytes]) -> dict
 async def write_accounts(connection: Connection, accounts: Sequence[Account], key_id: int) -> None:
     """Insert new accounts and update changed ones. Raises Collision if somebody inserted one first."""
     new = sorted((each for each in accounts if each.is_new), key=lambda account: account.person_hash)
-    if new:
-        status = await connection.execute(
-            "INSERT INTO account (person_hash, key_id, record_id, dossier_version, dossier_known, dossier, "
-            "switches, version, segments) "
-            "SELECT person_hash, $1, record_id, dossier_version, dossier_known, dossier, switches, version, "
-            "segments FROM unnest($2::bytea[], $3::uuid[], $4::bigint[], $5::date[], $6::json[], $7::json[], "
-            "$8::bigint[], $9::jsonb[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
-            "dossier, switches, version, segments) ON CONFLICT (person_hash) DO NOTHING",
-            key_id,
-            *_columns(new),
-        )
-        if status != f"INSERT 0 {len(new)}":
-            raise Collision(status)
+    await insert_or_collide(
+        connection,
+        "account",
+        ACCOUNT_COLUMNS,
+        [
+            (
+                each.person_hash,
+                key_id,
+                each.record_id,
+                each.dossier_version,
+                each.dossier_known,
+                _encode(each.dossier).decode(),
+                _encode(each.switches).decode(),
+                each.version,
+                _encode(each.segments).decode(),
+            )
+            for each in new
+        ],
+    )
     changed = [each for each in accounts if each.changed and not each.is_new]
     if changed:
         await connection.execute(
@@ -139,21 +166,15 @@ async def write_accounts(connection: Connection, accounts: Sequence[Account], ke
             "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::date[], $5::json[], $6::json[], "
             "$7::bigint[], $8::jsonb[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
             "dossier, switches, version, segments) WHERE account.person_hash = new.person_hash",
-            *_columns(changed),
+            [each.person_hash for each in changed],
+            [each.record_id for each in changed],
+            [each.dossier_version for each in changed],
+            [each.dossier_known for each in changed],
+            [_encode(each.dossier).decode() for each in changed],
+            [_encode(each.switches).decode() for each in changed],
+            [each.version for each in changed],
+            [_encode(each.segments).decode() for each in changed],
         )
-
-
-def _columns(accounts: Sequence[Account]) -> tuple[list[object], ...]:
-    return (
-        [each.person_hash for each in accounts],
-        [each.record_id for each in accounts],
-        [each.dossier_version for each in accounts],
-        [each.dossier_known for each in accounts],
-        [_encode(each.dossier).decode() for each in accounts],
-        [_encode(each.switches).decode() for each in accounts],
-        [each.version for each in accounts],
-        [_encode(each.segments).decode() for each in accounts],
-    )
 
 
 AttemptKey = tuple[bytes, datetime, FailureReason]
@@ -176,20 +197,11 @@ async def known_attempts(connection: Connection, keys: Sequence[AttemptKey]) -> 
 
 async def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
     """Keep failed attempts. Raises Collision if somebody told one of them at the same moment."""
-    if not attempts:
-        return
     rows = sorted(
         (each.person_hash, each.occurred_at, each.reason, each.known_day, each.collecting, each.channel, each.team)
         for each in attempts
     )  # fmt: skip
-    status = await connection.execute(
-        "INSERT INTO attempt (person_hash, occurred_at, reason, known_day, collecting, channel, team) "
-        "SELECT * FROM unnest($1::bytea[], $2::timestamptz[], $3::text[], $4::date[], $5::text[], $6::text[], "
-        "$7::text[]) ON CONFLICT DO NOTHING",
-        *zip(*rows, strict=True),
-    )
-    if status != f"INSERT 0 {len(rows)}":
-        raise Collision(status)
+    await insert_or_collide(connection, "attempt", ATTEMPT_COLUMNS, rows)
 
 
 #: Net change of every counter cell, straight from the accounts: what the aggregator's counters must equal.

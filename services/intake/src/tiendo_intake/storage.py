@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import DossierSegment
-from tiendo_common.service.idempotency import Collision
+from tiendo_common.service.idempotency import insert_or_collide
 from tiendo_intake.rules import Fact
 
 
@@ -46,6 +46,15 @@ class Record(msgspec.Struct, gc=False):
     changed: bool = False
 
 
+RECORD_COLUMNS = {
+    "person_hash": "bytea",
+    "key_id": "smallint",
+    "record_id": "uuid",
+    "version": "bigint",
+    "facts": "json",
+    "segments": "jsonb",
+}
+
 _facts = msgspec.json.Decoder(tuple[Fact, ...])
 _segments = msgspec.json.Decoder(tuple[DossierSegment, ...])
 _encode = msgspec.json.Encoder().encode
@@ -67,37 +76,34 @@ async def lock_records(connection: Connection, hashes: Sequence[bytes]) -> dict[
 async def write_records(connection: Connection, records: Sequence[Record], key_id: int) -> None:
     """Insert new records and update changed ones. Raises Collision if somebody inserted one first."""
     new = sorted((record for record in records if record.is_new), key=lambda record: record.person_hash)
-    if new:
-        status = await connection.execute(
-            "INSERT INTO record (person_hash, key_id, record_id, version, facts, segments) "
-            "SELECT person_hash, $2, record_id, version, facts, segments "
-            "FROM unnest($1::bytea[], $3::uuid[], $4::bigint[], $5::json[], $6::jsonb[]) "
-            "AS new (person_hash, record_id, version, facts, segments) ON CONFLICT DO NOTHING",
-            [record.person_hash for record in new],
-            key_id,
-            *_columns(new),
-        )
-        if status != f"INSERT 0 {len(new)}":
-            raise Collision(status)
+    await insert_or_collide(
+        connection,
+        "record",
+        RECORD_COLUMNS,
+        [
+            (
+                record.person_hash,
+                key_id,
+                record.record_id,
+                record.version,
+                _encode(record.facts).decode(),
+                _encode(record.segments).decode(),
+            )
+            for record in new
+        ],
+    )
     changed = [record for record in records if record.changed and not record.is_new]
     if changed:
         await connection.execute(
             "UPDATE record SET version = new.version, facts = new.facts, segments = new.segments "
-            "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::json[], $5::jsonb[]) "
-            "AS new (person_hash, record_id, version, facts, segments) "
+            "FROM unnest($1::bytea[], $2::bigint[], $3::json[], $4::jsonb[]) "
+            "AS new (person_hash, version, facts, segments) "
             "WHERE record.person_hash = new.person_hash",
             [record.person_hash for record in changed],
-            *_columns(changed),
+            [record.version for record in changed],
+            [_encode(record.facts).decode() for record in changed],
+            [_encode(record.segments).decode() for record in changed],
         )
-
-
-def _columns(records: Sequence[Record]) -> tuple[list[str], list[int], list[str], list[str]]:
-    return (
-        [record.record_id for record in records],
-        [record.version for record in records],
-        [_encode(record.facts).decode() for record in records],
-        [_encode(record.segments).decode() for record in records],
-    )
 
 
 #: Net change of every counter cell, straight from the records: what the aggregator's counters must equal.

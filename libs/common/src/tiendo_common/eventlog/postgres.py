@@ -6,14 +6,14 @@ from datetime import datetime
 
 import asyncpg
 
+from tiendo_common.database.bulk import insert_rows
 from tiendo_common.database.roles import schema_of
 from tiendo_common.errors import Gap, Retry
 from tiendo_common.eventlog.port import Chunk, Connection, NewEvent, Partition, Position, Watermark
 from tiendo_common.events.catalogue import TOPICS, owned_by
 from tiendo_common.events.envelope import encoder, partition_of
 
-#: Up to this many events go in by one INSERT; more by COPY, whose fixed cost is higher.
-COPY_FROM = 64
+LOG_COLUMNS = {"partition": "smallint", "seq": "bigint", "event_id": "uuid", "key": "text", "body": "bytea"}
 
 
 class PostgresEventLog:
@@ -78,21 +78,7 @@ class PostgresEventLog:
             newest = {row[3]: row for row in rows}
             rows = sorted(newest.values())
             await connection.execute(f"DELETE FROM {table} WHERE key = ANY($1)", list(newest))  # noqa: S608
-        if len(rows) >= COPY_FROM:
-            await connection.copy_records_to_table(
-                table, records=rows, columns=["partition", "seq", "event_id", "key", "body"]
-            )
-            return
-        partitions, sequences, ids, keys, bodies = zip(*rows, strict=True)
-        await connection.execute(
-            f"INSERT INTO {table} (partition, seq, event_id, key, body) "  # noqa: S608
-            "SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::text[], $5::bytea[])",
-            partitions,
-            sequences,
-            ids,
-            keys,
-            bodies,
-        )
+        await insert_rows(connection, table, LOG_COLUMNS, rows)
 
     async def heads(self) -> dict[str, list[int]]:
         answer: dict[str, list[int]] = {name: [] for name in self._topics}

@@ -1,11 +1,13 @@
 """Lines on record, by submitter and line id: what makes sending a line again harmless."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
+from tiendo_common.database.bulk import insert_rows
 from tiendo_common.errors import Problem, TiendoError, Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.service.lines import Answer, rejected
@@ -21,6 +23,8 @@ CREATE TABLE line (
     PRIMARY KEY (submitter, line_id)
 )
 """
+
+LINE_COLUMNS = {"submitter": "text", "line_id": "text", "subject": "bytea", "content": "bytea"}
 
 LineKey = tuple[str, str]
 ResultT = TypeVar("ResultT")
@@ -65,6 +69,16 @@ class SeenLine(msgspec.Struct, frozen=True, gc=False):
     content: bytes
 
 
+async def insert_or_collide(
+    connection: Connection, table: str, columns: dict[str, str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows, in the order of their keys. Raises Collision if a key is there already."""
+    try:
+        await insert_rows(connection, table, columns, rows)
+    except asyncpg.UniqueViolationError as error:
+        raise Collision(str(error)) from None
+
+
 async def seen_lines(connection: Connection, keys: Sequence[LineKey]) -> dict[LineKey, SeenLine]:
     """Those of these (submitter, line id) that are on record."""
     rows = await connection.fetch(
@@ -78,17 +92,8 @@ async def seen_lines(connection: Connection, keys: Sequence[LineKey]) -> dict[Li
 
 async def write_lines(connection: Connection, lines: dict[LineKey, SeenLine]) -> None:
     """Remember lines. Raises Collision if one of the ids was used by a concurrent transaction."""
-    ordered = sorted(lines)
-    status = await connection.execute(
-        "INSERT INTO line (submitter, line_id, subject, content) "
-        "SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bytea[]) ON CONFLICT DO NOTHING",
-        [submitter for submitter, _ in ordered],
-        [line_id for _, line_id in ordered],
-        [lines[key].subject for key in ordered],
-        [lines[key].content for key in ordered],
-    )
-    if status != f"INSERT 0 {len(ordered)}":
-        raise Collision(status)
+    rows = [(*key, said.subject, said.content) for key, said in sorted(lines.items(), key=itemgetter(0))]
+    await insert_or_collide(connection, "line", LINE_COLUMNS, rows)
 
 
 def answer_again(line_id: str, now: SeenLine, known: SeenLine, record_id: str | None) -> Answer:
