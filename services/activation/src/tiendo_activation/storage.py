@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, SmallInteger
-from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -38,7 +38,7 @@ class AccountRow(ActivationTable, table=True):
     dossier: Any = Field(sa_column=Column(JSON, nullable=False))
     switches: Any = Field(sa_column=Column(JSON, nullable=False))
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
-    segments: Any = Field(sa_column=Column(JSONB, nullable=False))
+    segments: Any = Field(sa_column=Column(JSON, nullable=False))
 
 
 class AttemptRow(ActivationTable, table=True):
@@ -91,7 +91,7 @@ ACCOUNT_COLUMNS = {
     "dossier": "json",
     "switches": "json",
     "version": "bigint",
-    "segments": "jsonb",
+    "segments": "json",
 }
 ATTEMPT_COLUMNS = {
     "person_hash": "bytea",
@@ -164,7 +164,7 @@ async def write_accounts(connection: Connection, accounts: Sequence[Account], ke
             "dossier_known = new.dossier_known, dossier = new.dossier, switches = new.switches, "
             "version = new.version, segments = new.segments "
             "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::date[], $5::json[], $6::json[], "
-            "$7::bigint[], $8::jsonb[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
+            "$7::bigint[], $8::json[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
             "dossier, switches, version, segments) WHERE account.person_hash = new.person_hash",
             [each.person_hash for each in changed],
             [each.record_id for each in changed],
@@ -207,7 +207,7 @@ async def write_attempts(connection: Connection, attempts: Sequence[Attempt]) ->
 #: Net change of every counter cell, straight from the accounts: what the aggregator's counters must equal.
 TALLY = """
     WITH part AS (
-        SELECT s.* FROM account, jsonb_to_recordset(segments)
+        SELECT s.* FROM account, json_to_recordset(segments)
             AS s(from_day date, until_day date, level smallint, residence text, collecting text)
     ), bound AS (
         SELECT from_day AS day, 1 AS n, level, residence, collecting FROM part
@@ -247,7 +247,7 @@ async def count_failures(
     """Reason, attempts, accounts, accounts activated by now; by the attempt's day."""
     rows = await pool.fetch(
         "SELECT reason, count(*), count(DISTINCT attempt.person_hash), "
-        "count(DISTINCT attempt.person_hash) FILTER (WHERE segments @? '$[*] ? (@.until_day == null)') "
+        "count(DISTINCT attempt.person_hash) FILTER (WHERE segments::jsonb @? '$[*] ? (@.until_day == null)') "
         "FROM attempt LEFT JOIN account USING (person_hash) "
         "WHERE (occurred_at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date BETWEEN $1 AND $2 "
         "AND ($3::text IS NULL OR collecting = $3) GROUP BY reason ORDER BY 2 DESC, reason",

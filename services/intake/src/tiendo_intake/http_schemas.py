@@ -1,5 +1,6 @@
 """Lines as they come in, and answers as they go out. Decoded with msgspec: this is the hot path."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -62,8 +63,9 @@ Line = IntakeLine | ApprovalLine | AmendmentLine
 
 def intake_submission(submitter: str, line: IntakeLine) -> Submission:
     """What an intake line asks for."""
+    day = local_day(line.occurred_at)
     action = Taken(
-        local_day(line.occurred_at),
+        day,
         line.level,
         line.residence_unit,
         line.collecting_unit,
@@ -71,25 +73,27 @@ def intake_submission(submitter: str, line: IntakeLine) -> Submission:
         tuple(sorted(set(line.cohorts))),
         line.team,
     )
-    return _submission(submitter, line, "intake", action, None)
+    return _submission(submitter, line, "intake", action, day)
 
 
 def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
     """What an approval line asks for. Raises Invalid."""
     if line.decision == "rejected" and line.reason is None:
         raise Invalid("A rejection needs a reason.", field="reason")
-    action = Decided(local_day(line.occurred_at), line.decision == "approved", line.reason)
-    return _submission(submitter, line, "approval", action, line.reason)
+    day = local_day(line.occurred_at)
+    action = Decided(day, line.decision == "approved", line.reason)
+    return _submission(submitter, line, "approval", action, day, line.reason)
 
 
 def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
     """What an amendment line asks for. Raises Invalid."""
     corrected = (line.level, line.residence_unit, line.collecting_unit, line.channel, line.cohorts)
+    day = local_day(line.occurred_at)
     action: Action
     if line.kind == "move":
         if line.residence_unit is None:
             raise Invalid("A move needs the new residence unit.", field="residence_unit")
-        action = Moved(local_day(line.occurred_at), line.residence_unit)
+        action = Moved(day, line.residence_unit)
     elif line.kind == "correct":
         if all(value is None for value in corrected):
             raise Invalid(
@@ -101,7 +105,7 @@ def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
         action = Correction(line.level, line.residence_unit, line.collecting_unit, line.channel, cohorts)
     else:
         action = Void()
-    return _submission(submitter, line, "amendment", action, line.reason)
+    return _submission(submitter, line, "amendment", action, day, line.reason)
 
 
 def _submission(
@@ -109,7 +113,8 @@ def _submission(
     line: Line,
     kind: Literal["intake", "approval", "amendment"],
     action: Action,
-    reason: str | None,
+    day: date,
+    reason: str | None = None,
 ) -> Submission:
     return Submission(
         submitter=submitter,
@@ -118,6 +123,7 @@ def _submission(
         kind=kind,
         action=action,
         occurred_at=line.occurred_at,
+        day=day,
         campaign=line.campaign,
         reason=reason,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 from sqlalchemy import BigInteger, Column, LargeBinary, SmallInteger
-from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -31,7 +31,7 @@ class RecordRow(IntakeTable, table=True):
     record_id: str = Field(sa_column=Column(UUID(as_uuid=False), unique=True, nullable=False))
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
     facts: Any = Field(sa_column=Column(JSON, nullable=False))
-    segments: Any = Field(sa_column=Column(JSONB, nullable=False))
+    segments: Any = Field(sa_column=Column(JSON, nullable=False))
 
 
 class Record(msgspec.Struct, gc=False):
@@ -52,7 +52,7 @@ RECORD_COLUMNS = {
     "record_id": "uuid",
     "version": "bigint",
     "facts": "json",
-    "segments": "jsonb",
+    "segments": "json",
 }
 
 _facts = msgspec.json.Decoder(tuple[Fact, ...])
@@ -96,7 +96,7 @@ async def write_records(connection: Connection, records: Sequence[Record], key_i
     if changed:
         await connection.execute(
             "UPDATE record SET version = new.version, facts = new.facts, segments = new.segments "
-            "FROM unnest($1::bytea[], $2::bigint[], $3::json[], $4::jsonb[]) "
+            "FROM unnest($1::bytea[], $2::bigint[], $3::json[], $4::json[]) "
             "AS new (person_hash, version, facts, segments) "
             "WHERE record.person_hash = new.person_hash",
             [record.person_hash for record in changed],
@@ -110,7 +110,7 @@ async def write_records(connection: Connection, records: Sequence[Record], key_i
 #: Neighbouring segments that differ only in approval cancel out for the intake.
 TALLY = """
     WITH part AS (
-        SELECT s.* FROM record, jsonb_to_recordset(segments)
+        SELECT s.* FROM record, json_to_recordset(segments)
             AS s(from_day date, until_day date, level smallint, residence text, collecting text, approved boolean)
     ), bound AS (
         SELECT from_day AS day, 1 AS n, level, residence, collecting, approved FROM part

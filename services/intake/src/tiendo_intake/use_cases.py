@@ -8,7 +8,7 @@ from typing import Any, Literal
 import asyncpg
 import msgspec
 
-from tiendo_common.clock import Clock, local_day, new_event_id, new_record_id
+from tiendo_common.clock import Clock, new_event_id, new_record_id
 from tiendo_common.errors import NotFound, Problem
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
@@ -47,8 +47,7 @@ from tiendo_intake.rules import (
 )
 from tiendo_intake.storage import Record
 
-#: The changes that are facts about the dossier itself rather than decisions on it.
-INTAKE_CHANGES = {"recorded", "upgraded", "moved", "corrected", "voided"}
+#: The changes that are decisions; all others are facts about the dossier itself.
 DECISIONS = {"approved", "rejected", "revoked"}
 
 _encode = msgspec.json.Encoder().encode
@@ -63,6 +62,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: Literal["intake", "approval", "amendment"]
     action: Action
     occurred_at: datetime
+    day: date
     campaign: str
     reason: str | None = None
 
@@ -126,10 +126,10 @@ class IntakeDesk:
     def _check(self, submission: Submission, now: datetime, today: date) -> None:
         """Raise the problem that a line has whatever is on record."""
         check_personal_number(submission.citizen_id, today)
-        day = local_day(submission.occurred_at)
+        day = submission.day
         self._directory.check_moment(submission.occurred_at, day, now, submission.campaign)
         action = submission.action
-        if isinstance(action, Taken | Moved):
+        if isinstance(action, (Taken, Moved)):
             self._directory.check_unit(action.residence, day, "residence_unit", commune=True)
         if isinstance(action, Taken):
             self._directory.check_unit(action.collecting, day, "collecting_unit")
@@ -217,14 +217,16 @@ class IntakeDesk:
             "reason": submission.reason,
         }
         events: list[NewEvent] = []
-        intake_before, intake_after = intake_segments(before), intake_segments(after)
-        if change in INTAKE_CHANGES and intake_before != intake_after:
-            restatement = IntakeRestatement(before=intake_before, after=intake_after, **said)
-            events.append(
-                NewEvent("intake", IntakeRestated(id=new_event_id(), data=restatement, **attributes))
-            )
+        decided = change in DECISIONS
+        if not decided:
+            intake_before, intake_after = intake_segments(before), intake_segments(after)
+            if intake_before != intake_after:
+                restatement = IntakeRestatement(before=intake_before, after=intake_after, **said)
+                events.append(
+                    NewEvent("intake", IntakeRestated(id=new_event_id(), data=restatement, **attributes))
+                )
         approved_before, approved_after = approved_segments(before), approved_segments(after)
-        if change in DECISIONS or approved_before != approved_after:
+        if decided or approved_before != approved_after:
             decision = ApprovalRestatement(before=approved_before, after=approved_after, **said)
             events.append(
                 NewEvent("approval", ApprovalRestated(id=new_event_id(), data=decision, **attributes))

@@ -438,6 +438,18 @@ class EmbeddedPostgres:
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
 
+    def _bury(self) -> None:
+        """Wait for the end of a server of ours that is dying: it is no longer found, and not yet gone."""
+        if self._process is not None:
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                raise StartFailed(
+                    f"A server that was started before, pid {self._process.pid}, has lost its data folder.",
+                    remedy="End it, then start again.",
+                ) from None
+            self._process = None
+
     def _end(self, process: psutil.Process, *, timeout: float) -> str:
         """Fast shutdown; after `timeout` seconds an immediate one."""
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -495,6 +507,7 @@ class EmbeddedPostgres:
     def _launch(
         self, record: Mapping[str, Any], account: Account | None, home: Path, pgdata: Path
     ) -> tuple[Path, psutil.Process]:
+        self._bury()
         binaries = self._binaries(account, home)
         _remove_drafts(home)
         if pgdata.exists():

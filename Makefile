@@ -1,0 +1,81 @@
+# Every target sets up what it needs: a fresh machine needs Python 3.11 or newer, make, and nothing else.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+PACKAGES := libs/common services/intake services/activation services/aggregator services/notifier cli
+SOURCES := $(foreach package,$(PACKAGES),$(package)/src)
+MANIFESTS := pyproject.toml $(foreach package,$(PACKAGES),$(package)/pyproject.toml)
+LOCAL_PACKAGES := tiendo-common tiendo-intake tiendo-activation tiendo-aggregator tiendo-notifier tiendo
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	$(foreach package,$(LOCAL_PACKAGES),--no-emit-package $(package))
+# What a developer's shell has set up for itself is none of our business.
+unexport PYTHONPATH VIRTUAL_ENV PYTHONHOME CONDA_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run up test test-long check contracts bench lock clean
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/for-running ## Live through the Kon Tum campaign of 2023 and print its report
+	@$(BIN)/tiendo replay kon-tum-2023 --stay
+
+up: .venv/for-running ## Start all services on this machine, on the wall clock
+	@$(BIN)/tiendo up
+
+test: check ## Check and test everything (under 15 minutes)
+	$(BIN)/pytest -m "not long"
+
+test-long: .venv/for-developing ## The tests that take minutes each: every campaign, every fault
+	$(BIN)/pytest -m long
+
+check: .venv/for-developing ## Lint, types, import rules, contracts
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary $(SOURCES) tests benchmarks
+	$(BIN)/lint-imports --no-timings > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	$(BIN)/python -m tiendo_common.events.contracts --check
+
+contracts: .venv/for-developing ## Write libs/common/contracts anew from the event classes
+	$(BIN)/python -m tiendo_common.events.contracts
+
+bench: .venv/for-developing ## Measure: one JSON object a line; ONLY=name for one of them
+	@$(BIN)/python -m benchmarks $(ONLY)
+
+lock: $(UV) ## Write requirements/*.lock anew from the manifests
+	$(COMPILE) cli/pyproject.toml --group pyproject.toml:build -o requirements/run.lock
+	$(COMPILE) cli/pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev \
+		-c requirements/run.lock -o requirements/dev.lock
+
+clean: ## Remove what the other targets made, but for data folders
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .lint-imports.log
+
+$(UV): requirements/tools.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Tiendo needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments. On Debian: apt install python3-venv."; exit 1; }
+	@echo "Setting up: the installer"
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+.venv/bin/python: $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@touch $@
+
+.venv/for-running: .venv/bin/python requirements/run.lock $(MANIFESTS)
+	@echo "Setting up: packages"
+	@$(UV) pip sync --quiet --python .venv --require-hashes requirements/run.lock
+	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch $@
+
+# A superset of what running needs, so it satisfies both.
+.venv/for-developing: .venv/bin/python requirements/dev.lock $(MANIFESTS)
+	@echo "Setting up: packages and developers' tools"
+	@$(UV) pip sync --quiet --python .venv --require-hashes requirements/dev.lock
+	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
+	@touch .venv/for-running $@

@@ -1,0 +1,44 @@
+"""What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
+
+Problem
+├── NotFound ── UnknownCampaign
+├── Conflict ── PlanContradicted
+└── Unavailable ── NotLoaded, LogUnreadable
+"""
+
+from tiendo_common.errors import Conflict, NotFound, Unavailable
+
+
+class UnknownCampaign(NotFound):
+    """No campaign has this id."""
+
+    code = "unknown-campaign"
+    title = "No such campaign"
+
+    def __init__(self, campaign: str) -> None:
+        super().__init__(
+            f"There is no campaign {campaign!r}.",
+            field="campaign",
+            remedy="GET /v1/campaigns lists them; PUT /v1/campaigns/{id} makes one.",
+        )
+
+
+class PlanContradicted(Conflict):
+    """A campaign's plan may be changed, but not so that what was assigned to a unit vanishes."""
+
+    code = "plan-contradicted"
+    title = "This would withdraw what was assigned"
+
+
+class NotLoaded(Unavailable):
+    """The service has just started and its units are not loaded yet."""
+
+    code = "not-loaded"
+    title = "The units are being loaded"
+
+
+class LogUnreadable(Unavailable):
+    """The log between the counters and the tally cannot be read at the moment."""
+
+    code = "log-unreadable"
+    title = "The event log cannot be read at the moment"

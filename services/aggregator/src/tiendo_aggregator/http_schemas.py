@@ -1,0 +1,312 @@
+"""What goes over HTTP: documents of the plan, progress, units and verdicts."""
+
+from datetime import date, time
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, Attribution
+from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
+from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
+from tiendo_aggregator.use_cases.reconciliation import Tally
+from tiendo_aggregator.use_cases.units import FoundUnit
+from tiendo_common.events.state import Indicator
+
+Level = Literal["province", "district", "commune"]
+
+
+def _local(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("a local time of day, without an offset")
+    return value
+
+
+CampaignId = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(examples=["kon-tum-2023"])
+]
+ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$"), Field(examples=["62"])]
+CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Day = Annotated[date, Field(ge=date(2004, 1, 1), lt=date(2200, 1, 1))]
+Citizens = Annotated[int, Field(strict=True, ge=0, le=200_000_000)]
+
+
+class _Sent(BaseModel):
+    """A document that somebody sends: a field that we don't know is a slip, not something to pass over."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Answered(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class FigureDocument(_Sent):
+    """A ratio that reports print: `indicator` over `over`, cut (not rounded) after `decimals` decimals."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}$")]
+    indicator: Indicator
+    over: Over = Field(description="What it is a share of: the target, the eligible, or another indicator.")
+    decimals: Annotated[int, Field(strict=True, ge=0, le=6)]
+
+
+class TargetDocument(_Sent):
+    """What the whole province must reach by the last day, baseline included."""
+
+    indicator: Indicator
+    value: Citizens
+
+
+class CampaignHead(_Sent):
+    """A campaign: who, where, when."""
+
+    name: Text
+    plan_number: Text = Field(examples=["3903/KH-UBND"])
+    plan_issued_on: Day
+    province: ProvinceCode
+    first_day: Day
+    last_day: Day
+    day_cut_off: Annotated[time, AfterValidator(_local)] = Field(
+        description="Local hour after which a day's count is final.", examples=["21:00"]
+    )
+
+
+def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
+    if len({figure.id for figure in figures}) < len(figures):
+        raise ValueError("a figure's id stands there twice")
+    return figures
+
+
+def _one_each(targets: list[TargetDocument]) -> list[TargetDocument]:
+    if len({target.indicator for target in targets}) < len(targets):
+        raise ValueError("an indicator has two targets")
+    return targets
+
+
+class CampaignDocument(CampaignHead):
+    """A campaign's whole plan."""
+
+    targets: Annotated[list[TargetDocument], AfterValidator(_one_each)]
+    eligible: dict[CommuneCode, Citizens] = Field(
+        description="Eligible citizens of every commune that the province has on the first day.",
+        examples=[{"23281": 5012}],
+    )
+    figures: Annotated[list[FigureDocument], AfterValidator(_once)] = []
+
+    def plan(self, campaign: str) -> Plan:
+        """As the rules know it."""
+        return Plan(
+            campaign=Campaign(
+                id=campaign,
+                figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
+                **self.model_dump(include=set(CampaignHead.model_fields)),
+            ),
+            targets={target.indicator: target.value for target in self.targets},
+            eligible=self.eligible,
+        )
+
+
+class CampaignLine(CampaignHead):
+    """A campaign and how far it has come."""
+
+    id: str
+    closed_through: date | None = Field(
+        description="The last day whose closing progress has been published: final but for late facts."
+    )
+
+    @classmethod
+    def of(cls, stored: StoredCampaign) -> Self:
+        return cls(**_head(stored))
+
+
+class CampaignAnswer(CampaignDocument):
+    """A campaign's whole plan and how far it has come."""
+
+    id: str
+    closed_through: date | None = Field(
+        description="The last day whose closing progress has been published: final but for late facts."
+    )
+
+    @classmethod
+    def of(cls, stored: StoredPlan) -> Self:
+        return cls(
+            **_head(stored),
+            targets=[
+                TargetDocument(indicator=indicator, value=value)
+                for indicator, value in stored.plan.targets.items()
+            ],
+            eligible=dict(stored.plan.eligible),
+            figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
+        )
+
+
+def _head(stored: StoredCampaign) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(stored.campaign)
+    del fields["figures"]
+    return fields | {"closed_through": stored.closed_through}
+
+
+class CampaignsAnswer(_Answered):
+    """All campaigns, by their first day."""
+
+    campaigns: list[CampaignLine]
+
+
+class StandingAnswer(_Answered):
+    """A unit and all below it on one indicator. A citizen counts once, at the level held on the day."""
+
+    value: int = Field(description="Citizens at the end of the day asked for, both levels.")
+    level_1: int
+    level_2: int
+    baseline: int = Field(description="Citizens at the end of the day before the campaign.")
+    since_baseline: int
+    target: int | None = Field(description="To be reached by the last day; null if the plan sets none.")
+    eligible: int | None = Field(description="Null for a unit that the plan doesn't know.")
+
+
+class RatioAnswer(_Answered):
+    """One of the campaign's figures for this unit."""
+
+    id: str
+    numerator: int
+    denominator: int | None
+    percent: str | None = Field(
+        description="Cut, not rounded, at the figure's own decimals; null when there is nothing to divide by.",
+        examples=["69.8"],
+    )
+
+
+class UnitProgressAnswer(_Answered):
+    """Where one unit stands."""
+
+    code: str
+    name: str
+    level: Level
+    parent: str | None
+    indicators: dict[Indicator, StandingAnswer]
+    figures: list[RatioAnswer]
+
+
+class ProgressAnswer(_Answered):
+    """Where a unit and those below it stand. Every number is exact."""
+
+    campaign: str
+    as_of: date
+    by: Attribution
+    complete_to: AwareDatetime | None = Field(
+        description="Every fact that was accepted up to this instant is counted; null right after a start."
+    )
+    units: list[UnitProgressAnswer] = Field(
+        description="The unit asked for, then its descendants, each before those below it."
+    )
+
+
+class UnitAnswer(BaseModel):
+    """A unit as of a day: a code means it only in its span."""
+
+    code: str
+    name: str
+    level: Level
+    parent: str | None
+    from_day: date
+    until_day: date | None = Field(description="The first day on which this no longer holds; null: it does.")
+
+    @classmethod
+    def of(cls, found: FoundUnit) -> Self:
+        return cls(code=found.code, **msgspec.structs.asdict(found.span))
+
+
+class UnitsAnswer(BaseModel):
+    """Units valid on a day, by code."""
+
+    as_of: date
+    total: int = Field(description="How many match.")
+    cut: bool = Field(description="Whether more match than are listed.")
+    units: list[UnitAnswer]
+
+
+class ReconciliationRequest(msgspec.Struct, frozen=True):
+    """The campaign, and the tallies of intake and activation as these services answered them."""
+
+    campaign: str
+    tallies: list[Tally]
+
+
+_INTEGER = {"type": "integer"}
+#: The request's schema: FastAPI doesn't see a body that is decoded by msgspec.
+RECONCILIATION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["campaign", "tallies"],
+                    "properties": {
+                        "campaign": {"type": "string", "examples": ["kon-tum-2023"]},
+                        "tallies": {
+                            "type": "array",
+                            "description": "What GET /v1/tally of intake and of activation answered.",
+                            "items": {
+                                "type": "object",
+                                "required": ["heads", "cells"],
+                                "properties": {
+                                    "heads": {
+                                        "type": "object",
+                                        "description": "Next sequence of each partition, by topic.",
+                                        "additionalProperties": {
+                                            "type": "array",
+                                            "items": {"type": "integer", "minimum": 1},
+                                        },
+                                    },
+                                    "cells": {
+                                        "type": "array",
+                                        "description": "Net changes per day, from the records.",
+                                        "items": {
+                                            "type": "array",
+                                            "minItems": 6,
+                                            "maxItems": 6,
+                                            "prefixItems": [
+                                                {"enum": list(INDICATORS)},
+                                                {"enum": list(ATTRIBUTIONS)},
+                                                {"type": "string"},
+                                                {"enum": [1, 2]},
+                                                {"type": "string", "format": "date"},
+                                                _INTEGER,
+                                            ],
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class DifferenceAnswer(_Answered):
+    """A cell of which records and counters say different things."""
+
+    indicator: Indicator
+    attribution: Attribution
+    unit: str
+    unit_name: str | None
+    level: Literal[1, 2]
+    day: date
+    records: int
+    counters: int
+
+
+class VerdictAnswer(BaseModel):
+    """Whether the counters equal the records they were folded from."""
+
+    campaign: str
+    clean: bool
+    compared: int = Field(description="Cells compared, of every unit that was ever in the province.")
+    totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
+    differing_count: int
+    differing: list[DifferenceAnswer] = Field(description="The first 1000 cells that differ.")

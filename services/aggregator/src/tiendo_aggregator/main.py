@@ -1,0 +1,52 @@
+"""Wires the aggregator."""
+
+from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
+from tiendo_aggregator.routes import make_router
+from tiendo_aggregator.settings import Settings
+from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.origin import Origin
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.progress import Progress
+from tiendo_aggregator.use_cases.publishing import ProgressPublisher
+from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.eventlog.consumer import Consumer
+from tiendo_common.service.kit import Kit
+from tiendo_common.service.runtime import serve
+
+DESCRIPTION = (
+    "Counts citizens by unit, day, indicator and level from what intake and activation publish; keeps "
+    "campaigns, their targets and the tree of units; says where each unit stands and proves its counters."
+)
+
+
+def wire(kit: Kit) -> None:
+    """Put the parts together and hand them to the skeleton."""
+    settings = kit.settings
+    assert isinstance(settings, Settings)
+    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader)
+    breakdowns = Consumer("breakdowns", TOPICS, Breakdowns(), pool=kit.pool, reader=kit.reader)
+
+    origin = Origin(kit.source, kit.clock)
+    database = PlanDatabase(settings.database_url)
+    units = Units(kit.pool, kit.log, origin, settings.data_facts)
+    plans = Plans(database, kit.log, origin, units)
+    progress = Progress(kit.pool, plans, units, kit.clock, lambda: totals.complete_to)
+    publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
+    reconciliation = Reconciliation(kit.pool, kit.reader, plans, units, totals.name, TOPICS)
+
+    # Background parts stop in the reverse order: the plan's connections outlive those who use them.
+    kit.background.append(("plan database", database.keep_open))
+    kit.started.append(units.load)
+    kit.readiness.append(units.missing)
+    kit.add_consumer(totals)
+    kit.add_consumer(breakdowns)
+    kit.background.append(("progress publisher", publisher.run))
+    kit.moved.append(publisher.step)
+    kit.publish_watermarks()
+    kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation))
+
+
+def main() -> None:
+    """Run until told to stop."""
+    serve("aggregator", Settings(), wire, description=DESCRIPTION)

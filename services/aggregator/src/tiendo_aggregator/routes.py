@@ -1,0 +1,150 @@
+"""The aggregator's REST interface."""
+
+from datetime import date
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from tiendo_aggregator.http_schemas import (
+    RECONCILIATION_BODY,
+    CampaignAnswer,
+    CampaignDocument,
+    CampaignId,
+    CampaignLine,
+    CampaignsAnswer,
+    DifferenceAnswer,
+    ProgressAnswer,
+    ReconciliationRequest,
+    UnitAnswer,
+    UnitsAnswer,
+    VerdictAnswer,
+)
+from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.progress import Progress
+from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.clock import Clock
+from tiendo_common.errors import Invalid
+from tiendo_common.service.auth import ApiKey, requires
+from tiendo_common.service.bodies import read_body
+
+Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
+Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
+InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
+
+#: A plan names every commune of a province: some hundred, so this is ample.
+MAX_PLAN = 1024 * 1024
+#: Two tallies of a large province, some tens of bytes a cell.
+MAX_TALLIES = 64 * 1024 * 1024
+MAX_DIFFERING = 1000
+MAX_UNITS = 1000
+
+_tallies = msgspec.json.Decoder(ReconciliationRequest)
+
+
+def make_router(
+    clock: Clock, units: Units, plans: Plans, progress: Progress, reconciliation: Reconciliation
+) -> APIRouter:
+    """All routes of the service."""
+    router = APIRouter()
+
+    @router.get("/v1/units", tags=["units"], summary="Units of the tree of a day")
+    async def find_units(
+        _reader: Reader,
+        as_of: Annotated[date | None, Query(description="The day; today unless said.")] = None,
+        code: Annotated[str | None, Query(description="Exactly this code.")] = None,
+        parent: Annotated[str | None, Query(description="Directly below this code.")] = None,
+        search: Annotated[
+            str | None,
+            Query(max_length=100, description="Part of the name, without regard to case or accents."),
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_UNITS, description="At most so many.")] = 200,
+    ) -> UnitsAnswer:
+        day = as_of or clock.today()
+        found = units.find(day, code=code, parent=parent, search=search)
+        return UnitsAnswer(
+            as_of=day,
+            total=len(found),
+            cut=len(found) > limit,
+            units=[UnitAnswer.of(each) for each in found[:limit]],
+        )
+
+    @router.put(
+        "/v1/campaigns/{campaign}",
+        tags=["campaigns"],
+        summary="Make this the campaign's plan",
+        max_body_size=MAX_PLAN,
+    )
+    async def put_campaign(campaign: InPath, document: CampaignDocument, _planner: Planner) -> CampaignAnswer:
+        """The province's targets are spread to its communes by their eligible citizens, by largest remainder.
+
+        The same document again changes nothing. A changed one is published where it changed; a target once
+        given to a unit can be changed but not withdrawn.
+        """
+        return CampaignAnswer.of(await plans.put(document.plan(campaign)))
+
+    @router.get("/v1/campaigns", tags=["campaigns"], summary="All campaigns")
+    async def list_campaigns(_reader: Reader) -> CampaignsAnswer:
+        return CampaignsAnswer(campaigns=[CampaignLine.of(each) for each in await plans.all()])
+
+    @router.get("/v1/campaigns/{campaign}", tags=["campaigns"], summary="A campaign's plan")
+    async def get_campaign(campaign: InPath, _reader: Reader) -> CampaignAnswer:
+        return CampaignAnswer.of(await plans.get(campaign))
+
+    @router.get(
+        "/v1/campaigns/{campaign}/progress",
+        tags=["progress"],
+        summary="Where a unit and those below it stand",
+    )
+    async def get_progress(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: Annotated[date | None, Query(description="End of this day; today unless said.")] = None,
+        unit: Annotated[str | None, Query(description="The campaign's province unless said.")] = None,
+        by: Annotated[
+            Attribution, Query(description="Where citizens live, or the unit that did the work.")
+        ] = "residence",
+        depth: Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")] = 0,
+    ) -> ProgressAnswer:
+        """Sums over the tree of `as_of`, whose units and names may differ from today's."""
+        report = await progress.report(campaign, as_of=as_of, unit=unit, by=by, depth=depth)
+        return ProgressAnswer.model_validate(report)
+
+    @router.post(
+        "/v1/reconciliations",
+        tags=["proof"],
+        summary="Compare the counters with the producers' records",
+        openapi_extra=RECONCILIATION_BODY,
+    )
+    async def reconcile(request: Request, _reader: Reader) -> VerdictAnswer:
+        """Nothing has to stand still: both sides are brought to the same events by the log between them."""
+        body = await read_body(request, MAX_TALLIES)
+        try:
+            asked = _tallies.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Invalid(str(error), field="body") from error
+        verdict = await reconciliation.compare(asked.campaign, asked.tallies)
+        return VerdictAnswer(
+            campaign=verdict.campaign,
+            clean=verdict.clean,
+            compared=verdict.compared,
+            totals=dict(verdict.totals),
+            differing_count=len(verdict.differing),
+            differing=[
+                DifferenceAnswer(
+                    indicator=each.indicator,
+                    attribution=each.attribution,
+                    unit=each.unit,
+                    unit_name=units.gazetteer.name(each.unit),
+                    level=each.level,
+                    day=each.day,
+                    records=each.records,
+                    counters=each.counters,
+                )
+                for each in verdict.differing[:MAX_DIFFERING]
+            ],
+        )
+
+    return router

@@ -1,0 +1,1 @@
+"""What is counted, summed, spread and cut, and how: no I/O, no clock."""

@@ -1,0 +1,30 @@
+"""Which days of a campaign are watched, and which are over."""
+
+from datetime import date, datetime, timedelta
+
+from tiendo_aggregator.rules.plan import Campaign
+
+#: Reports go on for a week after the last day: teams that were offline still send.
+WATCHED_AFTER = timedelta(days=7)
+
+
+def is_watched(campaign: Campaign, today: date) -> bool:
+    """Whether progress is published: from the first day until a week after the last one."""
+    return campaign.first_day <= today < campaign.last_day + WATCHED_AFTER
+
+
+def days_to_close(
+    campaign: Campaign, known_since: date, closed_through: date | None, reached: datetime
+) -> list[date]:
+    """The watched days, oldest first, whose cut-off has been reached and which are not closed yet.
+
+    `reached` is a local time of day: everything accepted up to it has been counted. Days before the campaign
+    was made known to us (`known_since`) are never closed: nobody could have sent anything for them in time,
+    and closing them would report every unit as idle.
+    """
+    last = reached.date() if reached.time() >= campaign.day_cut_off else reached.date() - timedelta(days=1)
+    last = min(last, campaign.last_day + WATCHED_AFTER - timedelta(days=1))
+    day = max(campaign.first_day, known_since)
+    if closed_through is not None:
+        day = max(day, closed_through + timedelta(days=1))
+    return [day + timedelta(days=n) for n in range((last - day).days + 1)]

@@ -1,0 +1,137 @@
+"""The plan of a campaign: what must be reached where, and whether the document makes sense."""
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Literal, get_args
+
+import msgspec
+
+from tiendo_aggregator.rules.units import Tree
+from tiendo_common.errors import Invalid
+from tiendo_common.events.state import Indicator
+
+INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
+
+#: What a figure can be a share of: what should be reached, who could be, or another count.
+Over = Literal["target", "eligible"] | Indicator
+
+#: What each unit must reach by the last day.
+UnitTargets = Mapping[tuple[str, Indicator], int]
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A ratio that the campaign's reports print, cut after `decimals` decimals."""
+
+    id: str
+    indicator: Indicator
+    over: Over
+    decimals: int
+
+
+class Campaign(msgspec.Struct, frozen=True, kw_only=True):
+    """Who, where, when; days and the cut-off hour are those of the campaign's place."""
+
+    id: str
+    name: str
+    plan_number: str
+    plan_issued_on: date
+    province: str
+    first_day: date
+    last_day: date
+    day_cut_off: time
+    figures: tuple[Figure, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign with the province's targets, due on the last day, and its communes' eligible citizens."""
+
+    campaign: Campaign
+    targets: Mapping[Indicator, int]
+    eligible: Mapping[str, int]
+
+
+def check_plan(plan: Plan, tree: Tree) -> None:
+    """Raise Invalid, naming the field, unless the plan fits itself and the tree of its first day."""
+    campaign = plan.campaign
+    if campaign.first_day > campaign.last_day:
+        raise Invalid(
+            f"The campaign would end on {campaign.last_day}, before it begins on {campaign.first_day}.",
+            field="last_day",
+            remedy="Send a last_day at or after first_day.",
+        )
+    unit = tree.units.get(campaign.province)
+    if unit is None or unit.level != "province":
+        raise Invalid(
+            f"{campaign.province!r} is no province on {campaign.first_day}.",
+            field="province",
+            remedy="GET /v1/units?search= finds codes; provinces have two digits.",
+        )
+    communes = tree.communes(campaign.province)
+    strangers = sorted(plan.eligible.keys() - set(communes))
+    if strangers:
+        raise Invalid(
+            f"{len(strangers)} of the units are no communes of {unit.name} on {campaign.first_day}: "
+            f"{_some(strangers)}.",
+            field=f"eligible.{strangers[0]}",
+            remedy=f"GET /v1/units?as_of={campaign.first_day} tells the units of that day.",
+        )
+    missing = [code for code in communes if code not in plan.eligible]
+    if missing:
+        raise Invalid(
+            f"{len(missing)} of the {len(communes)} communes of {unit.name} have no eligible population: "
+            f"{_some(missing)}.",
+            field="eligible",
+            remedy="Name every commune; 0 says that nobody there is eligible.",
+        )
+    eligible = sum(plan.eligible.values())
+    if not eligible:
+        raise Invalid("Nobody is eligible.", field="eligible", remedy="Send the communes' populations.")
+    for indicator, value in plan.targets.items():
+        if value > eligible:
+            raise Invalid(
+                f"The target of {indicator}, {value:,}, is above the {eligible:,} who are eligible.",
+                field="targets",
+                remedy="The communes' eligible populations must sum to the province's.",
+            )
+    for figure in campaign.figures:
+        if figure.over == "target" and figure.indicator not in plan.targets:
+            raise Invalid(
+                f"Figure {figure.id!r} is over the target of {figure.indicator}, which has none.",
+                field="figures",
+                remedy="Set that target, or take the figure over another denominator.",
+            )
+
+
+def _some(codes: list[str]) -> str:
+    return ", ".join(codes[:5]) + (", …" if len(codes) > 5 else "")
+
+
+def spread(total: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Shares of `total` in proportion to `weights`, whole numbers that sum to it exactly.
+
+    Largest remainder: each gets its share cut to a whole number, what is left goes one by one to the largest
+    fractions, among equal ones to the lower code. No share is a whole unit off its exact value, and the same
+    plan is spread the same way everywhere. At least one weight must be positive, none negative.
+    """
+    whole = sum(weights.values())
+    shares = {code: total * weight // whole for code, weight in weights.items()}
+    by_remainder = sorted(weights, key=lambda code: (-(total * weights[code] % whole), code))
+    for code in by_remainder[: total - sum(shares.values())]:
+        shares[code] += 1
+    return shares
+
+
+def unit_targets(plan: Plan, tree: Tree) -> dict[tuple[str, Indicator], int]:
+    """The province's targets spread to its communes by their eligible; what is between has its communes' sum."""
+    province = plan.campaign.province
+    targets = {(unit, indicator): 0 for indicator in sorted(plan.targets) for unit in tree.below(province)}
+    for indicator, total in plan.targets.items():
+        for commune, share in spread(total, plan.eligible).items():
+            for unit in tree.up_to(commune, province):
+                targets[unit, indicator] += share
+    return targets
+
+
+def withdrawn(old: UnitTargets, new: UnitTargets) -> tuple[str, Indicator] | None:
+    """A target that the old plan assigned and the new one doesn't know, if there is one."""
+    return min(old.keys() - new.keys(), default=None)

@@ -1,0 +1,148 @@
+"""Units: a code and the span of days in which it is valid; the tree is always the tree of a day."""
+
+import unicodedata
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+
+import msgspec
+
+from tiendo_common.errors import Invalid
+from tiendo_common.events.state import UnitSpan
+
+#: From when the oldest tree that we have is taken to hold: long before the first account could be recorded.
+#: It says nothing about when a unit was founded.
+FIRST_DAY = date(2004, 1, 1)
+
+#: The files of the tree, each with the first day on which it holds; it holds until the next one does.
+EDITIONS: tuple[tuple[date, str], ...] = (
+    (FIRST_DAY, "units-2023.csv"),
+    (date(2025, 1, 1), "units-2025-01.csv"),
+    (date(2025, 7, 1), "units-2025-07-01.csv"),
+)
+
+#: A code's spans, oldest first.
+Spans = Mapping[str, tuple[UnitSpan, ...]]
+
+
+def merge_editions(editions: Sequence[Mapping[str, UnitSpan]]) -> dict[str, tuple[UnitSpan, ...]]:
+    """One history per code out of whole trees, oldest first, whose spans follow one another.
+
+    Spans that touch and say the same become one. The same code with another parent, level or name is
+    another unit, or the same one under new facts: either way a span of its own.
+    """
+    history: dict[str, list[UnitSpan]] = {}
+    for edition in editions:
+        for code, span in edition.items():
+            spans = history.setdefault(code, [])
+            if spans and _continues(spans[-1], span):
+                spans[-1] = msgspec.structs.replace(spans[-1], until_day=span.until_day)
+            else:
+                spans.append(span)
+    return {code: tuple(spans) for code, spans in sorted(history.items())}
+
+
+def _continues(old: UnitSpan, new: UnitSpan) -> bool:
+    return old.until_day == new.from_day and (old.parent, old.level, old.name) == (
+        new.parent,
+        new.level,
+        new.name,
+    )
+
+
+def search_key(name: str) -> str:
+    """A name as people type it: without case, accents or apostrophes; Đăk, Đắk and dak are the same."""
+    letters = unicodedata.normalize("NFD", name.casefold()).replace("đ", "d")
+    kept = (
+        letter if letter.isalnum() else " "
+        for letter in letters
+        if not unicodedata.combining(letter) and letter not in "'’ʼ"
+    )
+    return " ".join("".join(kept).split())
+
+
+class Tree:
+    """The units valid on a day."""
+
+    def __init__(self, units: Mapping[str, UnitSpan]) -> None:
+        self.units = units
+        self.children: defaultdict[str, list[str]] = defaultdict(list)
+        for code in sorted(units):
+            parent = units[code].parent
+            if parent is not None:
+                self.children[parent].append(code)
+
+    @cached_property
+    def search_keys(self) -> dict[str, str]:
+        """The search key of each code's name."""
+        return {code: search_key(span.name) for code, span in self.units.items()}
+
+    def below(self, root: str, depth: int | None = None) -> Iterator[str]:
+        """`root`, then what is below it down to `depth` levels, each unit before its children."""
+        if root in self.units:
+            yield root
+            if depth is None or depth > 0:
+                for child in self.children.get(root, ()):
+                    yield from self.below(child, None if depth is None else depth - 1)
+
+    def up_to(self, code: str, root: str) -> Iterator[str]:
+        """`code` and every unit above it, up to and with `root`."""
+        step: str | None = code
+        while step is not None:
+            yield step
+            step = None if step == root else self.units[step].parent
+
+    def communes(self, province: str) -> list[str]:
+        """The communes of a province, by code."""
+        return [code for code in self.below(province) if self.units[code].level == "commune"]
+
+
+class Gazetteer:
+    """Every unit that ever was, and the tree of any day."""
+
+    def __init__(self, spans: Spans) -> None:
+        self.spans = spans
+        days = {span.from_day for each in spans.values() for span in each}
+        days |= {span.until_day for each in spans.values() for span in each if span.until_day is not None}
+        self._bounds = sorted(days)
+        self._trees: dict[int, Tree] = {}
+
+    def as_of(self, day: date) -> Tree:
+        """The tree of a day; without units before FIRST_DAY."""
+        period = bisect_right(self._bounds, day)
+        tree = self._trees.get(period)
+        if tree is None:
+            valid = {
+                code: span
+                for code, spans in self.spans.items()
+                for span in spans
+                if span.from_day <= day and (span.until_day is None or day < span.until_day)
+            }
+            tree = self._trees[period] = Tree(valid)
+        return tree
+
+    def ever_below(self, root: str) -> list[str]:
+        """Every code that was `root` or below it on any day."""
+        return sorted({code for day in self._bounds for code in self.as_of(day).below(root)})
+
+    def name(self, code: str) -> str | None:
+        """The newest name of a code, null for one that never was."""
+        spans = self.spans.get(code)
+        return spans[-1].name if spans else None
+
+    def require(self, code: str, day: date, *, field: str) -> Tree:
+        """The tree of `day`, which has `code`. Raises Invalid, saying when the code was valid."""
+        tree = self.as_of(day)
+        if code not in tree.units:
+            spans = self.spans.get(code)
+            remedy = "GET /v1/units?search= finds codes by name."
+            if spans:
+                valid = "; ".join(
+                    f"from {span.from_day}" + (f" to before {span.until_day}" if span.until_day else "")
+                    for span in spans
+                )
+                remedy = f"Unit {code} is valid {valid}: ask as of such a day."
+            raise Invalid(f"There is no unit {code!r} on {day}.", field=field, remedy=remedy)
+        return tree

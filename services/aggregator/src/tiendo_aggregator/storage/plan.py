@@ -1,0 +1,171 @@
+"""Campaigns, their targets and eligible populations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+from sqlalchemy import func
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
+from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, TargetRow
+from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.errors import Unavailable
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.state import Indicator
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCampaign:
+    """A campaign and how far it has come; `closed_through` is the last closed day."""
+
+    campaign: Campaign
+    known_since: date
+    closed_through: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan(StoredCampaign):
+    """A campaign with its plan, and what the plan assigned to each unit."""
+
+    plan: Plan
+    targets: UnitTargets
+
+
+class PlanDatabase:
+    """Sessions on the service's database. Nothing is connected before the first one."""
+
+    def __init__(self, dsn: str) -> None:
+        self._engine = create_async_engine(
+            dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4, pool_pre_ping=True
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end. Raises Unavailable while the database is away."""
+        try:
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except DBAPIError as error:
+            # SQLAlchemy wraps the driver's errors twice: the skeleton knows the innermost ones.
+            if isinstance(error.orig, Exception) and isinstance(error.orig.__cause__, PASSING_FAULTS):
+                raise Unavailable(
+                    "The database is away.", remedy="Send the same request again; a plan is put, not added."
+                ) from error
+            raise
+
+    async def keep_open(self) -> None:
+        """Close the connections when cancelled."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._engine.dispose()
+
+
+async def driver_connection(session: AsyncSession) -> Connection:
+    """The connection under a session, to append events in its transaction.
+
+    SQLAlchemy begins that with the session's first statement, so there must have been one.
+    """
+    raw = await (await session.connection()).get_raw_connection()
+    connection: Connection | None = raw.driver_connection
+    assert connection is not None
+    assert connection.is_in_transaction()
+    return connection
+
+
+async def lock_plan(session: AsyncSession, campaign: str) -> None:
+    """Let changes of one campaign take turns, also when it isn't there yet."""
+    await session.exec(select(func.pg_advisory_xact_lock(func.hashtext(f"aggregator plan {campaign}"))))
+
+
+async def stored_campaigns(session: AsyncSession) -> list[StoredCampaign]:
+    """Every campaign, by its first day."""
+    closed = dict(
+        (await session.exec(select(ClosedDayRow.campaign, func.max(ClosedDayRow.day)).group_by(
+            col(ClosedDayRow.campaign)
+        ))).all()
+    )  # fmt: skip
+    rows = await session.exec(select(CampaignRow).order_by(col(CampaignRow.first_day), col(CampaignRow.id)))
+    return [StoredCampaign(_campaign(row), row.known_since, closed.get(row.id)) for row in rows]
+
+
+async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None:
+    """A campaign's plan, or None."""
+    row = await session.get(CampaignRow, campaign)
+    if row is None:
+        return None
+    targets: dict[tuple[str, Indicator], int] = {
+        (unit, msgspec.convert(indicator, Indicator)): value
+        for unit, indicator, value in await session.exec(
+            select(TargetRow.unit, TargetRow.indicator, TargetRow.value)
+            .where(TargetRow.campaign == campaign)
+            .order_by(col(TargetRow.unit), col(TargetRow.indicator))
+        )
+    }
+    eligible = dict(
+        (await session.exec(
+            select(EligibleRow.unit, EligibleRow.citizens)
+            .where(EligibleRow.campaign == campaign)
+            .order_by(col(EligibleRow.unit))
+        )).all()
+    )  # fmt: skip
+    closed_through = (
+        await session.exec(select(func.max(ClosedDayRow.day)).where(ClosedDayRow.campaign == campaign))
+    ).one()
+    plan = Plan(
+        campaign=_campaign(row),
+        targets={indicator: value for (unit, indicator), value in targets.items() if unit == row.province},
+        eligible=eligible,
+    )
+    return StoredPlan(plan.campaign, row.known_since, closed_through, plan, targets)
+
+
+async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, known_since: date) -> None:
+    """Store this plan instead of what there was of this campaign."""
+    campaign = plan.campaign
+    await session.merge(
+        CampaignRow(
+            id=campaign.id,
+            name=campaign.name,
+            plan_number=campaign.plan_number,
+            plan_issued_on=campaign.plan_issued_on,
+            province=campaign.province,
+            first_day=campaign.first_day,
+            last_day=campaign.last_day,
+            day_cut_off=campaign.day_cut_off,
+            figures=msgspec.to_builtins(campaign.figures),
+            known_since=known_since,
+        )
+    )
+    await session.exec(delete(TargetRow).where(col(TargetRow.campaign) == campaign.id))
+    await session.exec(delete(EligibleRow).where(col(EligibleRow.campaign) == campaign.id))
+    session.add_all(
+        TargetRow(campaign=campaign.id, unit=unit, indicator=indicator, value=value)
+        for (unit, indicator), value in targets.items()
+    )
+    session.add_all(
+        EligibleRow(campaign=campaign.id, unit=unit, citizens=citizens)
+        for unit, citizens in plan.eligible.items()
+    )
+    await session.flush()
+
+
+def _campaign(row: CampaignRow) -> Campaign:
+    return Campaign(
+        id=row.id,
+        name=row.name,
+        plan_number=row.plan_number,
+        plan_issued_on=row.plan_issued_on,
+        province=row.province,
+        first_day=row.first_day,
+        last_day=row.last_day,
+        day_cut_off=row.day_cut_off,
+        figures=msgspec.convert(row.figures, tuple[Figure, ...]),
+    )

@@ -1,0 +1,61 @@
+"""The tables of the plan. They don't validate: what goes in was checked by the rules."""
+
+from datetime import date, time
+from typing import Any, ClassVar
+
+from sqlalchemy import Column
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """The aggregator's own metadata: other services' tables are not in it."""
+
+
+class CampaignRow(Table, table=True):
+    """A campaign. `known_since` is the business day on which it was first sent to us."""
+
+    __tablename__: ClassVar[str] = "campaign"
+
+    id: str = Field(primary_key=True)
+    name: str
+    plan_number: str
+    plan_issued_on: date
+    province: str
+    first_day: date
+    last_day: date
+    day_cut_off: time
+    figures: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    known_since: date
+
+
+class TargetRow(Table, table=True):
+    """What a unit must reach: the province as sent, all below it as spread. Kept, not computed again: it was
+    assigned to somebody, and a later way of spreading must not change it behind their back."""
+
+    __tablename__: ClassVar[str] = "target"
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    unit: str = Field(primary_key=True)
+    indicator: str = Field(primary_key=True)
+    value: int
+
+
+class EligibleRow(Table, table=True):
+    """The eligible citizens of a commune."""
+
+    __tablename__: ClassVar[str] = "eligible"
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    unit: str = Field(primary_key=True)
+    citizens: int
+
+
+class ClosedDayRow(Table, table=True):
+    """A business day of a campaign whose closing progress has been published."""
+
+    __tablename__: ClassVar[str] = "closed_day"
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    day: date = Field(primary_key=True)

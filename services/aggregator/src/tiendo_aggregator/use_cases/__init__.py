@@ -1,0 +1,1 @@
+"""What can be asked of the aggregator: one use case, one transaction."""

@@ -1,0 +1,148 @@
+"""Progress as events: each unit's newest totals while a campaign runs, and one last word on each day."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+import asyncpg
+import msgspec
+import structlog
+
+from tiendo_aggregator.rules.counting import RESIDENCE
+from tiendo_aggregator.rules.days import days_to_close, is_watched
+from tiendo_aggregator.rules.plan import Campaign
+from tiendo_aggregator.rules.progress import publications
+from tiendo_aggregator.storage.counting import count, work_done
+from tiendo_aggregator.storage.plan import StoredCampaign
+from tiendo_aggregator.storage.publishing import close_day, may_publish, published
+from tiendo_aggregator.use_cases.origin import Origin
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.clock import VIETNAM
+from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.errors import Unavailable
+from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
+from tiendo_common.events.state import ProgressPublication, ProgressPublished
+
+log = structlog.get_logger(__name__)
+
+
+class ProgressPublisher:
+    """Publishes what changed, a unit at most once a second, and closes days.
+
+    A day of a campaign is *closed* when its cut-off has passed and every fact accepted up to the cut-off has
+    been counted: then all units are published for that day, changed or not, exactly once. Closings have keys
+    of their own on the topic, so a consumer that was away still finds the last word on each day it missed.
+    """
+
+    #: A unit is published at most once in this time.
+    PAUSE = timedelta(seconds=1)
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        event_log: EventLog,
+        plans: Plans,
+        units: Units,
+        origin: Origin,
+        complete_to: Callable[[], datetime | None],
+    ) -> None:
+        self._pool = pool
+        self._log = event_log
+        self._plans = plans
+        self._units = units
+        self._origin = origin
+        self._complete_to = complete_to
+        self._lock = asyncio.Lock()
+        self._closed_for: datetime | None = None
+        self._next_look = 0.0
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        # A driven clock waits for nobody: whoever drives it waits for the day to be closed.
+        period = 0.05 if self._origin.clock.driven else self.PAUSE.total_seconds()
+        while True:
+            try:
+                await self.step()
+            except (Unavailable, *PASSING_FAULTS) as error:
+                log.warning("progress not published", reason=str(error))
+            await asyncio.sleep(period)
+
+    async def step(self) -> None:
+        """Close what is due; publish what changed if the last look is a second ago."""
+        async with self._lock:
+            complete_to = self._complete_to()
+            if complete_to is None:
+                return
+            reached = min(complete_to, self._origin.clock.now())
+            look = time.monotonic() >= self._next_look
+            if reached == self._closed_for and not look:
+                return
+            campaigns = await self._plans.all()
+            for stored in campaigns:
+                await self._close_days(stored, reached, complete_to)
+            self._closed_for = reached
+            if look:
+                self._next_look = time.monotonic() + self.PAUSE.total_seconds()
+                today = self._origin.clock.today()
+                for stored in campaigns:
+                    if is_watched(stored.campaign, today):
+                        await self._publish_changes(stored.campaign, today, complete_to)
+
+    async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> None:
+        campaign = stored.campaign
+        local = reached.astimezone(VIETNAM).replace(tzinfo=None)
+        for day in days_to_close(campaign, stored.known_since, stored.closed_through, local):
+            async with self._pool.acquire() as connection, connection.transaction():
+                if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
+                    return
+                documents = await self._documents(connection, campaign, day, complete_to)
+                keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
+                await self._append(connection, keys, documents)
+            log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
+
+    async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await may_publish(connection):
+                return
+            documents = await self._documents(connection, campaign, today, complete_to)
+            by_key = {f"{campaign.id}/{document.unit}": document for document in documents}
+            last, fresh = await published(connection, list(by_key), self.PAUSE)
+            changed = {
+                key: document
+                for key, document in by_key.items()
+                if key not in fresh and (key not in last or not _says_the_same(last[key], document))
+            }
+            await self._append(connection, list(changed), list(changed.values()))
+
+    async def _documents(
+        self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
+    ) -> list[ProgressPublication]:
+        tree = self._units.gazetteer.as_of(day)
+        units = list(tree.below(campaign.province))
+        counts = await count(connection, units, RESIDENCE, day, campaign.first_day)
+        done = await work_done(connection, units, day)
+        return publications(campaign.id, tree, campaign.province, day, complete_to, counts, done)
+
+    async def _append(
+        self, connection: Connection, keys: Sequence[str], documents: Sequence[ProgressPublication]
+    ) -> None:
+        await self._log.append(
+            connection,
+            [
+                NewEvent(
+                    "progress",
+                    ProgressPublished(
+                        **self._origin.attributes(document.unit, document.campaign, document.campaign),
+                        data=document,
+                    ),
+                    key=key,
+                )
+                for key, document in zip(keys, documents, strict=True)
+            ],
+        )
+
+
+def _says_the_same(old: ProgressPublication, new: ProgressPublication) -> bool:
+    return msgspec.structs.replace(old, complete_to=new.complete_to) == new

@@ -1,0 +1,5 @@
+"""`python -m tiendo_notifier` runs the service."""
+
+from tiendo_notifier.main import main
+
+main()

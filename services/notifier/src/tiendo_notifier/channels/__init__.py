@@ -1,0 +1,1 @@
+"""Ways out: the log, and webhooks with a guard on where they may go."""

@@ -1,0 +1,75 @@
+"""Wires the notifier once and runs it."""
+
+import asyncio
+
+from tiendo_common.clock import WallClock
+from tiendo_common.eventlog.consumer import Consumer
+from tiendo_common.eventlog.replica import StateReplica
+from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublished
+from tiendo_common.service.kit import Kit
+from tiendo_common.service.runtime import Wire, serve
+from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.consumer import ProgressProjection
+from tiendo_notifier.routes import make_router
+from tiendo_notifier.settings import NotifierSettings
+from tiendo_notifier.storage.reading import Lists
+from tiendo_notifier.use_cases.deliver import Sender
+from tiendo_notifier.use_cases.destinations import Destinations
+from tiendo_notifier.use_cases.judge import Judge
+from tiendo_notifier.use_cases.reference import Reference
+
+DESCRIPTION = (
+    "Judges counts against targets when a day closes, opens and closes incidents, tells whoever wants to know, "
+    "and remembers every decision, also the decision not to tell."
+)
+
+
+def wiring(settings: NotifierSettings) -> Wire:
+    """What the skeleton calls to put the notifier's parts together."""
+
+    def wire(kit: Kit) -> None:
+        reference = Reference()
+        replicas = (
+            StateReplica("units", UnitPublished, kit.reader, reference.put_unit),
+            StateReplica("campaigns", CampaignPublished, kit.reader, reference.put_campaign),
+            StateReplica("targets", TargetSet, kit.reader, reference.put_target),
+        )
+
+        async def refresh() -> None:
+            for replica in replicas:
+                await replica.catch_up()
+
+        async def follow() -> None:
+            async with asyncio.TaskGroup() as following:
+                for replica in replicas:
+                    following.create_task(replica.run())
+
+        def loaded() -> str | None:
+            return None if all(replica.loaded for replica in replicas) else "units, campaigns and targets"
+
+        judge = Judge(reference, refresh, kit.clock)
+        # Retries and signatures follow real time, also where the campaign's clock is driven.
+        webhooks = Webhooks(WallClock(), allow_private=settings.webhook_allow_private)
+        lists = Lists(settings.database_url)
+
+        async def close_lists() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await lists.close()
+
+        kit.background.append(("lists", close_lists))
+        kit.background.append(("reference", follow))
+        kit.readiness.append(loaded)
+        kit.add_consumer(
+            Consumer("progress", ["progress"], ProgressProjection(judge), pool=kit.pool, reader=kit.reader)
+        )
+        kit.background.append(("sender", Sender(kit.pool, webhooks).run))
+        kit.app.include_router(make_router(lists, Destinations(kit.pool, reference, webhooks)))
+
+    return wire
+
+
+def main() -> None:
+    settings = NotifierSettings()
+    serve("notifier", settings, wiring(settings), description=DESCRIPTION)

@@ -1,0 +1,132 @@
+"""The HTTP interface: incidents, decisions, destinations, deliveries."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import Field
+
+from tiendo_common.errors import NotFound
+from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_notifier import http_schemas as http
+from tiendo_notifier.rules.table import RuleName
+from tiendo_notifier.storage.reading import Lists
+from tiendo_notifier.use_cases.destinations import Destinations
+
+MAX_PAGE = 500
+
+Reader = Annotated[ApiKey, Depends(requires("incident:read"))]
+#: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
+Text = Annotated[str, Field(pattern=r"^[^\x00]{1,100}$")]
+Campaign = Annotated[Text | None, Query(description="The campaign's id.", examples=["kon-tum-2023"])]
+Unit = Annotated[Text | None, Query(description="The unit's code: this unit, not those below it.")]
+Rule = Annotated[RuleName | None, Query(description="The rule's name.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description=f"Entries on a page, {MAX_PAGE} at most.")]
+Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
+Name = Annotated[http.DestinationName, Path(description="The destination's name.")]
+
+
+def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
+    """The service's routes."""
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/incidents", tags=["incidents"], summary="Who is in trouble, and what would help")
+    async def incidents(
+        _reader: Reader,
+        campaign: Campaign = None,
+        unit: Unit = None,
+        rule: Rule = None,
+        state: Annotated[http.IncidentState | None, Query(description="Only these.")] = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> http.Incidents:
+        """Incidents with their transitions, newest first. At most one is open for each campaign, unit,
+        indicator and rule."""
+        rows = await lists.incidents(limit, cursor, campaign=campaign, unit=unit, rule=rule, state=state)
+        return http.Incidents(
+            incidents=[http.Incident.of(incident, transitions) for incident, transitions in rows],
+            next_cursor=_next([incident for incident, _ in rows], limit),
+        )
+
+    @router.get("/decisions", tags=["incidents"], summary="Why somebody was told, or was not")
+    async def decisions(
+        _reader: Reader,
+        campaign: Campaign = None,
+        unit: Unit = None,
+        day: Annotated[date | None, Query(description="The business day decided about.")] = None,
+        rule: Rule = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> http.Decisions:
+        """Every evaluation that decided anything, with its inputs, newest first. A day on which all was well
+        before and after leaves no decision."""
+        rows = await lists.decisions(limit, cursor, day, campaign=campaign, unit=unit, rule=rule)
+        return http.Decisions(
+            decisions=[http.Decision.of(row) for row in rows], next_cursor=_next(rows, limit)
+        )
+
+    @router.get("/destinations", tags=["destinations"], summary="Where alerts go")
+    async def all_destinations(_admin: Admin) -> http.Destinations:
+        """All destinations, by name. `log` comes with the service."""
+        rows = await lists.destinations()
+        return http.Destinations(destinations=[http.Destination.of(row) for row in rows])
+
+    @router.get("/destinations/{name}", tags=["destinations"], summary="One destination")
+    async def destination(name: Name, _admin: Admin) -> http.Destination:
+        return http.Destination.of(await _one(name))
+
+    @router.put(
+        "/destinations/{name}",
+        tags=["destinations"],
+        summary="Make or replace a destination",
+        responses={201: {"model": http.DestinationKept, "description": "It is new."}},
+    )
+    async def put_destination(
+        name: Name, wanted: http.DestinationIn, response: Response, _admin: Admin
+    ) -> http.DestinationKept:
+        """Alerts that open from now on are posted there as Standard Webhooks (standardwebhooks.com). A
+        destination that was disabled is switched on again."""
+        stored = await destinations.put(
+            name, wanted.url, wanted.secret, wanted.units, list(wanted.rules) if wanted.rules else None
+        )
+        response.status_code = 201 if stored.created else 200
+        kept = http.Destination.of(await _one(name))
+        return http.DestinationKept(**kept.model_dump(), secret=stored.generated)
+
+    @router.delete(
+        "/destinations/{name}", tags=["destinations"], summary="Remove a destination", status_code=204
+    )
+    async def delete_destination(name: Name, _admin: Admin) -> None:
+        """What is on its way there ends as failed; the delivery log stays."""
+        await destinations.delete(name)
+
+    @router.get("/deliveries", tags=["destinations"], summary="What was sent where, and how it went")
+    async def deliveries(
+        _admin: Admin,
+        destination: Annotated[Text | None, Query(description="The destination's name.")] = None,
+        state: Annotated[http.DeliveryState | None, Query(description="Only these.")] = None,
+        limit: Limit = 100,
+        cursor: Annotated[
+            int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before.")
+        ] = None,
+    ) -> http.Deliveries:
+        """The delivery log, newest first."""
+        rows = await lists.deliveries(limit, cursor, destination=destination, state=state)
+        return http.Deliveries(
+            deliveries=[http.Delivery.of(row) for row in rows], next_cursor=_next(rows, limit)
+        )
+
+    async def _one(name: str) -> Any:
+        rows = await lists.destinations(name)
+        if not rows:
+            raise NotFound(f"There is no destination {name!r}.", remedy="PUT makes one.")
+        return rows[0]
+
+    return router
+
+
+def _next(rows: Sequence[Any], limit: int) -> str | None:
+    """A full page may be followed by another; one that is not full is the last."""
+    return str(rows[-1].id) if len(rows) == limit else None

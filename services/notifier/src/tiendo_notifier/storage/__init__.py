@@ -1,0 +1,1 @@
+"""The notifier's tables: written by the judge's transaction and the sender, read by the lists."""

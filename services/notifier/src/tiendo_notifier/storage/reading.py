@@ -1,0 +1,83 @@
+"""The lists, newest first. Each page ends with a key from which the next goes on."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from tiendo_notifier.rules.life import TRANSITIONS
+from tiendo_notifier.storage.tables import DecisionRow, DeliveryRow, DestinationRow, IncidentRow
+
+RowT = TypeVar("RowT", IncidentRow, DecisionRow, DeliveryRow)
+
+
+class Lists:
+    """Reads on connections of its own, so that nobody's browsing holds up the judge."""
+
+    def __init__(self, database_url: str) -> None:
+        url = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
+        self._engine: AsyncEngine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def incidents(
+        self, limit: int, before: UUID | None, **equal: str | None
+    ) -> list[tuple[IncidentRow, list[DecisionRow]]]:
+        """Incidents with their transitions, oldest transition first."""
+        async with AsyncSession(self._engine) as session:
+            query = _page(IncidentRow, limit, before, equal)
+            incidents = (await session.exec(query)).all()
+            of: defaultdict[UUID | None, list[DecisionRow]] = defaultdict(list)
+            decided = await session.exec(
+                select(DecisionRow)
+                .where(col(DecisionRow.incident).in_([incident.id for incident in incidents]))
+                .where(col(DecisionRow.outcome).in_(TRANSITIONS))
+                .order_by(col(DecisionRow.day))
+            )
+            for decision in decided:
+                of[decision.incident].append(decision)
+            return [(incident, of[incident.id]) for incident in incidents]
+
+    async def decisions(
+        self, limit: int, before: UUID | None, day: date | None, **equal: str | None
+    ) -> Sequence[DecisionRow]:
+        """Decisions, those about `day` if it is given."""
+        query = _page(DecisionRow, limit, before, equal)
+        if day is not None:
+            query = query.where(col(DecisionRow.from_day) <= day, col(DecisionRow.day) >= day)
+        async with AsyncSession(self._engine) as session:
+            return (await session.exec(query)).all()
+
+    async def deliveries(self, limit: int, before: int | None, **equal: str | None) -> Sequence[DeliveryRow]:
+        """The delivery log."""
+        query = _page(DeliveryRow, limit, before, equal)
+        async with AsyncSession(self._engine) as session:
+            return (await session.exec(query)).all()
+
+    async def destinations(self, name: str | None = None) -> Sequence[DestinationRow]:
+        """All destinations, or the one of that name."""
+        query = select(DestinationRow).order_by(DestinationRow.name)
+        if name is not None:
+            query = query.where(DestinationRow.name == name)
+        async with AsyncSession(self._engine) as session:
+            return (await session.exec(query)).all()
+
+
+def _page(
+    table: type[RowT], limit: int, before: object, equal: dict[str, str | None]
+) -> SelectOfScalar[RowT]:
+    """Newest first: identifiers rise with time, so they are both the order and the cursor."""
+    query = select(table)
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(getattr(table, column) == value)
+    if before is not None:
+        query = query.where(col(table.id) < before)
+    return query.order_by(col(table.id).desc()).limit(limit)

@@ -1,0 +1,1 @@
+"""What the notifier does: judge closings, deliver notices, keep destinations."""
