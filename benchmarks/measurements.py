@@ -1,0 +1,192 @@
+"""Each measurement, by the name that `make bench ONLY=name` knows."""
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.bare import Bare, activation_rows, intake_rows
+from benchmarks.lines import OCCURRED_AT, intake_lines
+from benchmarks.result import Result, against
+from benchmarks.single_requests import prepare, requests_a_second
+from benchmarks.stack import FACTS, empty_folder, fresh_stack, paused, processes
+from tiendo.instance import Instance, running_instance
+from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
+
+CAMPAIGN = "kon-tum-2023"
+#: Rows of the baseline: enough for steady state, few enough for memory.
+BARE_LINES = 150_000
+BULK_LINES = 100_000
+SINGLE_LINES = 20_000
+
+
+def campaign() -> Campaign:
+    return load_campaign(find_campaign(CAMPAIGN, FACTS / "campaigns"), FACTS)
+
+
+async def replay(runs: int = 3) -> list[Result]:
+    """Kon Tum whole on the embedded default, against the bare rate of the same lines; memory on the way."""
+    rates: list[float] = []
+    bare_rates: list[float] = []
+    peaks: dict[str, list[float]] = {}
+    for _ in range(runs):
+        with empty_folder() as data:
+            async with running_instance(data, clock="driven") as instance:
+                watch = asyncio.create_task(_watch_memory(instance, peaks))
+                outcome = await _replay(data)
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+                assert outcome["matches"], outcome
+                rates.append(outcome["lines_a_second"])
+                activations = outcome["counts"]["sent"] // 4
+                share = BARE_LINES * activations // outcome["counts"]["sent"]
+                bare = [
+                    await intake_rows(instance.database_url("intake"), BARE_LINES - share),
+                    await activation_rows(instance.database_url("activation"), share),
+                ]
+                bare_rates.append(await _bare_rate(bare))
+    results = [against("replay", "lines/s", rates, bare_rates, "ratio >= 0.3, strive for 0.5")]
+    results += [
+        Result(f"replay_memory_{service}", max(seen), "MB peak", None, None, "< 200 MB", len(seen))
+        for service, seen in sorted(peaks.items())
+    ]
+    return results
+
+
+async def bulk_intake(runs: int = 5) -> list[Result]:
+    """Intake alone, in bulk, against the bare rate of the same lines."""
+    rates: list[float] = []
+    bare_rates: list[float] = []
+    subject = campaign()
+    for run in range(runs):
+        lines = intake_lines(subject, BULK_LINES, prefix=f"b{run}-", seed=run)
+        async with fresh_stack() as instance:
+            await _register(instance, subject)
+            with paused(instance, ("activation", "aggregator", "notifier")):
+                rates.append(await _send_bulk(instance, lines))
+                bare = await intake_rows(instance.database_url("intake"), BULK_LINES)
+                bare_rates.append(await _bare_rate([bare]))
+    return [against("bulk_intake", "lines/s", rates, bare_rates, "ratio >= 0.6")]
+
+
+async def single_post(runs: int = 5) -> list[Result]:
+    """Single POSTs to one intake worker, against the same skeleton answering without a database."""
+    rates: list[float] = []
+    skeletons: list[float] = []
+    subject = campaign()
+    async with fresh_stack() as instance:
+        await _register(instance, subject)
+        with paused(instance, ("activation", "aggregator", "notifier")):
+            keys_file = instance.data / "api-keys.json"
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            skeleton = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "benchmarks.skeleton", str(port), str(keys_file)
+            )
+            try:
+                bare_url = f"http://127.0.0.1:{port}"
+                await _answers(bare_url)
+                for run in range(runs):
+                    for url, into in ((bare_url, skeletons), (instance.url("intake"), rates)):
+                        requests = [
+                            prepare(url, "/v1/intakes", instance.admin_key, line)
+                            for line in intake_lines(subject, SINGLE_LINES, prefix=f"s{run}-", seed=run)
+                        ]
+                        into.append(await requests_a_second(url, requests))
+            finally:
+                skeleton.terminate()
+                await skeleton.wait()
+    return [against("single_post", "requests/s", rates, skeletons, "ratio >= 0.5")]
+
+
+async def start(runs: int = 3) -> list[Result]:
+    """From `tiendo up` on an empty folder to all services ready, once installed."""
+    times: list[float] = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        async with fresh_stack():
+            times.append(time.perf_counter() - began)
+    times.sort()
+    return [Result("start", times[len(times) // 2], "s", None, None, "<= 10 s", runs)]
+
+
+MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Result]]]] = {
+    "replay": replay,
+    "bulk_intake": bulk_intake,
+    "single_post": single_post,
+    "start": start,
+}
+
+
+async def _replay(data: Path) -> Any:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tiendo", "replay", CAMPAIGN, "--data", str(data), "--json",
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    return json.loads(out)
+
+
+async def _watch_memory(instance: Instance, peaks: dict[str, list[float]]) -> None:
+    for seen in peaks.values():
+        seen.append(0.0)
+    found = processes(instance)
+    for service in found:
+        peaks.setdefault(service, [0.0])
+    while True:
+        for service, process in found.items():
+            peaks[service][-1] = max(peaks[service][-1], process.memory_info().rss / 2**20)
+        await asyncio.sleep(0.5)
+
+
+async def _bare_rate(parts: list[Bare]) -> float:
+    seconds = [await part.seconds() for part in parts]
+    return sum(len(part.rows) for part in parts) / sum(seconds)
+
+
+async def _register(instance: Instance, subject: Campaign) -> None:
+    async with httpx2.AsyncClient(headers=instance.headers) as http:
+        for service in instance.services:
+            answer = await http.post(f"{instance.url(service)}/v1/clock", json={"now": OCCURRED_AT})
+            answer.raise_for_status()
+        answer = await http.put(
+            f"{instance.url('aggregator')}/v1/campaigns/{subject.id}", json=subject.document()
+        )
+        answer.raise_for_status()
+    await asyncio.sleep(1)  # intake hears of the campaign
+
+
+async def _send_bulk(instance: Instance, lines: list[str]) -> float:
+    in_flight = asyncio.Semaphore(3)
+    async with httpx2.AsyncClient(headers=instance.headers, timeout=60) as http:
+
+        async def send(part: list[str]) -> None:
+            async with in_flight:
+                answer = await http.post(
+                    f"{instance.url('intake')}/v1/intakes/bulk", content="\n".join(part).encode()
+                )
+                assert answer.content.count(b'"accepted"') == len(part), answer.text[:500]
+
+        began = time.perf_counter()
+        await asyncio.gather(*(send(lines[at : at + 4000]) for at in range(0, len(lines), 4000)))
+        return len(lines) / (time.perf_counter() - began)
+
+
+async def _answers(url: str) -> None:
+    async with httpx2.AsyncClient() as http:
+        for _ in range(200):
+            try:
+                await http.get(url)
+            except httpx2.TransportError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+    raise TimeoutError(url)

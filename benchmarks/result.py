@@ -1,0 +1,41 @@
+"""What a benchmark says: one JSON object a line."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """A median with its baseline's; `ratio` is value / baseline, `goal` the ratio (or value) asked for."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None
+    ratio: float | None
+    goal: str
+    runs: int
+
+    def line(self) -> str:
+        return json.dumps({key: _short(value) for key, value in asdict(self).items()})
+
+
+def against(name: str, unit: str, values: Sequence[float], baselines: Sequence[float], goal: str) -> Result:
+    """The medians of paired runs, and the median of their ratios: a machine that drifts drifts for both."""
+    return Result(
+        name,
+        statistics.median(values),
+        unit,
+        statistics.median(baselines),
+        statistics.median(value / base for value, base in zip(values, baselines, strict=True)),
+        goal,
+        len(values),
+    )
+
+
+def _short(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return round(value, 3) if value < 100 else round(value)
