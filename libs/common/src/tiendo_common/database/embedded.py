@@ -50,7 +50,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from tiendo_common.errors import TiendoError
 

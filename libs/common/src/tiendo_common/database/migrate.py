@@ -8,8 +8,10 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.database.roles import schema_of
 
 #: Any constant will do, as long as it is the same for all replicas of a service.
@@ -21,7 +23,7 @@ async def migrate(dsn: str, service: str) -> list[str]:
 
     Holds an advisory lock, so replicas that start together take turns. A statement that waits for
     another's lock gives up after 5 s, one that runs for long after 10 min: a start that fails loudly is
-    better than a service that hangs.
+    better than a service that hangs. Raises asyncpg's errors for faults that may pass.
     """
     engine = create_async_engine(_driver_url(dsn))
     try:
@@ -36,6 +38,11 @@ async def migrate(dsn: str, service: str) -> list[str]:
             applied = await connection.run_sync(_upgrade, service)
             await connection.commit()
             return applied
+    except DBAPIError as error:
+        fault = error.orig.__cause__ if error.orig is not None else None
+        if isinstance(fault, PASSING_FAULTS):
+            raise fault from error
+        raise
     finally:
         await engine.dispose()
 

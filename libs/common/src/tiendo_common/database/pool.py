@@ -23,10 +23,11 @@ async def _keep(_connection: asyncpg.Connection) -> None:
 
 
 def make_pool(dsn: str, service: str, *, most: int = 12) -> asyncpg.Pool:
-    """A pool, not yet connected: `await` it once the server is expected to be there."""
+    """A pool that connects when it is asked for a connection: to make it, the server need not be there."""
     return asyncpg.create_pool(
         dsn,
-        min_size=1,
+        # A pool whose first connection fails is closed for good.
+        min_size=0,
         max_size=most,
         command_timeout=60,
         reset=_keep,

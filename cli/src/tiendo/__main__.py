@@ -1,0 +1,104 @@
+"""The command `tiendo`."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiendo import keys
+from tiendo.doctor import doctor as examine
+from tiendo.errors import Refused
+from tiendo.folders import ClockMode, default_data
+from tiendo.replay.commands import reconcile, replay, report
+from tiendo.stack import DEFAULT_PORT_BASE
+from tiendo.up import up as run_until_stopped
+from tiendo_common.database.embedded import LauncherError
+
+app = typer.Typer(
+    name="tiendo",
+    help="Counts a province's digital-identity campaign live and says who falls behind.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they hold keys
+)
+app.add_typer(keys.app, name="keys")
+
+Data = Annotated[Path, typer.Option("--data", help="Data folder; TIENDO_DATA.", default_factory=default_data)]
+PortBase = Annotated[
+    int,
+    typer.Option(
+        min=1024,
+        max=65_531,
+        envvar="TIENDO_PORT_BASE",
+        help="Ports N to N+3: intake, activation, aggregator, notifier.",
+    ),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tiendo {version('tiendo')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _tiendo(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Counts a province's digital-identity campaign live and says who falls behind."""
+
+
+@app.command()
+def up(
+    data: Data,
+    port_base: PortBase = DEFAULT_PORT_BASE,
+    clock: Annotated[
+        ClockMode | None,
+        typer.Option(help="driven: the time stands until POST /v1/clock moves it. Kept with the data."),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TIENDO_POSTGRES",
+            help="Use this PostgreSQL server (the URL of a role that may create roles and databases) "
+            "instead of the embedded one.",
+        ),
+    ] = None,
+) -> None:
+    """Run PostgreSQL and the four services on this machine until stopped."""
+    run_until_stopped(data, port_base=port_base, clock=clock, postgres=postgres or None)
+
+
+app.command()(replay)
+app.command()(report)
+app.command()(reconcile)
+
+
+@app.command()
+def doctor(
+    data: Data,
+    port_base: PortBase = DEFAULT_PORT_BASE,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Check what Tiendo needs and, if it runs, how it is. Exit status 1 if anything fails."""
+    raise typer.Exit(examine(data, port_base=port_base, as_json=json_))
+
+
+def main() -> None:
+    """Entry point: what is refused is said in plain words, without a traceback."""
+    try:
+        app()
+    except (Refused, LauncherError) as refused:
+        sys.stderr.write(f"tiendo: {refused.detail}\nWhat to do: {refused.remedy}\n")
+        sys.exit(1)
+    except PermissionError as problem:
+        sys.stderr.write(f"tiendo: {problem.filename}: {problem.strerror}\n")
+        sys.stderr.write("What to do: run as the user who made it, or choose another folder with --data.\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

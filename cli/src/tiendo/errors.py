@@ -1,0 +1,32 @@
+"""What the command line refuses, and what to do about it."""
+
+from tiendo_common.errors import TiendoError
+
+
+class Refused(TiendoError):
+    """The command cannot be carried out. Printed as two lines, without a traceback; exit status 1."""
+
+    def __init__(self, detail: str, *, remedy: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+
+
+class AlreadyRunning(Refused):
+    """Another `tiendo up` holds the data folder."""
+
+
+class OtherClock(Refused):
+    """The data folder was made with the other clock mode."""
+
+
+class PortTaken(Refused):
+    """Somebody else listens on a port that a service needs."""
+
+
+class ServiceFailed(Refused):
+    """A service did not become ready; the message ends with the last lines of its log."""
+
+
+class DatabaseFailed(Refused):
+    """The PostgreSQL server that was named cannot be used."""

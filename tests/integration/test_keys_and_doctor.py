@@ -1,0 +1,135 @@
+"""`tiendo keys` and `tiendo doctor`, run as commands."""
+
+import hashlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.postgres import scratch_folder
+from tests.support.standins import standin_table
+from tiendo.doctor import examine
+from tiendo.folders import DataFolder
+from tiendo.instance import running_instance
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch_folder() as scratch:
+        yield scratch
+
+
+def tiendo(*arguments: str, status: int = 0) -> str:
+    """What the command prints: on standard output, or on standard error if it is to fail."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tiendo", *arguments], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == status, result.stdout + result.stderr
+    return result.stdout if status == 0 else result.stderr
+
+
+def stored(data: Path) -> dict[str, Any]:
+    return {key["name"]: key for key in json.loads((data / "api-keys.json").read_text())["keys"]}
+
+
+def test_a_key_is_printed_once_and_stored_as_its_hash(folder: Path) -> None:
+    data = folder / "data"
+    key = tiendo(
+        "keys", "add", "province-62", "--scope", "intake:write", "--scope", "intake:read", "--data", str(data)
+    ).strip()
+    assert key not in (data / "api-keys.json").read_text()
+    entry = stored(data)["province-62"]
+    assert entry["sha256"] == hashlib.sha256(key.encode()).hexdigest()
+    assert entry["scopes"] == ["intake:read", "intake:write"]
+    assert stat.S_IMODE((data / "api-keys.json").stat().st_mode) == 0o600
+    listed = json.loads(tiendo("keys", "list", "--json", "--data", str(data)))
+    assert listed["keys"][1] == {"name": "province-62", "scopes": ["intake:read", "intake:write"]}
+    assert "sha256" not in tiendo("keys", "list", "--data", str(data))
+
+
+def test_a_name_has_one_key_and_unknown_scopes_are_refused(folder: Path) -> None:
+    data = str(folder / "data")
+    tiendo("keys", "add", "a", "--scope", "intake:write", "--data", data)
+    refused = tiendo("keys", "add", "a", "--scope", "intake:write", "--data", data, status=1)
+    assert "tiendo keys revoke a" in refused
+    assert "intake:write" in tiendo("keys", "add", "b", "--scope", "everything", "--data", data, status=1)
+    assert set(stored(folder / "data")) == {"admin", "a"}
+
+
+def test_a_revoked_key_is_gone_and_the_admins_key_stays(folder: Path) -> None:
+    data = str(folder / "data")
+    tiendo("keys", "add", "a", "--scope", "progress:read", "--data", data)
+    tiendo("keys", "revoke", "a", "--data", data)
+    assert "a has no key" in tiendo("keys", "revoke", "a", "--data", data, status=1)
+    tiendo("keys", "revoke", "admin", "--data", data, status=1)
+    assert set(stored(folder / "data")) == {"admin"}
+
+
+def test_a_lost_admin_key_is_replaced_and_the_other_keys_stay(folder: Path) -> None:
+    data = DataFolder(folder / "data")
+    tiendo("keys", "add", "a", "--scope", "progress:read", "--data", str(data.root))
+    before = stored(data.root)
+    data.admin_key_file.unlink()
+    data.make()
+    after = stored(data.root)
+    assert after["a"] == before["a"]
+    assert after["admin"]["sha256"] == hashlib.sha256(data.admin_key().encode()).hexdigest()
+
+
+def test_doctor_prints_one_object_and_finds_a_new_machine_well(folder: Path, unused_port: int) -> None:
+    answer = json.loads(
+        tiendo(
+            "doctor", "--json", "--data", str(folder / "data"), "--port-base", str(min(unused_port, 65_000))
+        )
+    )
+    assert answer["ok"] is True
+    assert {check["name"] for check in answer["checks"]} >= {
+        "Python",
+        "PostgreSQL",
+        "Disk",
+        "Memory",
+        "Ports",
+    }
+    assert not (folder / "data").exists(), "a look changes nothing"
+
+
+def test_doctor_fails_on_a_taken_port_and_names_the_remedy(folder: Path, unused_port: int) -> None:
+    base = min(unused_port, 65_000)
+    with socket.create_server(("127.0.0.1", base)):
+        result = subprocess.run(
+            [sys.executable, "-m", "tiendo", "doctor", "--data", str(folder / "d"), "--port-base", str(base)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert f"taken: {base} (intake)" in result.stdout
+    assert "--port-base" in result.stdout
+
+
+def test_doctor_fails_on_secrets_that_others_may_read(folder: Path, unused_port: int) -> None:
+    data = DataFolder(folder / "data")
+    data.make()
+    data.admin_key_file.chmod(0o644)
+    checks = {check.name: check for check in examine(data.root, min(unused_port, 65_000))}
+    assert checks["Secrets"].state == "fail"
+    assert checks["Secrets"].remedy == f"chmod 600 {data.admin_key_file}"
+
+
+@pytest.mark.anyio
+async def test_doctor_asks_the_services_of_a_running_instance(folder: Path) -> None:
+    async with running_instance(folder / "data", clock="driven", table=standin_table) as instance:
+        checks = {check.name: check for check in examine(instance.data, 8400)}
+    assert checks["Instance"].detail == f"running, pid {os.getpid()}"
+    assert checks["Clock"].detail.startswith("driven")
+    assert checks["Database"].detail.startswith("the embedded server: running")
+    for service in instance.services:
+        assert checks[service].state == "ok"
+    assert "Ports" not in checks

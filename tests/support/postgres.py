@@ -1,0 +1,134 @@
+"""One real PostgreSQL server for a test session, and fresh databases in it.
+
+Fixtures, shared with all tests by `tests/conftest.py`:
+
+- `database`: a fresh database with the four services' roles and schemas, for one test;
+- `module_database`: the same, for all tests of a module;
+- `postgres_server`: the server itself, for tests that need several databases: `make_database(server)`.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
+from tiendo_common.database.embedded import EmbeddedPostgres, Server
+
+_PREFIX = "tiendo-tests-"
+_PASSWORDS = {service: f"of-{service}" for service in SERVICES}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """The session's server."""
+
+    launcher: EmbeddedPostgres
+    server: Server
+
+    def admin_dsn(self, database: str = "postgres") -> str:
+        """The superuser's URL of a database."""
+        return self.launcher.admin_dsn(self.server, database)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database with the services' roles and schemas."""
+
+    name: str
+    server: PostgresServer
+
+    @property
+    def admin_dsn(self) -> str:
+        """The superuser's URL."""
+        return self.server.admin_dsn(self.name)
+
+    def dsn(self, service: str) -> str:
+        """The URL that a service connects with, as its own role."""
+        return self.server.server.dsn(role_of(service), _PASSWORDS[service], self.name)
+
+
+@contextlib.contextmanager
+def make_database(server: PostgresServer) -> Iterator[Database]:
+    """A fresh database for the duration. Whatever is still connected at the end is cut off."""
+    name = f"test_{secrets.token_hex(6)}"
+    asyncio.run(ensure_roles(server.admin_dsn(), _PASSWORDS, name))
+    try:
+        yield Database(name, server)
+    finally:
+        asyncio.run(_drop(server.admin_dsn(), name))
+
+
+async def _drop(admin_dsn: str, name: str) -> None:
+    admin = await asyncpg.connect(admin_dsn)
+    try:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that every account may pass through, unlike pytest's own: root's server runs as another."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The session's server. Not durable: nobody needs a test's data after a power cut."""
+    _remove_abandoned()
+    with scratch_folder() as folder:
+        launcher = EmbeddedPostgres(folder / "postgres", durable=False)
+        server = launcher.start()
+        try:
+            yield PostgresServer(launcher, server)
+        finally:
+            launcher.stop()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """A fresh database for one test."""
+    with make_database(postgres_server) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: PostgresServer) -> Iterator[Database]:
+    """A fresh database for the tests of one module."""
+    with make_database(postgres_server) as fresh:
+        yield fresh
+
+
+def _remove_abandoned() -> None:
+    """Stop and remove the servers of test sessions that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = int(folder.name.removeprefix(_PREFIX).split("-")[0])
+        ours = folder.stat().st_uid == os.geteuid()
+        if ours and not psutil.pid_exists(pid):
+            for record in folder.rglob("server.json"):
+                EmbeddedPostgres(record.parent).stop(timeout=10)
+            shutil.rmtree(folder)
