@@ -259,12 +259,13 @@ def holder_of(port: int) -> str | None:
     """Who listens on a port, where this user may know it: `name (pid n)`."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            listening = (
-                connection.status == psutil.CONN_LISTEN
-                and bool(connection.laddr)
-                and connection.laddr.port == port
-            )
-            if listening and connection.pid is not None:
+            address = connection.laddr
+            if (
+                address
+                and address.port == port
+                and connection.status == psutil.CONN_LISTEN
+                and connection.pid
+            ):
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return None
 
