@@ -75,6 +75,7 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
 
     @router.get("/destinations/{name}", tags=["destinations"], summary="One destination")
     async def destination(name: Name, _admin: Admin) -> http.Destination:
+        """Without its secret, which is shown only when it is generated."""
         return http.Destination.of(await _one(name))
 
     @router.put(

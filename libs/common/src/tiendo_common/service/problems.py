@@ -2,18 +2,46 @@
 
 from typing import Any
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Problem, Unavailable
+from tiendo_common.service.bodies import too_large
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+#: How OpenAPI describes every answer that says no.
+DOCUMENTED: dict[str, Any] = {
+    "description": "A problem (RFC 9457)",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string", "description": "What kind of problem; stable."},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string", "description": "What was wrong this time."},
+                    "field": {"type": "string", "description": "The field that was wrong."},
+                    "remedy": {"type": "string", "description": "What to do about it."},
+                    "retryable": {
+                        "type": "boolean",
+                        "description": "Whether the same request can succeed later, unchanged.",
+                    },
+                },
+            }
+        }
+    },
+}
 
 
 def answer(problem: Problem) -> JSONResponse:
@@ -21,6 +49,9 @@ def answer(problem: Problem) -> JSONResponse:
     headers = {"Retry-After": "1"} if problem.status == 503 else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.status == 413:
+        # The rest of the body is not taken in either.
+        headers["Connection"] = "close"
     return JSONResponse(problem.document(), problem.status, headers, MEDIA_TYPE)
 
 
@@ -32,10 +63,18 @@ def install(app: FastAPI) -> None:
         return answer(error)
 
     async def on_fault(request: Request, error: Exception) -> JSONResponse:
-        log.warning("the database is away", path=request.scope.get("path"), reason=repr(error))
+        log.warning("the database is away", route=_route(request), reason=repr(error))
         return answer(
             Unavailable("The database is away.", remedy="Send the same request again; nothing counts twice.")
         )
+
+    async def on_missing_table(request: Request, error: Exception) -> JSONResponse:
+        log.warning("asked before the start is done", route=_route(request), reason=str(error))
+        return answer(Unavailable("The service is still starting.", remedy="Send the same request again."))
+
+    async def on_disconnect(_request: Request, _error: Exception) -> JSONResponse:
+        # Nobody hears this answer; it says in the metrics what happened.
+        return _plain(400, "incomplete", "The request broke off", "The body ended before its time.")
 
     async def on_validation(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -51,18 +90,27 @@ def install(app: FastAPI) -> None:
 
     async def on_http(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 413:
+            return answer(too_large())
         return _plain(error.status_code, "http", str(error.detail), str(error.detail), headers=error.headers)
 
     async def on_anything(request: Request, error: Exception) -> JSONResponse:
-        log.error("unexpected error", path=request.scope.get("path"), exc_info=error)
+        log.error("unexpected error", route=_route(request), exc_info=error)
         return _plain(500, "unexpected", "An error of ours", "The error was logged; please report it.")
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_exception_handler(asyncpg.UndefinedTableError, on_missing_table)
     for fault in PASSING_FAULTS:
         app.add_exception_handler(fault, on_fault)
     app.add_exception_handler(Exception, on_anything)
+
+
+def _route(request: Request) -> str | None:
+    """The route's template: a path may hold what must not be logged."""
+    return getattr(request.scope.get("route"), "path", None)
 
 
 def _plain(

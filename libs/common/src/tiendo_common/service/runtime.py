@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from tiendo_common.errors import Conflict
 from tiendo_common.observability import logging as logs
 from tiendo_common.service import problems
 from tiendo_common.service.auth import Admin
+from tiendo_common.service.bodies import MAX_BODY, LimitBodies
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.observing import ObserveRequests
 from tiendo_common.service.settings import ServiceSettings
@@ -49,16 +51,25 @@ class Runtime:
     async def start(self) -> None:
         """Connect, migrate, run the start steps, then the background tasks. Retries passing faults."""
         kit = self.kit
+        await kit.pool
         pause = 0.1
         while True:
             try:
-                await kit.pool
+                await self._prepare()
                 break
             except PASSING_FAULTS as error:
                 self.missing = f"the database: {error}"
                 log.warning("waiting for the database", reason=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+        for name, task in [*kit.background, ("lag", kit.measure_lag)]:
+            self._spawn(name, task)
+        self.missing = None
+        log.info("started", service=kit.service, port=kit.settings.port)
+
+    async def _prepare(self) -> None:
+        """All that comes before the background tasks; harmless to do again."""
+        kit = self.kit
         applied = await migrate(kit.settings.database_url, kit.service)
         if applied:
             log.info("migrated", revisions=applied)
@@ -67,10 +78,6 @@ class Runtime:
         self.missing = "the start steps have not run yet"
         for step in kit.started:
             await step()
-        for name, task in [*kit.background, ("lag", kit.measure_lag)]:
-            self._spawn(name, task)
-        self.missing = None
-        log.info("started", service=kit.service, port=kit.settings.port)
 
     def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def watched() -> None:
@@ -126,6 +133,7 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        responses={422: problems.DOCUMENTED},
     )
     kit = Kit.make(service, settings, app)
     runtime = Runtime(kit)
@@ -133,6 +141,7 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
     app.state.runtime = runtime
     app.state.give_up = lambda: None
     problems.install(app)
+    app.add_middleware(LimitBodies, limit=MAX_BODY)
     app.add_middleware(ObserveRequests)
     _add_shared_routes(app, runtime)
     wire(kit)
@@ -194,6 +203,17 @@ def serve(service: str, settings: ServiceSettings, wire: Wire, *, description: s
     uvloop.run(_serve(service, settings, wire, description))
 
 
+class _Server(uvicorn.Server):
+    """Ends with status 0 when told to stop: uvicorn's own raises the signal once more after its drain."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 async def _serve(service: str, settings: ServiceSettings, wire: Wire, description: str) -> None:
     app = build_app(service, settings, wire, description=description)
     config = uvicorn.Config(
@@ -206,7 +226,7 @@ async def _serve(service: str, settings: ServiceSettings, wire: Wire, descriptio
         timeout_graceful_shutdown=settings.grace,
         timeout_keep_alive=60,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
 
     def give_up() -> None:
         server.should_exit = True

@@ -22,7 +22,8 @@ async def claim(
     pool: asyncpg.Pool, busy: Mapping[str, int], *, lanes: int, most: int, seconds: float
 ) -> list[Claimed]:
     """Take due deliveries, up to `most`, and up to `lanes` less those `busy` of each destination, so that
-    a slow receiver holds up nobody but itself.
+    a slow receiver holds up nobody but itself. A notice waits for the earlier ones of its incident to be
+    settled, so that a destination never hears of an end before the beginning.
 
     A claim is a due time in the future: whoever dies before settling leaves the delivery to be claimed
     again when `seconds` have passed. Rows that another process is claiming are skipped.
@@ -33,6 +34,8 @@ async def claim(
         "  LEFT JOIN unnest($1::text[], $2::int[]) AS busy (name, n) USING (name) "
         "  CROSS JOIN LATERAL ("
         "    SELECT id FROM delivery WHERE destination = name AND state = 'pending' AND due <= now() "
+        "    AND NOT EXISTS (SELECT FROM delivery AS earlier WHERE earlier.incident = delivery.incident "
+        "      AND earlier.destination = name AND earlier.state = 'pending' AND earlier.id < delivery.id) "
         "    ORDER BY due LIMIT greatest(0, $3 - coalesce(busy.n, 0)) FOR UPDATE SKIP LOCKED"
         "  ) AS due WHERE disabled IS NULL LIMIT $4"
         ") "

@@ -120,12 +120,13 @@ async def subscribers(connection: Connection) -> list[Subscriber]:
     return [Subscriber(*row) for row in rows]
 
 
-async def enqueue(connection: Connection, deliveries: Sequence[tuple[str, str]]) -> None:
-    """Put (decision, destination) on their way, in this transaction: told if and only if decided."""
+async def enqueue(connection: Connection, deliveries: Sequence[tuple[str, str, str]]) -> None:
+    """Put (decision, incident, destination) on their way, in this transaction: told if and only if decided."""
     if deliveries:
         await connection.execute(
-            "INSERT INTO delivery (decision, destination) SELECT * FROM unnest($1::uuid[], $2::text[])",
-            *_columns(deliveries, 2),
+            "INSERT INTO delivery (decision, incident, destination) "
+            "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
+            *_columns(deliveries, 3),
         )
 
 

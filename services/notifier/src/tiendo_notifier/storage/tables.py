@@ -82,6 +82,7 @@ class DeliveryRow(Table, table=True):
 
     id: int = Field(primary_key=True)
     decision: UUID
+    incident: UUID
     destination: str
     state: str
     attempts: int

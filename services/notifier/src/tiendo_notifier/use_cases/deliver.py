@@ -1,6 +1,7 @@
 """Deliver what was decided: claim, commit, send, settle. No transaction is open while the network is waited for."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 
@@ -26,11 +27,11 @@ class Sender:
     """Works off the queue until cancelled.
 
     Every notice reaches its destination at least once, under one id: whoever dies between the sending and
-    the settling sends again. Order is not promised: a notice that waits for its next try is overtaken.
+    the settling sends again. The notices of one incident arrive in order; those of different ones need not.
     """
 
     #: Tries under way at once: to one destination, and to all.
-    LANES = 4
+    LANES = 8
     MOST = 64
     #: Seconds between looks at an idle queue.
     POLL = 0.1
@@ -41,10 +42,12 @@ class Sender:
         self._pool = pool
         self._webhooks = webhooks
         self._busy: Counter[str] = Counter()
+        self._freed = asyncio.Event()
 
     async def run(self) -> None:
         async with self._webhooks, asyncio.TaskGroup() as tries:
             while True:
+                self._freed.clear()
                 try:
                     claimed = await deliveries.claim(
                         self._pool,
@@ -61,7 +64,8 @@ class Sender:
                     self._busy[each.destination] += 1
                     tries.create_task(self._deliver(each))
                 if not claimed:
-                    await asyncio.sleep(self.POLL)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._freed.wait(), self.POLL)
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -72,6 +76,7 @@ class Sender:
             log.warning("outcome not recorded", delivery=claimed.id, reason=str(error))
         finally:
             self._busy[claimed.destination] -= 1
+            self._freed.set()
 
     async def _send(self, claimed: Claimed) -> Answer:
         if claimed.destination == journal.NAME:

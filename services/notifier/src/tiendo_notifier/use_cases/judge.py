@@ -106,7 +106,7 @@ class _Session:
         self.after: dict[Key, judging.Standing] = {}
         self.incidents: dict[str, judging.Incident] = {}
         self.decisions: list[judging.Decision] = []
-        self.told: list[judging.Decision] = []
+        self.told: list[tuple[judging.Decision, str]] = []
         self._reference = reference
         self._now = clock.now()
         self._today = clock.today()
@@ -133,11 +133,11 @@ class _Session:
                 key = Key(closing.campaign, closing.unit, target.indicator, rule.name)
                 self._judge(_Case(key, rule, campaign, closing.day, name, seen, historical))
 
-    def addressed(self, subscribers: Sequence[judging.Subscriber]) -> list[tuple[str, str]]:
-        """Which decision goes to which destination."""
+    def addressed(self, subscribers: Sequence[judging.Subscriber]) -> list[tuple[str, str, str]]:
+        """Which decision, of which incident, goes to which destination."""
         return [
-            (decision.id, subscriber.name)
-            for decision in self.told
+            (decision.id, incident, subscriber.name)
+            for decision, incident in self.told
             for subscriber in subscribers
             if subscriber.rules is None or decision.rule in subscriber.rules
             if subscriber.units is None
@@ -216,7 +216,7 @@ class _Session:
     ) -> None:
         identifier = new_event_id()
         notice = None
-        if decision.tell is not None:
+        if decision.tell is not None and incident is not None:
             notice = self._notice(case, identifier, incident, decision.tell, after.run, decision.severity)
         row = judging.Decision(
             identifier,
@@ -233,14 +233,14 @@ class _Session:
             notice=notice,
         )
         self.decisions.append(row)
-        if notice is not None:
-            self.told.append(row)
+        if notice is not None and incident is not None:
+            self.told.append((row, incident))
 
     def _notice(
         self,
         case: _Case,
         decision: str,
-        incident: str | None,
+        incident: str,
         transition: life.Transition,
         run: int,
         severity: Severity | None,

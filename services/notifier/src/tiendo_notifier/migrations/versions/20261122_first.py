@@ -82,6 +82,7 @@ INSERT INTO destination (name, url, secret) VALUES ('log', 'log:', '');
 CREATE TABLE delivery (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     decision uuid NOT NULL REFERENCES decision,
+    incident uuid NOT NULL REFERENCES incident,
     destination text NOT NULL,
     state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
     attempts int NOT NULL DEFAULT 0,
@@ -93,6 +94,7 @@ CREATE TABLE delivery (
     UNIQUE (decision, destination)
 ) WITH (fillfactor = 70);
 CREATE INDEX delivery_due ON delivery (destination, due) WHERE state = 'pending';
+CREATE INDEX delivery_order ON delivery (incident, destination, id) WHERE state = 'pending';
 CREATE INDEX delivery_destination ON delivery (destination, id)
 """
 
@@ -101,7 +103,3 @@ def upgrade() -> None:
     for statement in f"{CONSUMER_TABLES};{DRIVEN_CLOCK_TABLE};{TABLES}".split(";"):
         if statement.strip():
             op.execute(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("Going back would lose the record of who was told what.")

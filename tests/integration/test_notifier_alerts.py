@@ -1,0 +1,856 @@
+"""The notifier with everything around it real: PostgreSQL, the aggregator's log, a receiver on HTTP.
+
+The aggregator is stood in for by its own tables and its own event log, written as its own role.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+import time as times
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import asyncpg
+import httpx2
+import pytest
+import structlog.testing
+from fastapi import FastAPI
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.support.postgres import Database
+from tiendo_common.clock import VIETNAM, DrivenClock, new_event_id
+from tiendo_common.database.pool import make_pool
+from tiendo_common.eventlog.port import NewEvent
+from tiendo_common.eventlog.postgres import PostgresEventLog
+from tiendo_common.eventlog.schema import log_tables
+from tiendo_common.events.catalogue import owned_by
+from tiendo_common.events.state import (
+    CampaignPublication,
+    CampaignPublished,
+    Indicator,
+    IndicatorProgress,
+    ProgressPublication,
+    ProgressPublished,
+    TargetPublication,
+    TargetSet,
+    UnitPublication,
+    UnitPublished,
+    UnitSpan,
+)
+from tiendo_common.service.runtime import build_app
+from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.main import wiring
+from tiendo_notifier.settings import NotifierSettings
+from tiendo_notifier.storage import tables
+from tiendo_notifier.use_cases.judge import Judge
+from tiendo_notifier.use_cases.reference import Reference
+
+pytestmark = pytest.mark.anyio
+
+CAMPAIGN = "kon-tum-2023"
+FIRST, LAST = date(2023, 11, 11), date(2023, 12, 30)
+#: A commune with a target of 5,000 activations over 50 days: a quota of 100 a day.
+UNIT, SIBLING = "23341", "23344"
+KEYS = {"admin": ["admin"], "reader": ["incident:read"], "sender": ["intake:write"]}
+
+
+def at(day: date, hour: int = 21) -> datetime:
+    return datetime.combine(day, time(hour), VIETNAM)
+
+
+def day_of(number: int) -> date:
+    return FIRST + timedelta(days=number - 1)
+
+
+class Aggregator:
+    """What the notifier sees of the aggregator: its topics."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._log = PostgresEventLog("aggregator", pool)
+
+    async def make_tables(self) -> None:
+        for statement in log_tables(owned_by("aggregator")):
+            await self._pool.execute(statement)
+
+    async def publish(self, *events: NewEvent) -> None:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._log.append(connection, events)
+        await self._log.publish_watermark(datetime.now(UTC))
+
+    async def publish_tree(self) -> None:
+        """A province, a district, two communes, and the campaign."""
+        rows = [
+            ("62", None, "province", "Tỉnh Kon Tum"),
+            ("610", "62", "district", "Huyện Đăk Glei"),
+            (UNIT, "610", "commune", "Xã Đăk Môn"),
+            (SIBLING, "610", "commune", "Xã Xốp"),
+        ]
+        await self.publish(*(unit(*row) for row in rows), campaign())
+
+    async def next_of(self, topic: str) -> list[int]:
+        return (await self._log.heads())[topic]
+
+    async def put_garbage(self, body: bytes) -> None:
+        """A body that is no event, as a bug or a hand in the database would leave it."""
+        await self._pool.execute(
+            "WITH grown AS (UPDATE log_partition SET next = next + 1 WHERE topic = 'progress' RETURNING next) "
+            "INSERT INTO log_progress (partition, seq, event_id, key, body) "
+            "SELECT 0, next - 1, $1, NULL, $2 FROM grown",
+            new_event_id(),
+            body,
+        )
+
+
+def _event(kind: type[Any], topic: str, key: str, subject: str, data: object) -> NewEvent:
+    return NewEvent(
+        topic,
+        kind(
+            id=new_event_id(), source="/vn/aggregator", subject=subject, time=datetime.now(UTC),
+            partitionkey=key, data=data,
+        ),
+        key,
+    )  # fmt: skip
+
+
+def unit(code: str, parent: str | None, level: Any, name: str) -> NewEvent:
+    span = UnitSpan(from_day=date(2023, 1, 1), until_day=None, parent=parent, level=level, name=name)
+    return _event(UnitPublished, "units", code, code, UnitPublication(code=code, spans=(span,), loaded=4))
+
+
+def campaign() -> NewEvent:
+    data = CampaignPublication(
+        campaign=CAMPAIGN, name="Kon Tum, 50 ngày đêm", province="62", first_day=FIRST, last_day=LAST,
+        day_cut_off=time(21),
+    )  # fmt: skip
+    return _event(CampaignPublished, "campaigns", CAMPAIGN, "62", data)
+
+
+def target(code: str = UNIT, value: int = 5000, indicator: Indicator = "activated") -> NewEvent:
+    data = TargetPublication(campaign=CAMPAIGN, unit=code, unit_name="?", indicator=indicator, value=value)
+    return _event(TargetSet, "targets", f"{CAMPAIGN}/{code}/{indicator}", code, data)
+
+
+def progress(
+    day: date, done: int, value: int | None = None, code: str = UNIT, *, complete_to: datetime | None = None
+) -> NewEvent:
+    """Figures of a day, its closing ones unless told otherwise; on plan as far as the pace goes."""
+    on_plan = 100 * ((day - FIRST).days + 1)
+    figures = IndicatorProgress(value=on_plan if value is None else value, baseline=0, done=done)
+    data = ProgressPublication(
+        campaign=CAMPAIGN, unit=code, day=day, complete_to=complete_to or at(day),
+        intake=figures, approved=figures, activated=figures,
+    )  # fmt: skip
+    return _event(ProgressPublished, "progress", f"{CAMPAIGN}/{code}", code, data)
+
+
+@dataclass
+class Endpoint:
+    """A webhook's receiving end. `plan` holds the next answers: status, headers, seconds to wait; then 204."""
+
+    url: str
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    plan: deque[tuple[int, dict[str, str], float]] = field(default_factory=deque)
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def will(self, status: int, *, wait: float = 0, **headers: str) -> None:
+        self.plan.append((status, {k.replace("_", "-"): v for k, v in headers.items()}, wait))
+
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers, _ in self.received]
+
+    def kinds(self) -> list[str]:
+        return [json.loads(body)["type"] for _, body in self.received]
+
+    def verified(self, secret: str) -> list[dict[str, Any]]:
+        """All that was received, each checked with the library that receivers use."""
+        return [Webhook(secret).verify(body, headers) for headers, body in self.received]
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[Endpoint]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            endpoint.received.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            status, headers, wait = endpoint.plan.popleft() if endpoint.plan else (204, {}, 0.0)
+            endpoint.released.wait(wait)
+            with contextlib.suppress(OSError):  # the other end may have gone
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        endpoint = Endpoint(f"http://127.0.0.1:{server.server_port}/hook")
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield endpoint
+        finally:
+            endpoint.released.set()
+            server.shutdown()
+
+
+@dataclass
+class Notifier:
+    """A running notifier, its interface, and its tables."""
+
+    app: FastAPI
+    http: httpx2.AsyncClient
+    aggregator: Aggregator
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        pool: asyncpg.Pool = self.app.state.kit.pool
+        return pool
+
+    async def get(self, path: str, **query: Any) -> Any:
+        answer = await self.http.get(f"/v1/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def put_destination(self, name: str, url: str, **more: Any) -> str:
+        """Make a destination; the secret that it was given."""
+        answer = await self.http.put(f"/v1/destinations/{name}", json={"url": url, **more})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["secret"])
+
+    async def move_clock(self, now: datetime) -> None:
+        answer = await self.http.post("/v1/clock", json={"now": now.isoformat()})
+        assert answer.status_code == 200, answer.text
+
+    async def consumed(self) -> None:
+        """Wait until all progress has been judged."""
+        consumer = self.app.state.kit.consumers[0]
+        heads = await self.aggregator.next_of("progress")
+        await eventually(lambda: self._at(consumer, heads))
+
+    @staticmethod
+    async def _at(consumer: Any, heads: list[int]) -> bool:
+        return bool((await consumer.positions())["progress"] == heads)
+
+    async def close_day(self, number: int, done: int, value: int | None = None) -> None:
+        """Live through the end of a day, as a replay does."""
+        await self.move_clock(at(day_of(number)))
+        await self.aggregator.publish(progress(day_of(number), done, value))
+        await self.consumed()
+
+    async def settled(self) -> list[dict[str, Any]]:
+        """Wait until nothing is on its way any more; the delivery log without the lines for the log."""
+
+        async def nothing_pending() -> bool:
+            return not (await self.get("deliveries", state="pending"))["deliveries"]
+
+        await eventually(nothing_pending)
+        found = (await self.get("deliveries"))["deliveries"]
+        return [each for each in found if each["destination"] != "log"]
+
+    async def state(self) -> dict[str, Any]:
+        """All that the notifier remembers."""
+        return {
+            table: [dict(row) for row in await self.pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4")]
+            for table in ("standing", "incident", "decision", "delivery")
+        }
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Return once the condition holds."""
+    until = times.monotonic() + seconds
+    while True:
+        holds = condition()
+        if await holds if asyncio.iscoroutine(holds) else holds:
+            return
+        assert times.monotonic() < until, "it never happened"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "api-keys.json"
+    keys = [
+        {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "scopes": scopes}
+        for name, scopes in KEYS.items()
+    ]
+    path.write_text(json.dumps({"keys": keys}))
+    return path
+
+
+@pytest.fixture
+async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
+    async with make_pool(database.dsn("aggregator"), "tests") as pool:
+        aggregator = Aggregator(pool)
+        await aggregator.make_tables()
+        await aggregator.publish_tree()
+        yield aggregator
+
+
+@contextlib.asynccontextmanager
+async def running(
+    database: Database, keys_file: Path, aggregator: Aggregator, *, allow_private: bool = True
+) -> AsyncIterator[Notifier]:
+    settings = NotifierSettings(
+        port=1, database_url=database.dsn("notifier"), api_keys_file=keys_file, clock="driven",
+        webhook_allow_private=allow_private,
+    )  # fmt: skip
+    app = build_app("notifier", settings, wiring(settings))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app),
+            base_url="http://notifier",
+            headers={"authorization": "Bearer admin"},
+        ) as http,
+    ):
+
+        async def ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await eventually(ready)
+        yield Notifier(app, http, aggregator)
+
+
+@pytest.fixture
+async def notifier(database: Database, keys_file: Path, aggregator: Aggregator) -> AsyncIterator[Notifier]:
+    async with running(database, keys_file, aggregator) as notifier:
+        yield notifier
+
+
+@pytest.fixture
+def receiver() -> Iterator[Endpoint]:
+    with receiving() as receiver:
+        yield receiver
+
+
+async def test_each_transition_reaches_the_webhook_and_the_log_once(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    secret = await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    with structlog.testing.capture_logs() as lines:
+        for number, done in enumerate((100, 80, 40, 45, 120), 1):
+            await notifier.close_day(number, done)
+            await notifier.settled()
+    told = receiver.verified(secret)
+    assert [each["type"] for each in told] == ["incident.opened", "incident.worsened", "incident.closed"]
+    assert len(set(receiver.ids())) == 3
+    worst = told[1]["data"]
+    assert (worst["unit"], worst["unit_name"]) == (UNIT, "Xã Đăk Môn, Huyện Đăk Glei")
+    assert (worst["rule"], worst["severity"], worst["day"]) == (
+        "daily_quota_missed",
+        "critical",
+        "2023-11-13",
+    )
+    assert (worst["figures"]["quota"], worst["figures"]["shortfall"]) == (100, 60)
+    assert worst["figures"]["needed_per_day"] == 100
+    assert worst["message"]["vi"].startswith(
+        "Xã Đăk Môn, Huyện Đăk Glei chưa đạt chỉ tiêu kích hoạt ngày 13/11/2023: 40/100, thiếu 60. Lần thứ 2"
+    )
+    alerts = [line for line in lines if line["event"] == "alert"]
+    assert [line["kind"] for line in alerts] == receiver.kinds()
+    assert [line["message_id"] for line in alerts] == receiver.ids()
+
+
+async def test_a_forged_or_changed_notice_does_not_verify(notifier: Notifier, receiver: Endpoint) -> None:
+    secret = await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    await notifier.settled()
+    ((headers, body),) = receiver.received
+    Webhook(secret).verify(body, headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(body.replace(b"100", b"200"), headers)
+
+
+async def test_the_lists_tell_the_whole_story(notifier: Notifier) -> None:
+    await notifier.aggregator.publish(target())
+    for number, done in enumerate((80, 85, 100, 99), 1):
+        await notifier.close_day(number, done)
+    closed, opened = sorted(
+        (await notifier.get("incidents", unit=UNIT))["incidents"], key=lambda each: each["opened_day"]
+    )
+    assert (closed["state"], closed["opened_day"], closed["closed_day"]) == (
+        "closed", "2023-11-11", "2023-11-13",
+    )  # fmt: skip
+    assert [step["transition"] for step in closed["transitions"]] == ["opened", "closed"]
+    assert (opened["state"], opened["last_day"], opened["needed_per_day"]) == ("open", "2023-11-14", 100)
+    assert opened["unit_name"] == "Xã Đăk Môn, Huyện Đăk Glei"
+    found = (await notifier.get("incidents", state="open", campaign=CAMPAIGN))["incidents"]
+    assert [each["id"] for each in found] == [opened["id"]]
+    assert not (await notifier.get("incidents", rule="behind_pace"))["incidents"]
+
+    (held,) = (await notifier.get("decisions", unit=UNIT, day="2023-11-12"))["decisions"]
+    assert (held["outcome"], held["told"], held["incident"]) == ("held", False, closed["id"])
+    assert held["reason"] == "85 done of the day's quota of 100: 2 in a row, no worse than it was"
+    assert held["inputs"]["before"] == {"run": 1, "open": True, "peak": 1, "told": True}
+    assert held["inputs"]["figures"]["done"] == 85
+    assert held["inputs"]["thresholds"]["behind_percent"] == 90
+
+
+async def test_lists_are_read_page_by_page(notifier: Notifier) -> None:
+    await notifier.aggregator.publish(target())
+    for number, done in enumerate((80, 100, 80, 100, 80), 1):
+        await notifier.close_day(number, done)
+    for path in ("incidents", "decisions", "deliveries"):
+        whole = (await notifier.get(path))[path]
+        paged, cursor = [], None
+        while True:
+            page = await notifier.get(path, limit=2, **({"cursor": cursor} if cursor else {}))
+            paged += page[path]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert paged == whole
+        assert len(whole) >= 3
+
+
+async def test_behind_pace_opens_on_the_third_closing_and_closes_when_caught_up(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    await notifier.put_destination("pace", receiver.url, rules=["behind_pace"])
+    await notifier.aggregator.publish(target())
+    for number, value in enumerate((40, 80, 120, 372, 480), 1):
+        await notifier.close_day(number, 100, value)
+    await notifier.settled()
+    assert receiver.kinds() == ["incident.opened", "incident.closed"]
+    (incident,) = (await notifier.get("incidents"))["incidents"]
+    assert [step["day"] for step in incident["transitions"]] == ["2023-11-13", "2023-11-15"]
+
+
+async def test_figures_before_the_cut_off_are_not_judged(notifier: Notifier) -> None:
+    await notifier.aggregator.publish(target())
+    day = day_of(1)
+    await notifier.move_clock(at(day))
+    await notifier.aggregator.publish(progress(day, 0, complete_to=at(day) - timedelta(seconds=1)))
+    await notifier.consumed()
+    assert not (await notifier.get("decisions"))["decisions"]
+    await notifier.aggregator.publish(progress(day, 0, complete_to=at(day)))
+    await notifier.consumed()
+    assert [each["outcome"] for each in (await notifier.get("decisions"))["decisions"]] == ["opened"]
+
+
+async def test_days_outside_the_campaign_and_units_without_a_target_are_not_judged(
+    notifier: Notifier,
+) -> None:
+    await notifier.aggregator.publish(target())
+    await notifier.move_clock(at(LAST))
+    await notifier.aggregator.publish(
+        progress(FIRST - timedelta(days=1), 0), progress(FIRST, 0, code=SIBLING)
+    )
+    await notifier.consumed()
+    await notifier.aggregator.publish(progress(LAST + timedelta(days=1), 0))
+    await notifier.consumed()
+    assert not (await notifier.get("decisions"))["decisions"]
+
+
+async def test_a_target_published_with_the_figures_is_known_when_they_are_judged(notifier: Notifier) -> None:
+    await notifier.move_clock(at(FIRST))
+    await notifier.aggregator.publish(target(), progress(FIRST, 0))
+    await notifier.consumed()
+    assert len((await notifier.get("incidents"))["incidents"]) == 1
+
+
+async def test_repeated_figures_a_restart_and_a_replay_of_the_topic_change_nothing(
+    database: Database, keys_file: Path, aggregator: Aggregator, receiver: Endpoint
+) -> None:
+    await aggregator.publish(target())
+    async with running(database, keys_file, aggregator) as notifier:
+        await notifier.put_destination("province", receiver.url)
+        for number, done in enumerate((80, 40, 90), 1):
+            await notifier.close_day(number, done)
+        await notifier.settled()
+        before = await notifier.state()
+        await aggregator.publish(progress(day_of(3), 95), progress(day_of(2), 100, code=SIBLING))
+        await aggregator.publish(progress(day_of(2), 100))
+        await notifier.consumed()
+        assert await notifier.state() == before
+    async with running(database, keys_file, aggregator) as notifier:
+        assert await notifier.state() == before
+        assert (await notifier.get("clock"))["today"] == "2023-11-13"
+    async with asyncpg.create_pool(database.dsn("notifier"), min_size=1) as pool:
+        await pool.execute("UPDATE consumer_position SET next = 1")
+    async with running(database, keys_file, aggregator) as notifier:
+        await notifier.consumed()
+        assert await notifier.state() == before
+    assert receiver.kinds() == ["incident.opened", "incident.worsened"]
+
+
+async def test_what_is_long_gone_is_recorded_and_told_to_nobody(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.move_clock(at(day_of(30)))
+    for number, done in enumerate((80, 40, 100), 1):
+        await notifier.aggregator.publish(progress(day_of(number), done))
+        await notifier.consumed()
+    found = (await notifier.get("decisions"))["decisions"]
+    assert [each["outcome"] for each in found] == ["closed", "worsened", "opened"]
+    assert all(each["historical"] and not each["told"] for each in found)
+    assert not (await notifier.get("deliveries"))["deliveries"]
+    await notifier.aggregator.publish(progress(day_of(28), 0))
+    await notifier.consumed()
+    assert len(await notifier.settled()) == 1
+
+
+async def test_days_whose_figures_are_gone_are_put_on_record_not_guessed(notifier: Notifier) -> None:
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 50)
+    await notifier.close_day(5, 50)
+    found = (await notifier.get("decisions", day="2023-11-13"))["decisions"]
+    assert {each["rule"] for each in found} == {"daily_quota_missed", "behind_pace"}
+    assert {(each["outcome"], each["from_day"], each["day"]) for each in found} == {
+        ("not_judged", "2023-11-12", "2023-11-14")
+    }
+    (held,) = (await notifier.get("decisions", day="2023-11-15"))["decisions"]
+    assert held["reason"].endswith("2 in a row, no worse than it was")
+
+
+async def test_garbage_is_dead_lettered_and_what_follows_is_judged(notifier: Notifier) -> None:
+    empty = b'{"type": "vn.tiendo.aggregator.progress-published.v1"}'
+    garbage = [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"type": "somebody.else"}', empty]
+    for body in garbage:
+        await notifier.aggregator.put_garbage(body)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    assert len((await notifier.get("incidents"))["incidents"]) == 1
+    letters = await notifier.pool.fetch("SELECT consumer, topic, body FROM dead_letter ORDER BY seq")
+    assert [tuple(letter) for letter in letters] == [("progress", "progress", body) for body in garbage]
+
+
+async def test_figures_of_an_unknown_kind_stop_the_judge_instead_of_being_skipped(notifier: Notifier) -> None:
+    await notifier.aggregator.put_garbage(
+        b'{"type": "vn.tiendo.aggregator.progress-published.v9", "id": "x"}'
+    )
+
+    async def unready() -> bool:
+        return "progress-published.v9" in (await notifier.http.get("/readyz")).text
+
+    await eventually(unready)
+
+
+async def test_a_receiver_that_fails_is_tried_again_under_the_same_id(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    receiver.will(500)
+    secret = await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    (delivery,) = await notifier.settled()
+    assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("delivered", 2, 204)
+    assert receiver.ids() == [delivery["message_id"]] * 2
+    first, second = receiver.verified(secret)
+    assert first == second
+
+
+async def test_the_notices_of_an_incident_arrive_in_order_even_when_one_is_tried_again(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    receiver.will(500)
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.move_clock(at(day_of(3)))
+    days = [progress(day_of(number), done) for number, done in enumerate((80, 40, 100), 1)]
+    for closing in days:
+        await notifier.aggregator.publish(closing)
+        await notifier.consumed()
+    await notifier.settled()
+    assert receiver.kinds() == ["incident.opened", "incident.opened", "incident.worsened", "incident.closed"]
+
+
+async def test_a_receiver_that_is_gone_is_disabled_until_it_is_put_again(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    receiver.will(410)
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    (delivery,) = await notifier.settled()
+    assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("failed", 1, 410)
+    disabled = (await notifier.get("destinations/province"))["disabled"]
+    assert disabled == "the receiver answered 410"
+    await notifier.close_day(2, 100)
+    await notifier.settled()
+    assert len(receiver.received) == 1
+    answer = await notifier.http.put("/v1/destinations/province", json={"url": receiver.url})
+    assert (answer.status_code, answer.json()["disabled"], answer.json()["secret"]) == (200, None, None)
+    await notifier.close_day(3, 0)
+    await notifier.settled()
+    assert receiver.kinds() == ["incident.opened", "incident.opened"]
+
+
+async def test_a_receiver_that_asks_for_patience_is_left_alone_for_so_long(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    receiver.will(429, retry_after="120")
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    await eventually(lambda: receiver.received)
+
+    async def recorded() -> bool:
+        found = (await notifier.get("deliveries", destination="province"))["deliveries"]
+        return bool(found and found[0]["status"])
+
+    await eventually(recorded)
+    wait = await notifier.pool.fetchval(
+        "SELECT extract(epoch FROM due - now()) FROM delivery WHERE destination = 'province'"
+    )
+    assert 110 < wait <= 120
+
+
+async def test_a_slow_receiver_is_cut_off_and_holds_up_nobody_else(
+    notifier: Notifier, receiver: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Webhooks, "TIMEOUT", 3.0)
+    receiver.will(200, wait=60)
+    await notifier.put_destination("slow", receiver.url)
+
+    async def slow_one() -> Any:
+        return (await notifier.get("deliveries", destination="slow"))["deliveries"][0]
+
+    with receiving() as other:
+        await notifier.put_destination("swift", other.url)
+        await notifier.aggregator.publish(target())
+        await notifier.close_day(1, 0)
+        await eventually(lambda: other.received)
+        assert (await slow_one())["error"] is None
+
+        async def cut_off() -> bool:
+            return bool((await slow_one())["error"] == "no answer within 3 s")
+
+        await eventually(cut_off)
+        await notifier.settled()
+    slow = await slow_one()
+    assert (slow["state"], slow["attempts"]) == ("delivered", 2)
+
+
+async def test_a_redirect_is_not_followed(notifier: Notifier, receiver: Endpoint) -> None:
+    with receiving() as other:
+        receiver.will(307, location=other.url)
+        await notifier.put_destination("province", receiver.url)
+        await notifier.aggregator.publish(target())
+        await notifier.close_day(1, 0)
+        (delivery,) = await notifier.settled()
+        assert (delivery["attempts"], len(receiver.received), other.received) == (2, 2, [])
+
+
+async def test_nobody_listening_is_a_try_that_failed(notifier: Notifier, unused_port: int) -> None:
+    await notifier.put_destination("nobody", f"http://127.0.0.1:{unused_port}/")
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+
+    async def failed() -> bool:
+        found = (await notifier.get("deliveries", destination="nobody"))["deliveries"]
+        return bool(found and str(found[0]["error"]).startswith("ConnectError"))
+
+    await eventually(failed)
+
+
+async def test_destinations_get_what_they_asked_for(notifier: Notifier, receiver: Endpoint) -> None:
+    with receiving() as elsewhere, receiving() as pace:
+        await notifier.put_destination("district", receiver.url, units=["610"])
+        await notifier.put_destination("sibling", elsewhere.url, units=[SIBLING])
+        await notifier.put_destination("pace", pace.url, rules=["behind_pace"])
+        await notifier.aggregator.publish(target())
+        await notifier.close_day(1, 0)
+        assert [each["destination"] for each in await notifier.settled()] == ["district"]
+        assert (receiver.kinds(), elsewhere.kinds(), pace.kinds()) == (["incident.opened"], [], [])
+
+
+async def test_a_secret_is_shown_once_and_kept(notifier: Notifier, receiver: Endpoint) -> None:
+    secret = await notifier.put_destination("province", receiver.url)
+    assert secret.startswith("whsec_")
+    for path in ("destinations", "destinations/province"):
+        assert secret not in (await notifier.http.get(f"/v1/{path}")).text
+    own = "whsec_" + "b" * 44
+    answer = await notifier.http.put("/v1/destinations/province", json={"url": receiver.url, "secret": own})
+    assert (answer.status_code, answer.json()["secret"]) == (200, None)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    await notifier.settled()
+    assert len(receiver.verified(own)) == 1
+
+
+async def test_a_deleted_destination_gets_nothing_more_and_its_log_stays(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    receiver.will(429, retry_after="600")
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 0)
+    await eventually(lambda: receiver.received)
+    assert (await notifier.http.delete("/v1/destinations/province")).status_code == 204
+    assert (await notifier.http.delete("/v1/destinations/province")).status_code == 404
+    assert (await notifier.http.get("/v1/destinations/province")).status_code == 404
+    (delivery,) = await notifier.settled()
+    assert (delivery["state"], delivery["error"], delivery["due"]) == ("failed", "destination deleted", None)
+
+
+async def test_a_destination_that_cannot_be_is_refused(notifier: Notifier) -> None:
+    fine = {"url": "http://127.0.0.1/"}
+    for name, document, status, at_fault in (
+        ("log", fine, 409, "name"),
+        ("Upper", fine, 422, "name"),
+        ("x", {"url": "gopher://127.0.0.1/"}, 422, "url"),
+        ("x", {"url": "http://nowhere.invalid/"}, 422, "url"),
+        ("x", fine | {"secret": "short"}, 422, "secret"),
+        ("x", fine | {"units": ["99999"]}, 422, "units"),
+        ("x", fine | {"units": []}, 422, "units"),
+        ("x", fine | {"rules": ["nonsense"]}, 422, "rules.0"),
+        ("x", fine | {"more": 1}, 422, "more"),
+        ("x", {}, 422, "url"),
+    ):
+        answer = await notifier.http.put(f"/v1/destinations/{name}", json=document)
+        assert (answer.status_code, answer.json()["field"]) == (status, at_fault)
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert (await notifier.http.delete("/v1/destinations/log")).status_code == 409
+
+
+async def test_private_addresses_are_refused_when_put_and_checked_again_when_sending(
+    database: Database, keys_file: Path, aggregator: Aggregator, receiver: Endpoint
+) -> None:
+    async with running(database, keys_file, aggregator) as notifier:
+        await notifier.put_destination("inside", receiver.url)
+    async with running(database, keys_file, aggregator, allow_private=False) as notifier:
+        answer = await notifier.http.put("/v1/destinations/inside", json={"url": receiver.url})
+        assert answer.status_code == 422
+        assert answer.json()["type"] == "urn:tiendo:problem:refused-address"
+        assert "TIENDO_WEBHOOK_ALLOW_PRIVATE" in answer.json()["remedy"]
+        await aggregator.publish(target())
+        await notifier.close_day(1, 0)
+
+        async def refused() -> bool:
+            found = (await notifier.get("deliveries", destination="inside"))["deliveries"]
+            return bool(found and "not a public one" in str(found[0]["error"]))
+
+        await eventually(refused)
+    assert receiver.received == []
+
+
+async def test_each_route_asks_for_its_scope(notifier: Notifier) -> None:
+    async def status(path: str, key: str | None) -> int:
+        headers = {"authorization": f"Bearer {key}" if key else ""}
+        return (await notifier.http.get(f"/v1/{path}", headers=headers)).status_code
+
+    for path in ("incidents", "decisions"):
+        assert [await status(path, key) for key in (None, "sender", "reader", "admin")] == [
+            401,
+            403,
+            200,
+            200,
+        ]
+    for path in ("destinations", "deliveries"):
+        assert [await status(path, key) for key in (None, "reader", "admin")] == [401, 403, 200]
+
+
+async def test_a_question_that_makes_no_sense_is_a_problem_of_the_asker(notifier: Notifier) -> None:
+    for query in (
+        "incidents?limit=0", "incidents?limit=501", "incidents?state=ajar", "incidents?rule=none",
+        "incidents?cursor=x", "incidents?campaign=%00", "decisions?day=today", "decisions?unit=%00",
+        "deliveries?cursor=99999999999999999999", "deliveries?state=lost",
+    ):  # fmt: skip
+        assert (await notifier.http.get(f"/v1/{query}")).status_code == 422, query
+
+
+async def test_the_tables_are_what_the_lists_believe(notifier: Notifier) -> None:
+    for table in tables.Table.metadata.sorted_tables:
+        rows = await notifier.pool.fetch(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = 'notifier' AND table_name = $1",
+            table.name,
+        )
+        assert {row[0] for row in rows} == set(table.columns.keys())
+
+
+async def test_a_province_is_judged_in_as_few_statements_as_a_unit(notifier: Notifier) -> None:
+    reference = Reference()
+    codes = [f"{number:05}" for number in range(230)]
+    for event in (campaign(), *(target(code) for code in codes)):
+        put = reference.put_campaign if event.topic == "campaigns" else reference.put_target
+        put(event.event)  # type: ignore[arg-type]
+    judge = Judge(reference, lambda: asyncio.sleep(0), DrivenClock(at(day_of(3))))
+    statements: list[str] = []
+    async with notifier.pool.acquire() as connection, connection.transaction():
+        connection.add_query_logger(lambda query: statements.append(query.query))
+        for number in (1, 2, 3):
+            closings = [progress(day_of(number), 0, 0, code=code).event for code in codes]
+            await judge(connection, [each.data for each in closings])  # type: ignore[attr-defined]
+    assert await notifier.pool.fetchval("SELECT count(*) FROM incident WHERE state = 'open'") == 460
+    ours = [statement for statement in statements if "typeinfo" not in statement]  # the driver looks up types
+    assert len(ours) <= 3 * 6
+
+
+@dataclass
+class Process:
+    """The notifier as its own process."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    def ready(self) -> bool:
+        try:
+            with urlopen(f"{self.url}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+async def start_process(database: Database, keys_file: Path, port: int) -> Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tiendo_notifier",
+        env=os.environ | {
+            "TIENDO_PORT": str(port), "TIENDO_DATABASE_URL": database.dsn("notifier"),
+            "TIENDO_API_KEYS_FILE": str(keys_file), "TIENDO_WEBHOOK_ALLOW_PRIVATE": "true",
+            "TIENDO_CLOCK": "driven",
+        },
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    started = Process(process, f"http://127.0.0.1:{port}")
+    await eventually(lambda: asyncio.to_thread(started.ready))
+    return started
+
+
+async def test_killed_between_sending_and_recording_it_sends_again_under_the_same_id(
+    database: Database, keys_file: Path, aggregator: Aggregator, receiver: Endpoint, unused_port: int
+) -> None:
+    receiver.will(200, wait=60)
+    await aggregator.publish(target())
+    first = await start_process(database, keys_file, unused_port)
+    async with httpx2.AsyncClient(base_url=first.url, headers={"authorization": "Bearer admin"}) as http:
+        answer = await http.put("/v1/destinations/province", json={"url": receiver.url})
+        await http.post("/v1/clock", json={"now": at(FIRST).isoformat()})
+    await aggregator.publish(progress(FIRST, 0))
+    await eventually(lambda: receiver.received)
+    first.process.kill()
+    await first.process.wait()
+    async with make_pool(database.dsn("notifier"), "tests") as pool:
+        # What passes here is the time until the dead process's claim runs out.
+        await pool.execute("UPDATE delivery SET due = now() WHERE destination = 'province'")
+        second = await start_process(database, keys_file, unused_port)
+        await eventually(lambda: len(receiver.received) == 2)
+        sent_twice = "SELECT count(*) FROM delivery WHERE state = 'delivered' AND attempts = 2"
+
+        async def recorded() -> bool:
+            return bool(await pool.fetchval(sent_twice))
+
+        await eventually(recorded)
+        assert len(set(receiver.ids())) == 1
+        assert len(receiver.verified(answer.json()["secret"])) == 2
+        assert await pool.fetchval("SELECT count(*) FROM decision") == 1
+    second.process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(second.process.wait(), 10)

@@ -1,0 +1,1 @@
+"""The notifier's rules, without anything around them."""
