@@ -16,15 +16,16 @@ from tiendo_common.events.state import Indicator
 Level = Literal["province", "district", "commune"]
 
 
+_CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+
 def _local(value: time) -> time:
     if value.tzinfo is not None:
         raise ValueError("a local time of day, without an offset")
     return value
 
 
-CampaignId = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), Field(examples=["kon-tum-2023"])
-]
+CampaignId = Annotated[str, StringConstraints(pattern=_CAMPAIGN_ID), Field(examples=["kon-tum-2023"])]
 ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$"), Field(examples=["62"])]
 CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -133,8 +134,9 @@ class CampaignAnswer(CampaignDocument):
         return cls(
             **_head(stored),
             targets=[
-                TargetDocument(indicator=indicator, value=value)
-                for indicator, value in stored.plan.targets.items()
+                TargetDocument(indicator=indicator, value=stored.plan.targets[indicator])
+                for indicator in INDICATORS
+                if indicator in stored.plan.targets
             ],
             eligible=dict(stored.plan.eligible),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
@@ -229,7 +231,7 @@ class UnitsAnswer(BaseModel):
 class ReconciliationRequest(msgspec.Struct, frozen=True):
     """The campaign, and the tallies of intake and activation as these services answered them."""
 
-    campaign: str
+    campaign: Annotated[str, msgspec.Meta(pattern=_CAMPAIGN_ID)]
     tallies: list[Tally]
 
 

@@ -123,7 +123,7 @@ def make_router(
         body = await read_body(request, MAX_TALLIES)
         try:
             asked = _tallies.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid(str(error), field="body") from error
         verdict = await reconciliation.compare(asked.campaign, asked.tallies)
         return VerdictAnswer(
@@ -137,7 +137,7 @@ def make_router(
                     indicator=each.indicator,
                     attribution=each.attribution,
                     unit=each.unit,
-                    unit_name=units.gazetteer.name(each.unit),
+                    unit_name=units.gazetteer.name(each.unit, each.day),
                     level=each.level,
                     day=each.day,
                     records=each.records,

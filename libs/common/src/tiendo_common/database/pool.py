@@ -7,6 +7,8 @@ import asyncpg
 PASSING_FAULTS = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # A pooled connection that the server has just ended, used before its closing was noticed.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.DeadlockDetectedError,

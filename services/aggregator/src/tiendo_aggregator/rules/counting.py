@@ -20,10 +20,8 @@ INDICATORS: tuple[Indicator, ...] = ("intake", "approved", "activated")
 Attribution = Literal["residence", "collecting"]
 #: Likewise.
 ATTRIBUTIONS: tuple[Attribution, ...] = get_args(Attribution)
-#: Likewise: by how a citizen came, or by a group of citizens that plans name.
-DIMENSIONS = ("channel", "cohort")
-
 RESIDENCE, COLLECTING = range(2)
+#: Likewise, the dimensions of a breakdown: how a citizen came; a group of citizens that plans name.
 CHANNEL, COHORT = range(2)
 
 Counted = IntakeRestated | ApprovalRestated | AccountRestated | AttemptFailed

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, time
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 
@@ -10,10 +10,8 @@ from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
 
-INDICATORS: tuple[Indicator, ...] = get_args(Indicator)
-
 #: What a figure can be a share of: what should be reached, who could be, or another count.
-Over = Literal["target", "eligible"] | Indicator
+Over = Literal["target", "eligible", "intake", "approved", "activated"]
 
 #: What each unit must reach by the last day.
 UnitTargets = Mapping[tuple[str, Indicator], int]

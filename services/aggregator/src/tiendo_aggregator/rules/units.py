@@ -127,10 +127,10 @@ class Gazetteer:
         """Every code that was `root` or below it on any day."""
         return sorted({code for day in self._bounds for code in self.as_of(day).below(root)})
 
-    def name(self, code: str) -> str | None:
-        """The newest name of a code, null for one that never was."""
-        spans = self.spans.get(code)
-        return spans[-1].name if spans else None
+    def name(self, code: str, day: date) -> str | None:
+        """The name of a code on a day, null where there is none."""
+        unit = self.as_of(day).units.get(code)
+        return unit.name if unit else None
 
     def require(self, code: str, day: date, *, field: str) -> Tree:
         """The tree of `day`, which has `code`. Raises Invalid, saying when the code was valid."""

@@ -1,0 +1,340 @@
+"""Counters in a real database: fed by the producers' logs, stopped, started again, proven."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.support.aggregator import (
+    Producers,
+    RunningAggregator,
+    aggregator,
+    eventually,
+    producers,
+    restated,
+    segment,
+)
+from tests.support.postgres import Database, PostgresServer, make_database, scratch_folder
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS
+from tiendo_common.clock import VIETNAM
+from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.eventlog.port import NewEvent
+from tiendo_common.events.envelope import encode
+from tiendo_common.events.restatements import (
+    AccountRestated,
+    ApprovalRestated,
+    IntakeRestated,
+    Segment,
+    deltas,
+)
+from tiendo_common.events.state import Indicator
+
+pytestmark = pytest.mark.anyio
+
+D = date(2023, 11, 11)
+EVENING = datetime(2023, 12, 30, 20, tzinfo=VIETNAM)
+COMMUNES = ("23281", "23284", "23427", "23521")
+OUTSIDE = "00001"  # of another province
+TOPIC_INDICATOR: dict[str, Indicator] = {
+    "intake": "intake",
+    "approval": "approved",
+    "activation": "activated",
+}
+
+Cells = Counter[tuple[str, str, str, int, date]]
+
+
+def lives(number: int, seed: int = 1) -> list[NewEvent]:
+    """What happens to some citizens: taken, some upgraded or voided, some approved and activated."""
+    rng = random.Random(seed)
+    events: list[NewEvent] = []
+    for _ in range(number):
+        day = D + timedelta(rng.randrange(20))
+        home = rng.choice((*COMMUNES, OUTSIDE))
+        taken = segment(day, home, level=rng.choice((1, 2)), collecting=rng.choice(COMMUNES))
+        state: list[Segment] = [taken]
+        events.append(restated("intake", state, known=day))
+        if rng.random() < 0.2:
+            later = day + timedelta(3)
+            until = segment(day, home, level=taken.level, collecting=taken.collecting, until=later)
+            state = [until, segment(later, home, collecting=taken.collecting)]
+            events.append(restated("intake", state, [taken], known=later + timedelta(1)))
+        if rng.random() < 0.1:
+            events.append(restated("intake", [], state, known=day + timedelta(9)))
+        elif rng.random() < 0.7:
+            events.append(restated("approved", state, known=day + timedelta(4)))
+            events.append(restated("activated", state, known=day + timedelta(5)))
+    return events
+
+
+def counted(events: Sequence[NewEvent]) -> Cells:
+    """What must come out, by another road than the service's: segment by segment."""
+    cells: Cells = Counter()
+    for new in events:
+        event = new.event
+        assert isinstance(event, IntakeRestated | ApprovalRestated | AccountRestated)
+        for sign, segments in ((1, event.data.after), (-1, event.data.before)):
+            for day, n, each in deltas(segments):
+                for attribution, unit in (("residence", each.residence), ("collecting", each.collecting)):
+                    cells[TOPIC_INDICATOR[new.topic], attribution, unit, each.level, day] += sign * n
+    return Counter({cell: n for cell, n in cells.items() if n})
+
+
+async def totals(database: Database) -> Cells:
+    """The table, whenever its facts became known."""
+    connection = await asyncpg.connect(database.dsn("aggregator"))
+    try:
+        rows = await connection.fetch(
+            "SELECT indicator, attribution, unit, level, day, sum(n) FROM total "
+            "GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0"
+        )
+    finally:
+        await connection.close()
+    return Counter(
+        {(INDICATORS[row[0]], ATTRIBUTIONS[row[1]], row[2], row[3], row[4]): row[5] for row in rows}
+    )
+
+
+async def tallies(feed: Producers, events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+    """The tallies that the producers' records would give for these events, at their logs' heads now."""
+    heads = await feed.heads()
+    cells = counted(events)
+    return [
+        {
+            "service": service,
+            "heads": {topic: heads[topic] for topic in topics},
+            "cells": [
+                [*cell[:4], cell[4].isoformat(), n]
+                for cell, n in cells.items()
+                if cell[0] in {TOPIC_INDICATOR[topic] for topic in topics}
+            ],
+        }
+        for service, topics in (("intake", ("intake", "approval")), ("activation", ("activation",)))
+    ]
+
+
+async def reconcile(service: RunningAggregator, sent: list[dict[str, Any]]) -> dict[str, Any]:
+    answer = await service.client.post(
+        "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": sent}
+    )
+    assert answer.status_code == 200, answer.text
+    verdict: dict[str, Any] = answer.json()
+    return verdict
+
+
+@contextlib.asynccontextmanager
+async def started(database: Database, folder: Path) -> AsyncIterator[tuple[RunningAggregator, Producers]]:
+    """An aggregator on the evening of the campaign's last day, with the campaign's plan."""
+    async with producers(database) as feed, aggregator(database, folder) as service:
+        await service.move_clock(EVENING)
+        await feed.complete_to(EVENING)
+        await service.put_plan()
+        yield service, feed
+
+
+async def test_every_event_is_counted_once(database: Database, tmp_path: Path) -> None:
+    events = lives(1500)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:2000])
+        await feed.append(events[2000:])
+        await service.drain(feed)
+        assert await totals(database) == counted(events)
+        by_channel = await service.kit.pool.fetchval("SELECT sum(n) FROM breakdown WHERE dimension = 0")
+        assert by_channel == counted(events).total()
+
+
+async def test_a_restart_in_between_loses_and_repeats_nothing(database: Database, tmp_path: Path) -> None:
+    events = lives(3000)
+    middle = len(events) // 2
+    async with producers(database) as feed:
+        await feed.append(events[:middle])
+        async with aggregator(database, tmp_path) as service:
+
+            async def some_counted() -> bool:
+                return bool(await totals(database))
+
+            await eventually(some_counted)  # then it is stopped, wherever it is
+        await feed.append(events[middle:])
+        async with aggregator(database, tmp_path) as service:
+            await service.drain(feed)
+        assert await totals(database) == counted(events)
+
+
+async def test_two_replicas_share_the_work_and_count_once(database: Database, tmp_path: Path) -> None:
+    events = lives(2000)
+    async with (
+        producers(database) as feed,
+        aggregator(database, tmp_path) as one,
+        aggregator(database, tmp_path),
+    ):
+        for start in range(0, len(events), 500):
+            await feed.append(events[start : start + 500])
+        await one.drain(feed)
+        assert await totals(database) == counted(events)
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A durable server that a test may kill."""
+    with scratch_folder() as folder:
+        launcher = EmbeddedPostgres(folder / "postgres")
+        try:
+            yield PostgresServer(launcher, launcher.start())
+        finally:
+            launcher.stop()
+
+
+@pytest.fixture
+def own_database(own_server: PostgresServer) -> Iterator[Database]:
+    with make_database(own_server) as fresh:
+        yield fresh
+
+
+async def test_a_killed_database_costs_no_count(
+    own_server: PostgresServer, own_database: Database, tmp_path: Path
+) -> None:
+    events = lives(3000)
+    pid = own_server.server.pid
+    async with started(own_database, tmp_path) as (service, feed):
+        await service.become_ready()
+        for start in range(0, len(events), 2000):
+            await feed.append(events[start : start + 2000])
+            os.kill(pid, signal.SIGKILL)
+            for path in ("/v1/campaigns/kon-tum-2023", "/v1/campaigns/kon-tum-2023/progress"):
+                answer = await service.client.get(path)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            pid = (await asyncio.to_thread(own_server.launcher.start)).pid
+            await feed.reconnect()
+        await service.drain(feed)
+        assert await totals(own_database) == counted(events)
+        await service.become_ready()
+
+
+async def test_an_unreadable_event_is_put_aside_and_the_rest_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    events = lives(50)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append_body("intake", 3, b'{"type": "vn.tiendo.intake.intake-restated.v1", "id": ')
+        await feed.append_body("approval", 4, b'{"type": "com.example.something", "id": "1"}')
+        await feed.append(events)
+        await service.drain(feed)
+        assert await totals(database) == counted(events)
+        letters = await service.kit.pool.fetch(
+            "SELECT topic, partition, seq FROM dead_letter WHERE consumer = 'totals' ORDER BY topic"
+        )
+        assert [tuple(row) for row in letters] == [("approval", 4, 1), ("intake", 3, 1)]
+        await service.become_ready()
+
+
+async def test_an_event_of_a_newer_contract_halts_and_says_so(database: Database, tmp_path: Path) -> None:
+    async with started(database, tmp_path) as (service, feed):
+        await service.become_ready()
+        body = encode(restated("intake", [segment(D, "23281")], known=D).event)
+        await feed.append_body("intake", 0, body.replace(b"intake-restated.v1", b"intake-restated.v2"))
+
+        async def halted() -> bool:
+            missing = (await service.client.get("/readyz")).json()["missing"]
+            return len(missing) == 2 and all("intake-restated.v2" in each for each in missing)
+
+        await eventually(halted)
+        assert not await totals(database)
+        assert (await service.get("/v1/campaigns/kon-tum-2023/progress"))["units"][0]["code"] == "62"
+
+
+async def test_counters_equal_the_records(database: Database, tmp_path: Path) -> None:
+    events = lives(1000)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        verdict = await reconcile(service, await tallies(feed, events))
+        assert (verdict["clean"], verdict["differing"], verdict["differing_count"]) == (True, [], 0)
+        inside = Counter[str]()
+        for (indicator, attribution, unit, _, _), n in counted(events).items():
+            if attribution == "residence" and unit != OUTSIDE:
+                inside[indicator] += n
+        assert verdict["totals"] == dict(inside)
+
+
+async def test_a_row_changed_by_hand_is_named(database: Database, tmp_path: Path) -> None:
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        await service.kit.pool.execute(
+            "UPDATE total SET n = n + 1 WHERE (attribution, unit, day, known_day, indicator, level) = "
+            "(SELECT attribution, unit, day, known_day, indicator, level FROM total "
+            "WHERE unit = '23427' AND attribution = 1 AND indicator = 0 AND n = 1 LIMIT 1)"
+        )
+        verdict = await reconcile(service, await tallies(feed, events))
+        assert not verdict["clean"]
+        assert verdict["differing_count"] == 1
+        [row] = verdict["differing"]
+        assert (row["indicator"], row["attribution"], row["unit"]) == ("intake", "collecting", "23427")
+        assert row["unit_name"] == "Xã Đắk Rơ Nga"
+        assert row["counters"] == row["records"] + 1
+
+
+async def test_counters_ahead_of_the_tally_are_brought_back_to_it(database: Database, tmp_path: Path) -> None:
+    events = lives(1000)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:1200])
+        then = await tallies(feed, events[:1200])
+        await feed.append(events[1200:])
+        await service.drain(feed)
+        assert (await reconcile(service, then))["clean"]
+
+
+async def test_counters_behind_the_tally_are_brought_up_to_it(database: Database, tmp_path: Path) -> None:
+    events = lives(1000)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:1200])
+        await service.drain(feed)
+        holder = await asyncpg.connect(database.dsn("aggregator"))
+        try:
+            async with holder.transaction():
+                # The consumer can't move its positions, so it counts nothing for now.
+                await holder.execute("SELECT FROM consumer_position FOR UPDATE")
+                await feed.append(events[1200:])
+                assert (await reconcile(service, await tallies(feed, events)))["clean"]
+                assert await totals(database) == counted(events[:1200])
+        finally:
+            await holder.close()
+        await service.drain(feed)
+        assert await totals(database) == counted(events)
+
+
+async def test_a_bad_tally_is_refused_and_says_what_is_wrong(database: Database, tmp_path: Path) -> None:
+    async with started(database, tmp_path) as (service, feed):
+        good = await tallies(feed, lives(1))
+        path = "/v1/reconciliations"
+
+        async def refused(document: object) -> tuple[int, str, str]:
+            answer = await service.client.post(path, json=document)
+            problem = answer.json()
+            return answer.status_code, problem["field"], problem["detail"]
+
+        status, field, detail = await refused({"campaign": "kon-tum-2023", "tallies": good[:1]})
+        assert (status, field) == (422, "tallies.heads")
+        assert "activation" in detail
+        status, field, _ = await refused({"campaign": "nowhere", "tallies": good})
+        assert (status, field) == (404, "campaign")
+        good[0]["heads"]["intake"][5] += 7
+        status, field, detail = await refused({"campaign": "kon-tum-2023", "tallies": good})
+        assert (status, field) == (422, "tallies.heads")
+        assert "intake/5" in detail
+        good[0]["heads"]["intake"][5] = 0
+        assert (await refused({"campaign": "kon-tum-2023", "tallies": good}))[:2] == (422, "body")
+        for body in (b"", b"[", b"\xff", b"{}", b"[1]"):
+            answer = await service.client.post(path, content=body)
+            assert answer.status_code == 422
+            assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,180 @@
+"""Progress as events: what changed, at most once a second, and one last word on each day."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.support.aggregator import (
+    Producers,
+    RunningAggregator,
+    aggregator,
+    eventually,
+    producers,
+    restated,
+    segment,
+)
+from tests.support.postgres import Database
+from tiendo_common.clock import VIETNAM
+from tiendo_common.events.catalogue import EventDecoder
+from tiendo_common.events.state import IndicatorProgress, ProgressPublished
+
+pytestmark = pytest.mark.anyio
+
+D = date(2023, 11, 11)
+UNITS = 1 + 10 + 102
+decoder = EventDecoder([ProgressPublished])
+
+
+def at(day: int, hour: int) -> datetime:
+    """An instant, by the day of the campaign."""
+    return datetime.combine(D + timedelta(day), time(hour), VIETNAM)
+
+
+async def live(service: RunningAggregator) -> dict[str, ProgressPublished]:
+    """The newest event of each unit that is no closing."""
+    rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key !~ '/.*/'")
+    events = [decoder.decode(row["body"]) for row in rows]
+    return {event.data.unit: event for event in events}
+
+
+async def closings(service: RunningAggregator) -> list[date]:
+    """The day of every closing event, in the order of the log."""
+    rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key ~ '/.*/' ORDER BY seq")
+    return [decoder.decode(row["body"]).data.day for row in rows]
+
+
+async def tick(service: RunningAggregator, feed: Producers, now: datetime) -> None:
+    """Move every service's clock, as whoever drives it does."""
+    await feed.complete_to(now)
+    await service.move_clock(now)
+
+
+async def closed_through(service: RunningAggregator, day: date) -> None:
+    async def closed() -> bool:
+        campaign = await service.get("/v1/campaigns/kon-tum-2023")
+        return bool(campaign["closed_through"] == day.isoformat())
+
+    await eventually(closed)
+
+
+@contextlib.asynccontextmanager
+async def planned(database: Database, folder: Path) -> AsyncIterator[tuple[RunningAggregator, Producers]]:
+    """An aggregator on the eve of the campaign."""
+    async with producers(database) as feed, aggregator(database, folder) as service:
+        await tick(service, feed, at(-1, 20))
+        await service.put_plan()
+        yield service, feed
+
+
+async def test_only_what_changed_is_published(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append([restated("intake", [segment(D - timedelta(5), "23427")], known=D - timedelta(1))])
+        await service.drain(feed)
+        assert not await live(service)  # the campaign hasn't begun
+        await tick(service, feed, at(0, 8))
+
+        async def all_published() -> bool:
+            return len(await live(service)) == UNITS
+
+        await eventually(all_published)
+        before = await live(service)
+        assert before["62"].data.intake == IndicatorProgress(value=1, baseline=1, done=0)
+
+        await feed.append([restated("intake", [segment(D, "23427", collecting="23281")], known=D)])
+
+        async def work_published() -> bool:
+            return (await live(service))["62"].data.intake.done == 1
+
+        await eventually(work_published)
+        after = await live(service)
+        changed = {unit for unit, event in after.items() if event.id != before[unit].id}
+        assert changed == {"62", "612", "23427", "608", "23281"}
+        assert after["23427"].data.intake == IndicatorProgress(value=2, baseline=1, done=0)
+        assert after["23281"].data.intake == IndicatorProgress(value=0, baseline=0, done=1)
+
+
+async def test_a_unit_is_published_at_most_once_a_second(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        await tick(service, feed, at(0, 8))
+        seen: dict[int, datetime] = {}
+
+        async def three_published() -> bool:
+            await feed.append([restated("intake", [segment(D, "23427")], known=D)])
+            row = await service.kit.pool.fetchrow(
+                "SELECT seq, appended_at FROM log_progress WHERE key = 'kon-tum-2023/23427'"
+            )
+            if row is not None:
+                seen[row["seq"]] = row["appended_at"]
+            return len(seen) >= 3
+
+        await eventually(three_published)
+        times = [seen[sequence] for sequence in sorted(seen)]
+        assert all(b - a >= timedelta(seconds=1) for a, b in pairwise(times))
+
+
+async def test_a_day_is_closed_once_its_cut_off_is_counted(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        await tick(service, feed, at(0, 20))
+        await feed.append([restated("intake", [segment(D, "23427")], known=D)])
+        await service.move_clock(at(0, 21))
+        await service.drain(feed)
+        assert not await closings(service)  # facts of before the cut-off may still be on their way
+        await feed.complete_to(at(0, 21))
+        await closed_through(service, D)
+        assert await closings(service) == [D] * UNITS
+        await tick(service, feed, at(0, 23))
+        await tick(service, feed, at(1, 21))
+        await closed_through(service, D + timedelta(1))
+        assert await closings(service) == [D] * UNITS + [D + timedelta(1)] * UNITS
+
+
+async def test_days_that_were_jumped_over_are_closed_in_order(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append(
+            [restated("intake", [segment(D + timedelta(n), "23427")], known=D) for n in (0, 1, 3)]
+        )
+        await service.drain(feed)
+        await tick(service, feed, at(3, 12))
+        await closed_through(service, D + timedelta(2))
+        days = [D + timedelta(n) for n in range(3)]
+        assert await closings(service) == [day for day in days for _ in range(UNITS)]
+        rows = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23427/%' ORDER BY seq"
+        )
+        told = [decoder.decode(row["body"]).data.intake for row in rows]
+        assert [(each.value, each.done) for each in told] == [(1, 1), (2, 1), (2, 0)]
+
+
+async def test_a_restart_closes_no_day_twice_and_misses_none(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        await tick(service, feed, at(0, 22))
+        await closed_through(service, D)
+    async with producers(database) as feed, aggregator(database, tmp_path) as service:
+        assert service.kit.clock.today() == D
+        await tick(service, feed, at(2, 22))
+        await closed_through(service, D + timedelta(2))
+        assert await closings(service) == [D + timedelta(n) for n in range(3) for _ in range(UNITS)]
+
+
+async def test_two_replicas_close_a_day_once(database: Database, tmp_path: Path) -> None:
+    async with planned(database, tmp_path) as (service, feed), aggregator(database, tmp_path) as other:
+        for day in range(3):
+            now = at(day, 21)
+            await feed.complete_to(now)
+            await other.move_clock(now)
+            await service.move_clock(now)
+            await closed_through(service, D + timedelta(day))
+        assert await closings(service) == [D + timedelta(n) for n in range(3) for _ in range(UNITS)]
+
+
+async def test_days_before_the_plan_was_known_are_not_closed(database: Database, tmp_path: Path) -> None:
+    async with producers(database) as feed, aggregator(database, tmp_path) as service:
+        await tick(service, feed, at(4, 12))
+        await service.put_plan()
+        await tick(service, feed, at(4, 21))
+        await closed_through(service, D + timedelta(4))
+        assert await closings(service) == [D + timedelta(4)] * UNITS

@@ -1,0 +1,124 @@
+"""Plans: checked against the tree, spread exactly."""
+
+from collections.abc import Mapping
+from datetime import date, time
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.aggregator import DATA
+from tiendo_aggregator.rules.plan import (
+    Campaign,
+    Figure,
+    Plan,
+    check_plan,
+    spread,
+    unit_targets,
+    withdrawn,
+)
+from tiendo_aggregator.rules.units import Gazetteer, Tree, merge_editions
+from tiendo_aggregator.storage.facts import read_editions
+from tiendo_common.errors import Invalid
+
+weights = st.dictionaries(st.text("0123456789", min_size=5, max_size=5), st.integers(0, 10**6), min_size=1)
+
+
+@pytest.fixture(scope="module")
+def tree() -> Tree:
+    return Gazetteer(merge_editions(read_editions(DATA))).as_of(date(2023, 11, 11))
+
+
+@pytest.fixture(scope="module")
+def plan(tree: Tree) -> Plan:
+    return Plan(
+        campaign=Campaign(
+            id="kon-tum-2023",
+            name="Kon Tum",
+            plan_number="3903/KH-UBND",
+            plan_issued_on=date(2023, 11, 10),
+            province="62",
+            first_day=date(2023, 11, 11),
+            last_day=date(2023, 12, 30),
+            day_cut_off=time(21),
+            figures=(Figure(id="share", indicator="intake", over="target", decimals=1),),
+        ),
+        targets={"intake": 421_100, "activated": 335_512},
+        eligible={code: 3000 + 37 * place for place, code in enumerate(tree.communes("62"))},
+    )
+
+
+@given(st.integers(0, 10**8), weights.filter(lambda each: any(each.values())))
+def test_shares_sum_to_the_total_and_none_is_a_whole_unit_off(total: int, shares: Mapping[str, int]) -> None:
+    given_out = spread(total, shares)
+    assert sum(given_out.values()) == total
+    whole = sum(shares.values())
+    for code, weight in shares.items():
+        assert abs(given_out[code] - Fraction(total * weight, whole)) < 1
+
+
+@given(st.integers(0, 10**8), weights.filter(lambda each: any(each.values())), st.randoms())
+def test_shares_do_not_depend_on_the_order_of_the_communes(
+    total: int, shares: Mapping[str, int], random: Any
+) -> None:
+    shuffled = list(shares.items())
+    random.shuffle(shuffled)
+    assert spread(total, dict(shuffled)) == spread(total, shares)
+
+
+def test_among_equal_fractions_the_lower_code_comes_first() -> None:
+    assert spread(2, {"3": 1, "1": 1, "2": 1}) == {"1": 1, "2": 1, "3": 0}
+
+
+def test_a_commune_where_nobody_is_eligible_gets_nothing() -> None:
+    assert spread(10, {"1": 0, "2": 3, "3": 4}) == {"1": 0, "2": 4, "3": 6}
+
+
+def test_targets_sum_up_the_tree(plan: Plan, tree: Tree) -> None:
+    targets = unit_targets(plan, tree)
+    assert len(targets) == 2 * (1 + 10 + 102)
+    for indicator in plan.targets:
+        assert targets["62", indicator] == plan.targets[indicator]
+        for district in tree.children["62"]:
+            communes = tree.children[district]
+            assert targets[district, indicator] == sum(targets[code, indicator] for code in communes)
+
+
+def test_a_good_plan_passes(plan: Plan, tree: Tree) -> None:
+    check_plan(plan, tree)
+
+
+def changed(plan: Plan, **change: object) -> Plan:
+    return msgspec.structs.replace(plan, campaign=msgspec.structs.replace(plan.campaign, **change))
+
+
+def test_each_fault_of_a_plan_is_named_with_its_field(plan: Plan, tree: Tree) -> None:
+    some = dict(plan.eligible)
+    replace = msgspec.structs.replace
+    del some["23427"]
+    approved = Figure(id="of", indicator="approved", over="target", decimals=0)
+    for field, faulty in [
+        ("last_day", changed(plan, last_day=date(2023, 11, 10))),
+        ("province", changed(plan, province="99")),
+        ("province", changed(plan, province="612")),
+        ("eligible", replace(plan, eligible=some)),
+        ("eligible.00001", replace(plan, eligible={**plan.eligible, "00001": 5})),
+        ("eligible.612", replace(plan, eligible={**plan.eligible, "612": 5})),
+        ("eligible", replace(plan, eligible=dict.fromkeys(plan.eligible, 0))),
+        ("targets", replace(plan, targets={"intake": sum(plan.eligible.values()) + 1})),
+        ("figures", changed(plan, figures=(approved,))),
+    ]:
+        with pytest.raises(Invalid) as refused:
+            check_plan(faulty, tree)
+        assert refused.value.field == field
+        assert refused.value.remedy
+
+
+def test_a_target_that_a_new_plan_does_not_know_is_withdrawn(plan: Plan, tree: Tree) -> None:
+    old = unit_targets(plan, tree)
+    fewer = unit_targets(msgspec.structs.replace(plan, targets={"intake": 1}), tree)
+    assert withdrawn(old, fewer) == ("23281", "activated")
+    assert withdrawn(fewer, old) is None
