@@ -118,7 +118,9 @@ async def intake_rows(dsn: str, most: int) -> Bare:
             for row in await _events(connection, topic, f"event_id <= '{dossiers[-1][2]}'", most):
                 said = _body.decode(row[-1]).data
                 beside[said.record_id, said.version].append((topic, row))
-        facts = dict(await connection.fetch("SELECT record_id::text, facts FROM record"))
+        facts: dict[str | None, str] = {
+            row[0]: row[1] for row in await connection.fetch("SELECT record_id::text, facts FROM record")
+        }
         lines = await _lines(connection, len(dossiers))
     finally:
         await connection.close()

@@ -43,7 +43,7 @@ async def replay(runs: int = 3) -> list[Result]:
                 outcome = await _replay(data)
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
-                assert outcome["matches"], outcome
+                assert all(figure["matches"] for figure in outcome["figures"]), outcome
                 rates.append(outcome["lines_a_second"])
                 activations = outcome["counts"]["sent"] // 4
                 share = BARE_LINES * activations // outcome["counts"]["sent"]

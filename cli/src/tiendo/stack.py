@@ -109,6 +109,9 @@ def service_table(plan: Plan, clock: ClockMode, database_urls: Mapping[str, str]
             env["TIENDO_PERSON_KEYS_FILE"] = str(plan.data.person_keys_file)
         if name == "aggregator":
             env["TIENDO_DATA_FACTS"] = facts
+        if name == "notifier":
+            # On one machine, the program that wants to be told is most often on it, too.
+            env.setdefault("TIENDO_WEBHOOK_ALLOW_PRIVATE", "true")
         table.append(
             Program(
                 name=name,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import uuid_utils
 
-from tiendo_common.errors import Problem
+from tiendo_common.errors import Invalid, Problem
 
 VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
 
@@ -82,7 +82,9 @@ class DrivenClock:
         return self._today
 
     def check(self, now: datetime) -> None:
-        """Raise ClockWentBackwards unless `now` is at or after the present instant."""
+        """Raise ClockWentBackwards unless `now` is at or after the present instant, Invalid if absurdly so."""
+        if now >= DRIVEN_END:
+            raise Invalid(f"The clock goes no further than {DRIVEN_END.isoformat()}.", field="now")
         if now < self._now:
             raise ClockWentBackwards(
                 f"The clock stands at {self._now.isoformat()}; {now.isoformat()} is earlier.",
@@ -98,3 +100,5 @@ class DrivenClock:
 
 # Where a driven clock stands before anybody has moved it: before every campaign on record.
 DRIVEN_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+#: Where it stops: well before instants that have no day, or none with a margin after it.
+DRIVEN_END = datetime(3000, 1, 1, tzinfo=UTC)

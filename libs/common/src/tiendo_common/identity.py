@@ -24,6 +24,7 @@ PROVINCE_CODES = frozenset(
     )
 )
 FIRST_COUNTRY_CODE = "100"
+PERSONAL_NUMBER_LENGTH = 12
 
 
 def check_personal_number(number: str, today: date) -> None:
@@ -33,7 +34,7 @@ def check_personal_number(number: str, today: date) -> None:
     3 for the 2000s, and so on), two for the year of birth, six at random; there is no check digit. The
     message never repeats the number.
     """
-    if len(number) != 12 or not (number.isascii() and number.isdigit()):
+    if len(number) != PERSONAL_NUMBER_LENGTH or not (number.isascii() and number.isdigit()):
         raise Invalid("A personal number has 12 digits.", field="citizen_id")
     place = number[:3]
     if place not in PROVINCE_CODES and place < FIRST_COUNTRY_CODE:
@@ -88,6 +89,14 @@ class PersonHasher:
         digest = number.encode()
         for key in self._keys:
             digest = hmac.digest(key.secret, digest, "sha256")
+        return digest
+
+    def mark(self, key_id: int) -> bytes:
+        """By what the keys up to this one can be recognised; it stands for nobody and gives no key away."""
+        digest = b"the mark of these person keys"
+        for key in self._keys:
+            if key.id <= key_id:
+                digest = hmac.digest(key.secret, digest, "sha256")
         return digest
 
     def lift(self, digest: bytes, key_id: int) -> bytes:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from tiendo_activation.use_cases import Submission
 from tiendo_common.errors import Invalid
 from tiendo_common.events.restatements import Channel, DossierSegment, FailureReason, Segment
-from tiendo_common.service.lines import PRINTABLE, FactLine
+from tiendo_common.service.lines import FactLine, Team, UnitCode
 
 
 class ActivationLine(FactLine, frozen=True, kw_only=True, gc=False):
@@ -17,9 +17,9 @@ class ActivationLine(FactLine, frozen=True, kw_only=True, gc=False):
     result: Literal["succeeded", "failed", "deactivated", "reactivated"]
     reason: FailureReason | None = None
     collecting_unit: Annotated[
-        str | None, Meta(description="The unit that helped; absent when the citizen needed no help.")
+        UnitCode | None, Meta(description="The unit that helped; absent when the citizen needed no help.")
     ] = None
-    team: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)] | None = None
+    team: Team | None = None
     channel: Channel | None = None
 
 

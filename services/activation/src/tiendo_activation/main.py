@@ -34,6 +34,7 @@ def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
     kit.readiness.append(lambda: None if directory.complete else "the units have not been loaded")
     kit.readiness.append(lambda: None if campaigns.loaded else "the campaigns have not been loaded")
     accounts = Accounts(kit.pool, kit.log, kit.clock, hasher, directory, kit.source)
+    kit.started.append(accounts.lift_hashes)
     # Small batches: the accounts that a batch locks are what a request about one of them waits for.
     dossiers = Consumer(
         "dossiers",

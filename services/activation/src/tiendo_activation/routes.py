@@ -51,7 +51,10 @@ def make_router(kit: Kit, accounts: Accounts) -> APIRouter:
         _reader: Reader,
         first_day: Annotated[date, Query(description="Business day of the first attempts counted.")],
         last_day: Annotated[date, Query(description="Business day of the last attempts counted.")],
-        unit: Annotated[str | None, Query(description="Only attempts that this unit helped with.")] = None,
+        unit: Annotated[
+            str | None,
+            Query(pattern="^[0-9]{2,10}$", description="Only attempts that this unit helped with."),
+        ] = None,
     ) -> Response:
         counts = [
             FailureCount(reason=reason, attempts=attempts, accounts=people, activated_since=since)

@@ -14,7 +14,8 @@ from sqlmodel import Field, SQLModel
 from tiendo_activation.rules import Switched
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import Channel, DossierSegment, FailureReason, Segment
-from tiendo_common.service.idempotency import insert_or_collide
+from tiendo_common.service.idempotency import HASHED_LINES, insert_or_collide
+from tiendo_common.service.person_keys import HashedTable
 
 
 class ActivationTable(SQLModel, registry=registry()):
@@ -53,6 +54,7 @@ class AttemptRow(ActivationTable, table=True):
     collecting: str | None
     channel: str | None
     team: str | None
+    key_id: int = Field(sa_column=Column(SmallInteger, nullable=False))
 
 
 class Account(msgspec.Struct, gc=False):
@@ -101,7 +103,16 @@ ATTEMPT_COLUMNS = {
     "collecting": "text",
     "channel": "text",
     "team": "text",
+    "key_id": "smallint",
 }
+#: Where hashes of personal numbers are, in the order in which they are written.
+HASHED = (
+    HashedTable("account", "person_hash", {"person_hash": "bytea"}),
+    HashedTable(
+        "attempt", "person_hash", {"person_hash": "bytea", "occurred_at": "timestamptz", "reason": "text"}
+    ),
+    HASHED_LINES,
+)
 
 _dossier = msgspec.json.Decoder(tuple[DossierSegment, ...])
 _switches = msgspec.json.Decoder(tuple[Switched, ...])
@@ -195,10 +206,13 @@ async def known_attempts(connection: Connection, keys: Sequence[AttemptKey]) -> 
     return {(row[0], row[1], row[2]) for row in rows}
 
 
-async def write_attempts(connection: Connection, attempts: Sequence[Attempt]) -> None:
+async def write_attempts(connection: Connection, attempts: Sequence[Attempt], key_id: int) -> None:
     """Keep failed attempts. Raises Collision if somebody told one of them at the same moment."""
     rows = sorted(
-        (each.person_hash, each.occurred_at, each.reason, each.known_day, each.collecting, each.channel, each.team)
+        (
+            each.person_hash, each.occurred_at, each.reason, each.known_day,
+            each.collecting, each.channel, each.team, key_id,
+        )
         for each in attempts
     )  # fmt: skip
     await insert_or_collide(connection, "attempt", ATTEMPT_COLUMNS, rows)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import asyncpg
@@ -13,7 +13,7 @@ from tiendo_activation.errors import NotActivated
 from tiendo_activation.rules import Duplicate, Switched, decide, segments
 from tiendo_activation.storage import Account, Attempt, AttemptKey
 from tiendo_common.clock import Clock, local_day, new_event_id
-from tiendo_common.errors import NotFound, Problem
+from tiendo_common.errors import NotFound, Problem, Stop
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
 from tiendo_common.events.restatements import (
@@ -36,6 +36,7 @@ from tiendo_common.service.idempotency import (
     write_lines,
 )
 from tiendo_common.service.lines import Answer, rejected
+from tiendo_common.service.person_keys import lift_hashes
 
 _encode = msgspec.json.Encoder().encode
 
@@ -106,6 +107,10 @@ class Accounts:
         self._directory = directory
         self._source = source
 
+    async def lift_hashes(self) -> None:
+        """Bring every hash of a personal number under the newest key, before anybody looks one up."""
+        await lift_hashes(self._pool, self._hasher, storage.HASHED)
+
     async def submit(self, submissions: Sequence[Submission]) -> list[Answer]:
         """Record what can be recorded, in one transaction; an answer for each, in order.
 
@@ -146,7 +151,9 @@ class Accounts:
         # lines are looked up after the locks, so a concurrent copy of this request has committed by then.
         work = _Work(await storage.lock_accounts(connection, [line.person_hash for line in admitted]))
         seen = await seen_lines(
-            connection, [(line.submission.submitter, line.submission.line_id) for line in admitted]
+            connection,
+            [(line.submission.submitter, line.submission.line_id) for line in admitted],
+            self._hasher.key_id,
         )
         told = await storage.known_attempts(
             connection, [_attempt_key(line) for line in admitted if line.submission.result == "failed"]
@@ -175,8 +182,8 @@ class Accounts:
             remembered[key] = said
         if remembered:
             await storage.write_accounts(connection, list(work.accounts.values()), self._hasher.key_id)
-            await storage.write_attempts(connection, list(work.attempts.values()))
-            await write_lines(connection, remembered)
+            await storage.write_attempts(connection, list(work.attempts.values()), self._hasher.key_id)
+            await write_lines(connection, remembered, self._hasher.key_id)
             await self._log.append(connection, work.events)
         return answers
 
@@ -223,7 +230,7 @@ class Accounts:
                 AttemptFailed(
                     id=event_id,
                     source=self._source,
-                    subject=submission.collecting or "",
+                    subject=submission.collecting or self._place_of(account, submission.campaign),
                     time=now,
                     partitionkey=record_id or event_id,
                     campaign=submission.campaign,
@@ -241,8 +248,20 @@ class Accounts:
         )
         return Answer(line_id=submission.line_id, status="accepted", record_id=record_id)
 
+    def _place_of(self, account: Account | None, campaign: str) -> str:
+        """Where somebody lives whom nobody helped: as near as is known."""
+        if account is not None and account.dossier:
+            return account.dossier[-1].residence
+        return self._directory.province_of(campaign)
+
     async def follow(self, connection: Connection, dossiers: Sequence[DossierRestated]) -> None:
-        """Take newer versions of dossiers in, in the consumer's transaction. A lower one changes nothing."""
+        """Take newer versions of dossiers in, in the consumer's transaction. A lower one changes nothing.
+
+        Raises Stop for a hash under a key that this process does not have.
+        """
+        newest = max(event.data.key_id for event in dossiers)
+        if newest > self._hasher.key_id:
+            raise Stop(f"a dossier is under person key {newest}, the newest here is {self._hasher.key_id}")
         hashes = [self._hasher.lift(event.data.person_hash, event.data.key_id) for event in dossiers]
         work = _Work(await storage.lock_accounts(connection, hashes))
         for person_hash, event in zip(hashes, dossiers, strict=True):
@@ -298,7 +317,7 @@ class Accounts:
                         version=account.version,
                         change=change,
                         occurred_at=occurred_at,
-                        # Known when both were: the same however late this event is written.
+                        # Known when the last of its facts was, not when this event is written.
                         known_day=max(
                             account.dossier_known, *(switch.known_day for switch in account.switches)
                         ),
@@ -322,7 +341,8 @@ def _digest(submission: Submission) -> bytes:
     said = (
         submission.result,
         submission.reason,
-        submission.occurred_at,
+        # The same instant is the same, whatever offset it is written with.
+        submission.occurred_at.astimezone(UTC),
         submission.campaign,
         submission.collecting,
         submission.team,

@@ -9,22 +9,18 @@ from msgspec import Meta
 from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
 from tiendo_common.events.restatements import Channel, Cohort, DossierSegment
-from tiendo_common.service.lines import PRINTABLE, FactLine
+from tiendo_common.service.lines import END, FactLine, Team, UnitCode
 from tiendo_intake.rules import Action, Correction, Decided, Moved, Taken, Void
 from tiendo_intake.use_cases import Submission
 
-UnitCode = Annotated[
-    str, Meta(min_length=2, max_length=10, pattern=r"^[0-9]+$", description="Official code.")
-]
 Reason = Annotated[
     str,
     Meta(
         max_length=64,
-        pattern=r"^[a-z][a-z_]*$",
+        pattern=r"^[a-z][a-z_]*" + END,
         description="A code of small letters and underscores: it is published, and free text could name somebody.",
     ),
 ]
-Team = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 Cohorts = Annotated[tuple[Cohort, ...], Meta(max_length=8)]
 
 

@@ -33,4 +33,5 @@ def wire_intake(kit: Kit, hasher: PersonHasher) -> None:
     kit.readiness.append(lambda: None if campaigns.loaded else "the campaigns have not been loaded")
     kit.publish_watermarks()
     desk = IntakeDesk(kit.pool, kit.log, kit.clock, hasher, directory, kit.source)
+    kit.started.append(desk.lift_hashes)
     kit.app.include_router(make_router(kit, desk))

@@ -137,8 +137,9 @@ def decide(facts: tuple[Fact, ...] | None, action: Action) -> Accepted | Duplica
 def _take_again(facts: tuple[Fact, ...], line: Taken) -> Accepted | Duplicate:
     now = segments(facts)[-1]
     if line.level == 2 and now.level == 1:
-        # An intake says where the citizen lives, too, but only a move or a correction changes that.
-        differs = ("residence_unit",) if line.residence != now.residence else ()
+        # An intake says who the citizen is, too, but only a move or a correction changes that.
+        same = {"residence_unit": line.residence == now.residence, "cohorts": line.cohorts == now.cohorts}
+        differs = tuple(name for name, is_same in same.items() if not is_same)
         upgrade = Upgraded(line.day, line.collecting, line.channel, line.team)
         return Accepted((*facts, upgrade), "upgraded", differs)
     taken = facts[0]

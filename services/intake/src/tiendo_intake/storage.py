@@ -13,7 +13,8 @@ from sqlmodel import Field, SQLModel
 
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import DossierSegment
-from tiendo_common.service.idempotency import insert_or_collide
+from tiendo_common.service.idempotency import HASHED_LINES, insert_or_collide
+from tiendo_common.service.person_keys import HashedTable
 from tiendo_intake.rules import Fact
 
 
@@ -54,6 +55,9 @@ RECORD_COLUMNS = {
     "facts": "json",
     "segments": "json",
 }
+
+#: Where hashes of personal numbers are, in the order in which they are written.
+HASHED = (HashedTable("record", "person_hash", {"person_hash": "bytea"}), HASHED_LINES)
 
 _facts = msgspec.json.Decoder(tuple[Fact, ...])
 _segments = msgspec.json.Decoder(tuple[DossierSegment, ...])

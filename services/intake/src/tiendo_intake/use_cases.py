@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
 from tiendo_common.clock import Clock, new_event_id, new_record_id
-from tiendo_common.errors import NotFound, Problem
+from tiendo_common.errors import Invalid, NotFound, Problem
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
 from tiendo_common.events.restatements import (
@@ -30,6 +30,7 @@ from tiendo_common.service.idempotency import (
     write_lines,
 )
 from tiendo_common.service.lines import Answer, rejected
+from tiendo_common.service.person_keys import lift_hashes
 from tiendo_intake import storage
 from tiendo_intake.errors import NoDossier
 from tiendo_intake.rules import (
@@ -98,6 +99,10 @@ class IntakeDesk:
         self._directory = directory
         self._source = source
 
+    async def lift_hashes(self) -> None:
+        """Bring every hash of a personal number under the newest key, before anybody looks one up."""
+        await lift_hashes(self._pool, self._hasher, storage.HASHED)
+
     async def submit(self, submissions: Sequence[Submission]) -> list[Answer]:
         """Record what can be recorded, in one transaction; an answer for each, in order.
 
@@ -133,11 +138,13 @@ class IntakeDesk:
             self._directory.check_unit(action.residence, day, "residence_unit", commune=True)
         if isinstance(action, Taken):
             self._directory.check_unit(action.collecting, day, "collecting_unit")
-        if isinstance(action, Correction):
-            if action.residence is not None:
-                self._directory.check_unit(action.residence, day, "residence_unit", commune=True)
-            if action.collecting is not None:
-                self._directory.check_unit(action.collecting, day, "collecting_unit")
+
+    def _check_correction(self, action: Correction, since: date) -> None:
+        """Raise Invalid unless the right units were there on the day from which they are right."""
+        if action.residence is not None:
+            self._directory.check_unit(action.residence, since, "residence_unit", commune=True)
+        if action.collecting is not None:
+            self._directory.check_unit(action.collecting, since, "collecting_unit")
 
     async def _record(
         self, connection: Connection, admitted: list[Admitted], now: datetime, today: date
@@ -146,7 +153,9 @@ class IntakeDesk:
         # lines are looked up after the locks, so a concurrent copy of this request has committed by then.
         records = await storage.lock_records(connection, [line.person_hash for line in admitted])
         seen = await seen_lines(
-            connection, [(line.submission.submitter, line.submission.line_id) for line in admitted]
+            connection,
+            [(line.submission.submitter, line.submission.line_id) for line in admitted],
+            self._hasher.key_id,
         )
         answers: dict[int, Answer] = {}
         remembered: dict[LineKey, SeenLine] = {}
@@ -161,9 +170,12 @@ class IntakeDesk:
                 record_id = record.record_id if record else None
                 answers[line.place] = answer_again(submission.line_id, said, known, record_id)
                 continue
+            facts = record.facts if record else None
             try:
-                outcome = decide(record.facts if record else None, submission.action)
-            except NoDossier as problem:
+                if facts and isinstance(submission.action, Correction):
+                    self._check_correction(submission.action, facts[0].day)
+                outcome = decide(facts, submission.action)
+            except (Invalid, NoDossier) as problem:
                 answers[line.place] = rejected(submission.line_id, problem)
                 continue
             if record is None:
@@ -187,7 +199,7 @@ class IntakeDesk:
             remembered[key] = said
         if remembered:
             await storage.write_records(connection, list(records.values()), self._hasher.key_id)
-            await write_lines(connection, remembered)
+            await write_lines(connection, remembered, self._hasher.key_id)
             await self._log.append(connection, events)
         return answers
 
@@ -248,7 +260,8 @@ def _digest(submission: Submission) -> bytes:
     said = (
         submission.kind,
         submission.action,
-        submission.occurred_at,
+        # The same instant is the same, whatever offset it is written with.
+        submission.occurred_at.astimezone(UTC),
         submission.campaign,
         submission.reason,
     )

@@ -130,6 +130,7 @@ class Consumer(Generic[WorkT]):
         pause = 0.1
         try:
             while True:
+                began = time.monotonic()
                 try:
                     await self._consume()
                 except Stop as error:
@@ -142,6 +143,8 @@ class Consumer(Generic[WorkT]):
                     metrics.FENCED.labels(self.name).inc()
                     log.warning("fenced: claiming again", consumer=self.name, reason=str(error))
                 except (Retry, *PASSING_FAULTS) as error:
+                    if time.monotonic() - began > self.LEASE:
+                        pause = 0.1
                     log.warning("will retry", consumer=self.name, reason=str(error), seconds=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 2.0)
@@ -153,8 +156,10 @@ class Consumer(Generic[WorkT]):
     async def positions(self) -> dict[str, list[int]]:
         """The next sequence of every partition, from the table: true for all replicas together."""
         rows = await self._pool.fetch(
-            "SELECT topic, next FROM consumer_position WHERE consumer = $1 ORDER BY topic, partition",
+            "SELECT topic, next FROM consumer_position WHERE consumer = $1 AND topic = ANY($2) "
+            "ORDER BY topic, partition",
             self.name,
+            self.topics,
         )
         answer: dict[str, list[int]] = {topic: [] for topic in self.topics}
         for row in rows:
@@ -276,8 +281,9 @@ class Consumer(Generic[WorkT]):
             )
             rows = await connection.fetch(
                 "SELECT *, coalesce(lease_until < clock_timestamp(), true) AS free FROM consumer_position "
-                "WHERE consumer = $1 ORDER BY topic, partition FOR UPDATE",
+                "WHERE consumer = $1 AND topic = ANY($2) ORDER BY topic, partition FOR UPDATE",
                 self.name,
+                self.topics,
             )
             share = -(-len(rows) // members)
             mine = [row for row in rows if row["owner"] == self._owner]

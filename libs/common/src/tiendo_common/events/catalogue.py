@@ -8,7 +8,7 @@ import msgspec
 
 from tiendo_common.errors import UnknownEvent
 from tiendo_common.events import restatements, state
-from tiendo_common.events.envelope import PARTITIONS, Event, header_decoder
+from tiendo_common.events.envelope import PARTITIONS, Event, Header, header_decoder
 
 EventT = TypeVar("EventT", bound=Event)
 
@@ -69,7 +69,7 @@ TOPICS: dict[str, Topic] = {
         ),
         Topic(
             "progress", "aggregator", "state", ("notifier",), (state.ProgressPublished,),
-            "Each unit's newest totals, at most once a second.",
+            "Each unit's newest totals, at most once a second, and the last word on each day.",
         ),
     )
 }  # fmt: skip
@@ -85,6 +85,10 @@ def type_of(event: type[Event]) -> str:
     tag = event.__struct_config__.tag
     assert isinstance(tag, str)
     return tag
+
+
+#: What the decoder raises for bytes that are no document of ours.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class EventDecoder(Generic[EventT]):
@@ -106,8 +110,11 @@ class EventDecoder(Generic[EventT]):
     def decode(self, body: bytes) -> EventT:
         try:
             return self._decoder.decode(body)
-        except msgspec.DecodeError:
-            header = header_decoder.decode(body)
+        except _UNREADABLE as error:
+            try:
+                header = header_decoder.decode(body)
+            except _UNREADABLE:
+                header = Header("")
             if header.type not in self._known and header.type.startswith("vn.tiendo."):
                 raise UnknownEvent(f"event {header.id} has the unknown type {header.type}") from None
-            raise
+            raise msgspec.DecodeError(str(error)) from None

@@ -58,6 +58,10 @@ class Directory:
         held = "; ".join(f"from {span.from_day} to before {span.until_day or 'now'}" for span in spans)
         raise Invalid(f"The unit {code} did not exist on {day}; it did {held}.", field=field)
 
+    def province_of(self, campaign: str) -> str:
+        """The code of the province that runs a known campaign."""
+        return self._campaigns[campaign].province
+
     def check_moment(self, moment: datetime, day: date, now: datetime, campaign: str) -> None:
         """Raise Invalid if the campaign is unknown, or the time is in the future or long before it."""
         known = self._campaigns.get(campaign)

@@ -92,6 +92,7 @@ class TargetSet(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.targ
 
 
 class ProgressPublished(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.progress-published.v1"):
-    """Topic `progress`, key: campaign and unit."""
+    """Topic `progress`. A unit's newest totals have the key campaign and unit; the last word on a day, published
+    once the day's cut-off has passed and all accepted up to it is counted, has the day in its key as well."""
 
     data: ProgressPublication

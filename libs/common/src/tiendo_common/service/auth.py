@@ -76,7 +76,7 @@ class ApiKeys:
         """Read the file again if it changed."""
         try:
             self._load()
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             log.error("API keys file not readable: keeping the keys known so far", reason=str(error))
 
     def _load(self) -> None:

@@ -1,35 +1,96 @@
 """Request bodies: bounded before they are read, NDJSON split into numbered lines."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tiendo_common.errors import Invalid, TooLarge
+from tiendo_common.errors import Invalid, Problem, TooLarge
 
 MAX_BODY = 32 * 1024 * 1024
 MAX_SINGLE = 64 * 1024
 MAX_LINES = 100_000
 NDJSON = "application/x-ndjson"
+JSON_TYPES = ("application/json",)
+NDJSON_TYPES = (NDJSON, "application/ndjson", "application/jsonl")
+
+
+class UnsupportedMedia(Problem):
+    """The body is said to be of another kind than the one that is read here."""
+
+    status = 415
+    code = "unsupported-media"
+    title = "The body is of another kind"
+
+
+def check_media_type(request: Request, accepted: Collection[str]) -> None:
+    """Raise UnsupportedMedia if the body is declared to be something else, or compressed. A body that is
+    declared to be nothing is read."""
+    declared = request.headers.get("content-type")
+    if declared is not None and declared.partition(";")[0].strip().lower() not in accepted:
+        raise UnsupportedMedia(
+            "The header Content-Type names another kind of body.",
+            field="Content-Type",
+            remedy=f"Send {next(iter(accepted))}.",
+        )
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia(
+            "Compressed bodies are not read.", field="Content-Encoding", remedy="Send the body as it is."
+        )
+
+
+class LimitBodies:
+    """ASGI middleware: no body of any route is read beyond `limit` bytes, whoever reads it. Routes that
+    take less say so themselves."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        size = self._limit + 1 if _declared_over(Headers(scope=scope), self._limit) else 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            if size <= self._limit:
+                message = await receive()
+                size += len(message.get("body", b""))
+            if size > self._limit:
+                # The one kind of error that the framework lets through while it reads a body.
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+def _declared_over(headers: Headers, limit: int) -> bool:
+    declared = headers.get("content-length", "")
+    return declared.isdecimal() and (len(declared) > 18 or int(declared) > limit)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The whole body. Raises TooLarge as soon as it is known to be over `limit` bytes, unread."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
+    if _declared_over(request.headers, limit):
+        raise too_large(limit)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> TooLarge:
+def too_large(limit: int | None = None) -> TooLarge:
+    """The problem of a body that is over `limit` bytes."""
     return TooLarge(
-        f"The body is over {limit:,} bytes.",
+        "The body is too large." if limit is None else f"The body is over {limit:,} bytes.",
         remedy="Send it in several requests; line ids make it safe to send a line again.",
     )
 
@@ -47,13 +108,13 @@ def split_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
         )
     if not start and not body.strip():
         raise Invalid("The body is empty.", remedy="Send one JSON object a line (NDJSON).")
-    lines = body.split(b"\n")
-    if len(lines) > MAX_LINES + 1:
+    count = body.count(b"\n") + (not body.endswith(b"\n"))
+    if count > MAX_LINES:
         raise TooLarge(
-            f"The body has {len(lines):,} lines; {MAX_LINES:,} are accepted in one request.",
+            f"The body has {count:,} lines; {MAX_LINES:,} are accepted in one request.",
             remedy="Send it in several requests.",
         )
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(body.split(b"\n"), 1):
         line = line.strip()
         if line:
             yield number, line

@@ -46,12 +46,13 @@ class Coalescer(Generic[ItemT, AnswerT]):
                 taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 try:
                     answers = await self._work([item for item, _ in taken])
+                    answered = list(zip(taken, answers, strict=True))
                 except Exception as error:
                     for _, future in taken:
                         if not future.done():
                             future.set_exception(error)
                     continue
-                for (_, future), answer in zip(taken, answers, strict=True):
+                for (_, future), answer in answered:
                     if not future.done():
                         future.set_result(answer)
         finally:

@@ -11,26 +11,45 @@ from tiendo_common.database.bulk import insert_rows
 from tiendo_common.errors import Problem, TiendoError, Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.service.lines import Answer, rejected
+from tiendo_common.service.person_keys import ROTATED, HashedTable
 
 #: Made by the migrations of each service that takes lines in. `content` is a digest of all that the line
-#: says but for the citizen, for whom the subject stands.
+#: says but for the citizen, for whom the subject stands, a hash under the person key `key_id`.
 LINE_TABLE = """
 CREATE TABLE line (
     submitter text NOT NULL,
     line_id text NOT NULL,
     subject bytea NOT NULL,
     content bytea NOT NULL,
+    key_id smallint NOT NULL,
     PRIMARY KEY (submitter, line_id)
 )
 """
 
-LINE_COLUMNS = {"submitter": "text", "line_id": "text", "subject": "bytea", "content": "bytea"}
+LINE_COLUMNS = {
+    "submitter": "text",
+    "line_id": "text",
+    "subject": "bytea",
+    "content": "bytea",
+    "key_id": "smallint",
+}
+HASHED_LINES = HashedTable("line", "subject", {"submitter": "text", "line_id": "text"})
 
 LineKey = tuple[str, str]
 ResultT = TypeVar("ResultT")
 
 #: How often a chunk is run before its sender is asked to try again later.
 TRIES = 5
+
+
+class KeysRotated(Unavailable):
+    """The person keys were rotated while this process still has the old ones: it may write no more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The keys of this service were renewed; it has yet to be restarted.",
+            remedy="Send the same request again; nothing counts twice.",
+        )
 
 
 class Collision(TiendoError):
@@ -40,7 +59,7 @@ class Collision(TiendoError):
 async def in_transaction(pool: asyncpg.Pool, work: Callable[[Connection], Awaitable[ResultT]]) -> ResultT:
     """Run `work` in a transaction, again from the start if it collides with another.
 
-    Raises Unavailable when it keeps colliding, and the database's errors, with nothing recorded.
+    Raises Unavailable when it keeps colliding, KeysRotated, and the database's errors, with nothing recorded.
     """
     for _ in range(TRIES):
         try:
@@ -48,6 +67,10 @@ async def in_transaction(pool: asyncpg.Pool, work: Callable[[Connection], Awaita
                 return await work(connection)
         except Collision:
             continue
+        except asyncpg.CheckViolationError as error:
+            if error.constraint_name == ROTATED:
+                raise KeysRotated from None
+            raise
     raise Unavailable(
         "The same citizens or lines are being recorded by others at this moment.",
         remedy="Send the same request again; nothing counts twice.",
@@ -79,20 +102,25 @@ async def insert_or_collide(
         raise Collision(str(error)) from None
 
 
-async def seen_lines(connection: Connection, keys: Sequence[LineKey]) -> dict[LineKey, SeenLine]:
-    """Those of these (submitter, line id) that are on record."""
+async def seen_lines(connection: Connection, keys: Sequence[LineKey], key_id: int) -> dict[LineKey, SeenLine]:
+    """Those of these (submitter, line id) that are on record. Raises KeysRotated if one of them is under
+    another person key than `key_id`, since it cannot be compared."""
     rows = await connection.fetch(
-        "SELECT submitter, line_id, subject, content FROM line "
+        "SELECT submitter, line_id, subject, content, key_id FROM line "
         "JOIN unnest($1::text[], $2::text[]) AS wanted (submitter, line_id) USING (submitter, line_id)",
         [submitter for submitter, _ in keys],
         [line_id for _, line_id in keys],
     )
+    if any(row[4] != key_id for row in rows):
+        raise KeysRotated
     return {(row[0], row[1]): SeenLine(row[2], row[3]) for row in rows}
 
 
-async def write_lines(connection: Connection, lines: dict[LineKey, SeenLine]) -> None:
+async def write_lines(connection: Connection, lines: dict[LineKey, SeenLine], key_id: int) -> None:
     """Remember lines. Raises Collision if one of the ids was used by a concurrent transaction."""
-    rows = [(*key, said.subject, said.content) for key, said in sorted(lines.items(), key=itemgetter(0))]
+    rows = [
+        (*key, said.subject, said.content, key_id) for key, said in sorted(lines.items(), key=itemgetter(0))
+    ]
     await insert_or_collide(connection, "line", LINE_COLUMNS, rows)
 
 

@@ -5,6 +5,7 @@ from alembic import op
 from tiendo_common.eventlog.schema import CONSUMER_TABLES, DRIVEN_CLOCK_TABLE, log_tables
 from tiendo_common.events.catalogue import owned_by
 from tiendo_common.service.idempotency import LINE_TABLE
+from tiendo_common.service.person_keys import PERSON_KEY_TABLE
 
 revision = "20261122_0001"
 down_revision = None
@@ -38,10 +39,12 @@ def upgrade() -> None:
             collecting text,
             channel text,
             team text,
+            key_id smallint NOT NULL,
             PRIMARY KEY (person_hash, occurred_at, reason)
         )
         """
     )
     op.execute(LINE_TABLE)
+    op.execute(PERSON_KEY_TABLE)
     for statement in [*CONSUMER_TABLES.split(";\n"), DRIVEN_CLOCK_TABLE, *log_tables(owned_by("activation"))]:
         op.execute(statement)

@@ -5,6 +5,7 @@ from alembic import op
 from tiendo_common.eventlog.schema import DRIVEN_CLOCK_TABLE, log_tables
 from tiendo_common.events.catalogue import owned_by
 from tiendo_common.service.idempotency import LINE_TABLE
+from tiendo_common.service.person_keys import PERSON_KEY_TABLE
 
 revision = "20261122_0001"
 down_revision = None
@@ -26,6 +27,7 @@ def upgrade() -> None:
         """
     )
     op.execute(LINE_TABLE)
+    op.execute(PERSON_KEY_TABLE)
     op.execute(DRIVEN_CLOCK_TABLE)
     for statement in log_tables(owned_by("intake")):
         op.execute(statement)

@@ -1,0 +1,279 @@
+"""What a person sees of a replay, a report and a reconciliation: in English, or in Vietnamese."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from tiendo.replay.campaign_file import Campaign
+from tiendo.replay.driver import Outcome
+from tiendo.replay.report import Counted, Report, Standing
+
+Language = Literal["en", "vi"]
+
+_TEXTS: dict[str, dict[Language, str]] = {
+    "as_of": {"en": "as of", "vi": "tính đến ngày"},
+    "complete_to": {"en": "complete to", "vi": "đủ số liệu đến"},
+    "figure": {"en": "Published", "vi": "Đã công bố"},
+    "counted": {"en": "Counted", "vi": "Đếm được"},
+    "level": {"en": "level", "vi": "mức độ"},
+    "before": {"en": "since before the campaign", "vi": "so với trước chiến dịch"},
+    "best": {
+        "en": "Best communes, by intakes of target",
+        "vi": "Xã, phường dẫn đầu (thu nhận so với chỉ tiêu)",
+    },
+    "low": {"en": "Lowest communes", "vi": "Xã, phường thấp nhất"},
+    "commune": {"en": "Commune", "vi": "Xã, phường, thị trấn"},
+    "intake": {"en": "Intakes", "vi": "Thu nhận"},
+    "activated": {"en": "Activated", "vi": "Kích hoạt"},
+    "of_target": {"en": "of target", "vi": "so với chỉ tiêu"},
+    "met_intake_target": {
+        "en": "named communes that met the intake target",
+        "vi": "đơn vị được nêu đạt chỉ tiêu thu nhận",
+    },
+    "lead_activation": {
+        "en": "named communes that lead in activation",
+        "vi": "đơn vị được nêu dẫn đầu kích hoạt",
+    },
+    "are_low": {"en": "named communes that are the lowest", "vi": "đơn vị được nêu thấp nhất"},
+    "claim": {"en": "Published, but doesn't reconcile", "vi": "Đã công bố nhưng không khớp"},
+    "alerts": {"en": "Alerts", "vi": "Cảnh báo"},
+    "open": {"en": "still open", "vi": "còn mở"},
+    "made_up": {
+        "en": "Citizens, days and communes' numbers are simulated; the figures beside ✓ are published. "
+        "Assumptions: {n}, each with its reason, in {file}",
+        "vi": "Công dân, ngày và số liệu cấp xã là mô phỏng; số liệu cạnh dấu ✓ là đã công bố. "
+        "Giả định: {n}, kèm lý do, trong {file}",
+    },
+    "lines": {"en": "Lines", "vi": "Số dòng"},
+    "sent": {"en": "sent", "vi": "đã gửi"},
+    "accepted": {"en": "accepted", "vi": "chấp nhận"},
+    "duplicate": {"en": "duplicates", "vi": "trùng"},
+    "rejected": {"en": "rejected", "vi": "từ chối"},
+    "unexpected": {"en": "answered otherwise than they must be", "vi": "trả lời khác dự kiến"},
+    "seconds": {"en": "s", "vi": "giây"},
+    "lines_a_second": {"en": "lines/s", "vi": "dòng/giây"},
+    "clean": {"en": "Clean: the counters equal the records", "vi": "Khớp: bộ đếm bằng hồ sơ"},
+    "differing": {"en": "Counters that differ from the records", "vi": "Bộ đếm khác hồ sơ"},
+    "unit": {"en": "Unit", "vi": "Đơn vị"},
+    "day": {"en": "Day", "vi": "Ngày"},
+    "indicator": {"en": "Indicator", "vi": "Chỉ số"},
+    "attribution": {"en": "By", "vi": "Theo"},
+    "records": {"en": "Records", "vi": "Hồ sơ"},
+    "counters": {"en": "Counters", "vi": "Bộ đếm"},
+}
+
+_INDICATORS: dict[str, dict[Language, str]] = {
+    "intake": {"en": "intakes", "vi": "thu nhận hồ sơ"},
+    "approved": {"en": "approved", "vi": "được phê duyệt"},
+    "activated": {"en": "activated", "vi": "kích hoạt"},
+    "target": {"en": "the target", "vi": "chỉ tiêu"},
+    "eligible": {"en": "the eligible", "vi": "công dân đủ điều kiện"},
+}
+
+
+class LineWatcher:
+    """Says how it goes in plain lines on standard error, one every few days: for pipes and logs."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self._every = every
+        self._total = self._sent = 0
+        self._began = self._said = time.monotonic()
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+    def begin(self, lines: int) -> None:
+        self._total = lines
+        self._began = self._said = time.monotonic()
+        self.say(f"{lines:,} lines to send")
+
+    def day(self, day: date) -> None:
+        now = time.monotonic()
+        if self._sent and now - self._said >= self._every:
+            rate = self._sent / (now - self._began)
+            self.say(f"{day}  {self._sent:,} of {self._total:,} lines, {rate:,.0f} lines/s")
+            self._said = now
+
+    def sent(self, lines: int) -> None:
+        self._sent += lines
+
+
+class BarWatcher:
+    """A progress bar on standard error."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._sent = 0
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(Text(text))
+
+    def begin(self, lines: int) -> None:
+        self._began = time.monotonic()
+        self._task = self._progress.add_task("", total=lines, rate="")
+
+    def day(self, day: date) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, description=day.isoformat())
+
+    def sent(self, lines: int) -> None:
+        self._sent += lines
+        if self._task is not None:
+            rate = self._sent / max(0.001, time.monotonic() - self._began)
+            self._progress.update(self._task, advance=lines, rate=f"{rate:,.0f} lines/s")
+
+
+@contextmanager
+def watching() -> "Iterator[LineWatcher | BarWatcher]":
+    """A bar where standard error is a terminal, else plain lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield LineWatcher()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield BarWatcher(progress)
+
+
+def print_report(report: Report, language: Language) -> None:
+    """Each published figure beside what was counted, the communes, and what is assumed."""
+    console = _console()
+    say = _speaker(language)
+    campaign = report.campaign
+    to = f" ({say('complete_to')} {report.complete_to})" if report.complete_to else ""
+    console.print(Text(f"{campaign.name}, {say('as_of')} {report.as_of}{to}", style="bold"))
+    table = Table("", say("figure"), say("counted"), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for counted in report.figures:
+        table.add_row(_mark(counted.matches), counted.figure.text, _counted(counted, language))
+    for statement in report.statements:
+        table.add_row(_mark(statement.holds), say(statement.id), f"{statement.holding} / {statement.named}")
+    console.print(table)
+    for claim in campaign.claims:
+        console.print(f"{say('claim')}: {claim.text}. {claim.reason}")
+    console.print()
+    shown = min(5, len(report.communes))
+    _print_communes(console, say("best"), report.communes[:shown], language)
+    _print_communes(console, say("low"), tuple(reversed(report.communes[-shown:])), language)
+    console.print(f"{say('alerts')}: {report.alerts:,}, {say('open')} {report.open_alerts:,}")
+    console.print(
+        say("made_up").format(n=len(campaign.assumptions), file=campaign.file.name),
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def print_outcome(outcome: Outcome, language: Language) -> None:
+    """The report, and how the lines fared."""
+    print_report(outcome.report, language)
+    console, say, tallied = _console(), _speaker(language), outcome.tallied
+    answers = ", ".join(f"{n:,} {say(answer)}" for answer, n in tallied.answers.items())
+    console.print(
+        f"{say('lines')}: {tallied.sent:,} {say('sent')}, {answers}; {outcome.seconds:,.1f} {say('seconds')}, "
+        f"{outcome.lines_a_second:,.0f} {say('lines_a_second')}; seed {outcome.seed}"
+    )
+    if tallied.unexpected:
+        console.print(Text(f"✗ {tallied.unexpected:,} {say('unexpected')}", style="red"))
+        for example in tallied.examples:
+            console.print(
+                f"  {example.path} {example.line_id}: {example.answered} ({example.expected}) {example.detail}"
+            )
+
+
+def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: Language) -> None:
+    """Clean, or the rows that differ."""
+    console, say = _console(), _speaker(language)
+    if answer["clean"]:
+        console.print(Text(f"✓ {say('clean')}", style="green"))
+        return
+    console.print(Text(f"✗ {say('differing')}: {len(answer['differing']):,}", style="red"))
+    headings = ("unit", "day", "indicator", "level", "attribution", "records", "counters")
+    table = Table(*(say(heading) for heading in headings), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in answer["differing"]:
+        table.add_row(
+            f"{row['unit']} {campaign.units.name(row['unit'])}",
+            str(row["day"]),
+            str(row["indicator"]),
+            str(row["level"]),
+            str(row["attribution"]),
+            f"{row['records']:,}",
+            f"{row['counters']:,}",
+        )
+    console.print(table)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console
+
+
+def _speaker(language: Language) -> Any:
+    return lambda key: _TEXTS[key][language]
+
+
+def _mark(matches: bool | None) -> Text:
+    if matches is None:
+        return Text("·", style="dim")
+    return Text("✓", style="green") if matches else Text("✗", style="red")
+
+
+def _counted(counted: Counted, language: Language) -> str:
+    say = _speaker(language)
+    indicator = _INDICATORS[counted.figure.indicator][language]
+    over = _INDICATORS[counted.figure.over][language]
+    text = (
+        f"{counted.value:,} {indicator} ({say('level')} 1 {counted.level_1:,} + {say('level')} 2 "
+        f"{counted.level_2:,}) / {_or_dash(counted.denominator)} {over} = {counted.percent or '-'}%"
+    )
+    if counted.figure.since_baseline is not None:
+        text += f", {counted.since_baseline:+,} {say('before')}"
+    return text
+
+
+def _or_dash(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _print_communes(console: Console, title: str, communes: tuple[Standing, ...], language: Language) -> None:
+    say = _speaker(language)
+    table = Table(
+        title, say("intake"), say("of_target"), say("activated"), say("of_target"), box=None, pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )  # fmt: skip
+    for commune in communes:
+        table.add_row(
+            f"{commune.code} {commune.name}",
+            f"{commune.intake:,}",
+            f"{commune.intake_percent}%",
+            f"{commune.activated:,}",
+            f"{commune.activated_percent}%",
+        )
+    console.print(table)
+    console.print()

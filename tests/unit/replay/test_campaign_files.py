@@ -1,0 +1,180 @@
+"""Campaign files: what they say, and what the loader refuses with file, key and remedy."""
+
+import tomllib
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.unit.replay.support import CAMPAIGNS, FOLDER, campaign
+from tiendo.replay.campaign_file import (
+    CampaignFileError,
+    Count,
+    cut_percent,
+    find_campaign,
+    load_campaign,
+)
+from tiendo.replay.population import populate
+
+
+def load_edited(tmp_path: Path, name: str, old: str, new: str) -> CampaignFileError:
+    text = (FOLDER / "campaigns" / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / f"{name}.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(CampaignFileError) as raised:
+        load_campaign(path, FOLDER)
+    assert raised.value.file == path
+    assert str(path) in raised.value.detail
+    assert raised.value.remedy
+    return raised.value
+
+
+def test_kon_tum_has_the_published_counts_and_marks_what_is_assumed() -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    assert kon_tum.counts["intake"] == Count(75_908, 218_020)
+    assert kon_tum.counts["activated"] == Count(17_791, 164_978)
+    assert kon_tum.counts["approved"].total == 234_319
+    assert kon_tum.baseline["intake"].total == 0
+    assert (kon_tum.target("intake"), kon_tum.target("activated")) == (421_100, 335_512)
+    assert [target.indicator for target in kon_tum.targets if not target.published] == ["intake"]
+    assert kon_tum.figures_as_of == date(2023, 12, 7)
+    assert {a.key for a in kon_tum.assumptions} >= {
+        "assumptions.targets[0]",
+        "assumptions.counts.approved",
+        "assumptions.baseline",
+        "assumptions.eligible",
+        "assumptions.eligible_spread",
+    }
+    assert len(kon_tum.communes) == 102
+    assert len(kon_tum.met) == 5
+    assert len(kon_tum.low) == 14
+
+
+def test_kon_tum_needs_exactly_6641_activations_a_day() -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    target = kon_tum.target("activated")
+    assert target is not None
+    left = target - kon_tum.counts["activated"].total
+    assert divmod(left, (kon_tum.last_day - kon_tum.figures_as_of).days) == (6_641, 0)
+
+
+def test_binh_phuoc_grew_from_its_baseline_by_what_was_published() -> None:
+    binh_phuoc = campaign("binh-phuoc-2023", 1.0)
+    assert binh_phuoc.counts["intake"].total == 607_583
+    assert binh_phuoc.baseline["intake"].total == 265_417
+    assert binh_phuoc.baseline["activated"].total == 108_078
+    assert sum(binh_phuoc.eligible.values()) == 859_549
+    assert (binh_phuoc.last_day - binh_phuoc.first_day).days + 1 == 93
+    assert [claim.percent for claim in binh_phuoc.claims] == ["70"]
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_eligible_and_targets_sum_to_the_province_exactly(name: str) -> None:
+    loaded = campaign(name, 1.0)
+    for indicator in ("intake", "activated"):
+        spread = loaded.commune_targets(indicator)
+        assert spread is not None
+        assert sum(spread.values()) == loaded.target(indicator)
+    assert min(loaded.eligible.values()) > 500
+    kinds: dict[str, list[int]] = {}
+    for code, eligible in loaded.eligible.items():
+        kinds.setdefault(loaded.units.by_code[code].kind, []).append(eligible)
+    means = {kind: sum(values) / len(values) for kind, values in kinds.items()}
+    assert means["ward"] > means["commune"]
+    assert means["town"] > means["commune"]
+
+
+def test_the_document_for_the_aggregator_says_what_its_contract_asks() -> None:
+    document = campaign("kon-tum-2023", 1.0).document()
+    assert document["plan_number"] == "3903/KH-UBND"
+    assert document["targets"] == [
+        {"indicator": "activated", "value": 335_512},
+        {"indicator": "intake", "value": 421_100},
+    ]
+    assert document["figures"] == [
+        {"id": "intake_of_target", "indicator": "intake", "over": "target", "decimals": 1},
+        {"id": "activated_of_approved", "indicator": "activated", "over": "approved", "decimals": 0},
+    ]
+
+
+def test_percentages_are_cut_and_not_rounded() -> None:
+    assert cut_percent(607_583, 859_549, 2) == "70.68"
+    assert cut_percent(328_660, 502_775, 2) == "65.36"
+    assert cut_percent(293_928, 421_100, 1) == "69.8"
+    assert cut_percent(182_769, 234_319, 0) == "78"
+    assert cut_percent(0, 7, 2) == "0.00"
+    assert cut_percent(1, 1000, 1) == "0.1"
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) -> None:
+    values = tomllib.loads((FOLDER / "campaigns" / f"{name}.toml").read_text(encoding="utf-8"))
+    assert set(values) >= {"facts", "assumptions", "simulation"}
+    assert all(len(assumption.reason) > 20 for assumption in campaign(name).assumptions)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "key", "says"),
+    [
+        ("kon-tum-2023", "level_1 = 75_908", "level_1 = 75_909", "facts.figures[0].value", "= 293929"),
+        ("kon-tum-2023", 'code = "23521"', 'code = "23522"', "facts.communes.met[0].code", "isn't a commune"),
+        ("kon-tum-2023", 'code = "23521"', 'code = "25216"', "facts.communes.met[0].code", "isn't a commune"),
+        ("kon-tum-2023", 'code = "23374"', 'code = "23368"', "facts.communes.low[2].code", "Đắk Long"),
+        ("kon-tum-2023", 'code = "23497", name = "Tân Lập"', 'code = "23521", name = "Hà Mòn"',
+         "facts.communes.met[1].code", "twice"),
+        ("kon-tum-2023", "value = 421_100", "value = 425_000", "intake_of_target", "not the published 69.8%"),
+        ("kon-tum-2023", "total = 234_319", "total = 234_320", "assumptions.counts.approved", "not 234320"),
+        ("kon-tum-2023", "province = \"62\"", "province = \"99\"", "province", "isn't a province"),
+        ("kon-tum-2023", "units-2023.csv", "units-1999.csv", "units", "isn't there"),
+        ("kon-tum-2023", "decimals = 1", "decimals = \"1\"", "facts.figures[0].decimals", "is a str"),
+        ("kon-tum-2023", "decimals = 1", "decimal = 1", "facts.figures[0].decimals", "is missing"),
+        ("kon-tum-2023", "outside = 0.015", "outsiders = 0.015", "simulation.outsiders", "unknown key"),
+        ("kon-tum-2023", "outside = 0.015", "outside = 15", "simulation.outside", "isn't a share"),
+        ("kon-tum-2023", '"38", "49"', '"62", "49"', "simulation.outside_from", "this campaign's own"),
+        ("kon-tum-2023", '"38", "49"', '"3", "49"', "simulation.outside_from", "isn't a province"),
+        ("kon-tum-2023", "outside_from =", "outside_of =", "simulation.outside_of", "unknown key"),
+        ("kon-tum-2023", "figures_as_of = 2023-12-07", "figures_as_of = 2024-12-07", "figures_as_of", "outside"),
+        ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "25:00"', "day_cut_off", "time of day"),
+        ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "17:00"', "day_cut_off", "before"),
+        ("kon-tum-2023", "reason = \"No count from before", "why = \"No count from before", "baseline.reason",
+         "is missing"),
+        ("kon-tum-2023", 'id = "kon-tum-2023"', 'id = "Kon Tum"', "id", "isn't an id"),
+        ("kon-tum-2023", "[facts.communes]", "[facts.communes", "file", "isn't TOML"),
+        ("binh-phuoc-2023", "level_1 = 106_167, level_2 = 159_250", "level_1 = 106_167, level_2 = 159_251",
+         "assumptions.baseline.intake", "265417 before the campaign"),
+        ("binh-phuoc-2023", "denominator = 859_549", "denominator = 859_550", "intake_of_eligible", "859550"),
+        ("binh-phuoc-2023", "level_1 = 29_579\nlevel_2 = 299_081", "level_1 = 128_660\nlevel_2 = 200_000",
+         "counts at level 1", "must not rise"),
+        ("binh-phuoc-2023", '"officials", "employees"', '"officers", "employees"', "level_2", "'officers'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_add_up_is_refused(
+    tmp_path: Path, name: str, old: str, new: str, key: str, says: str
+) -> None:
+    error = load_edited(tmp_path, name, old, new)
+    assert key in error.key
+    assert says in error.detail
+
+
+def test_nobody_is_invented_who_lives_where_another_campaign_counts(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('province = "38"\n', encoding="utf-8")
+    error = load_edited(tmp_path, "kon-tum-2023", "id = ", "id = ")
+    assert error.key == "simulation.outside_from"
+    assert "38 is counted by other.toml" in error.detail
+
+
+def test_an_unknown_campaign_is_answered_with_those_that_are_there() -> None:
+    with pytest.raises(CampaignFileError) as raised:
+        find_campaign("hanoi-2023", FOLDER)
+    assert "kon-tum-2023" in raised.value.remedy
+    assert find_campaign("kon-tum-2023", FOLDER).name == "kon-tum-2023.toml"
+
+
+def test_counts_too_big_for_their_communes_are_refused() -> None:
+    kon_tum = campaign("kon-tum-2023")
+    too_many = replace(kon_tum, counts={**kon_tum.counts, "intake": Count(10_000, 10_000)})
+    with pytest.raises(CampaignFileError, match="do not fit"):
+        populate(too_many, Random(1))

@@ -1,0 +1,178 @@
+"""Reports: published figures beside counted ones; and what a replay refuses."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.replay.support import campaign
+from tiendo.errors import Refused
+from tiendo.folders import DataFolder
+from tiendo.replay.campaign_file import Campaign, cut_percent
+from tiendo.replay.driver import check_as_of
+from tiendo.replay.printing import Language, print_reconciliation, print_report
+from tiendo.replay.report import make_report
+from tiendo.replay.systems import remember_seed, seed_for, system_keys
+
+
+def standing(value: int, one: int, baseline: int, target: int | None) -> dict[str, Any]:
+    return {
+        "value": value,
+        "level_1": one,
+        "level_2": value - one,
+        "baseline": baseline,
+        "since_baseline": value - baseline,
+        "target": target,
+        "eligible": None,
+    }
+
+
+def progress(campaign: Campaign, *, more: int = 0) -> dict[str, Any]:
+    """What the aggregator answers when it counted right, or `more` intakes."""
+    indicators = {}
+    for name, count in campaign.counts.items():
+        extra = more if name == "intake" else 0
+        indicators[name] = standing(
+            count.total + extra, count.level_1, campaign.baseline[name].total, campaign.target(name)
+        )
+    figures = []
+    for figure in campaign.figures:
+        numerator = indicators[figure.indicator]["value"]
+        over = {"target": campaign.target(figure.indicator), "eligible": sum(campaign.eligible.values())}
+        denominator = over.get(figure.over) or campaign.counts[figure.over].total
+        percent = cut_percent(numerator, denominator, figure.decimals)
+        figures.append(
+            {"id": figure.id, "numerator": numerator, "denominator": denominator, "percent": percent}
+        )
+    province = {"code": campaign.province, "name": "P", "level": "province", "indicators": indicators}
+    units: list[dict[str, Any]] = [{**province, "figures": figures}]
+    targets = campaign.commune_targets("intake"), campaign.commune_targets("activated")
+    assert targets[0] is not None
+    assert targets[1] is not None
+    for code in campaign.communes:
+        share = 101 if code in campaign.met else 30 if code in campaign.low else 60
+        ladder = {
+            "intake": standing(-(-targets[0][code] * share // 100), 0, 0, targets[0][code]),
+            "activated": standing(targets[1][code] * share // 100, 0, 0, targets[1][code]),
+        }
+        units.append({"code": code, "name": code, "level": "commune", "indicators": ladder, "figures": []})
+    return {"complete_to": "2023-12-07T14:00:00Z", "units": units}
+
+
+def test_what_was_published_is_held_against_what_was_counted() -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), (7, 3))
+    assert report.matches
+    intake = report.document()["figures"][0]
+    assert intake == {
+        "id": "intake_of_target",
+        "indicator": "intake",
+        "over": "target",
+        "value": 293_928,
+        "level_1": 75_908,
+        "level_2": 218_020,
+        "since_baseline": 293_928,
+        "numerator": 293_928,
+        "denominator": 421_100,
+        "percent": "69.8",
+        "published": {
+            "text": kon_tum.figures[0].text,
+            "value": 293_928,
+            "level_1": 75_908,
+            "level_2": 218_020,
+            "percent": "69.8",
+        },
+        "matches": True,
+    }
+    assert [(s.id, s.named, s.holds) for s in report.statements] == [
+        ("met_intake_target", 5, True),
+        ("lead_activation", 5, True),
+        ("are_low", 14, True),
+    ]
+
+
+def test_one_citizen_too_many_is_a_difference() -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), (0, 0))
+    assert [counted.matches for counted in report.figures] == [False, True]
+    assert not report.matches
+
+
+def test_on_another_day_nothing_is_held_against_the_published_figures() -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    report = make_report(kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), (0, 0))
+    assert [counted.matches for counted in report.figures] == [None, None]
+    assert report.matches
+    assert report.statements == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", ("Alerts: 7, still open 3", "of target")), ("vi", ("Cảnh báo: 7", "tính đến ngày 2023-09-20"))],
+)
+def test_the_report_can_be_read_in_both_languages(
+    capsys: pytest.CaptureFixture[str], language: Language, words: tuple[str, ...]
+) -> None:
+    binh_phuoc = campaign("binh-phuoc-2023", 1.0)
+    report = make_report(binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), (7, 3))
+    print_report(report, language)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert report.matches
+    for text in (
+        "607,583",
+        "859,549",
+        "70.68%",
+        "+342,166",
+        "65.36%",
+        "✓",
+        "Activation just over 70%",
+        *words,
+    ):
+        assert text in printed
+
+
+def test_differing_counters_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "unit": "23281", "day": "2023-11-12", "indicator": "intake", "level": 1, "attribution": "residence",
+        "records": 3, "counters": 2,
+    }  # fmt: skip
+    print_reconciliation(campaign("kon-tum-2023"), {"clean": False, "differing": [row]}, "en")
+    printed = capsys.readouterr().out
+    assert "23281 Phường Quang Trung" in printed
+    assert "2023-11-12" in printed
+
+
+def test_days_of_which_nothing_is_published_are_refused() -> None:
+    kon_tum = campaign("kon-tum-2023")
+    assert check_as_of(kon_tum, None) == date(2023, 12, 7)
+    assert check_as_of(kon_tum, date(2023, 11, 11)) == date(2023, 11, 11)
+    for day in (date(2023, 11, 10), date(2023, 12, 8)):
+        with pytest.raises(Refused, match="nothing of kon-tum-2023 is published") as raised:
+            check_as_of(kon_tum, day)
+        assert "2023-12-07" in raised.value.remedy
+
+
+def test_a_seed_stays_with_its_data(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    assert seed_for(folder, "kon-tum-2023", None).value == 1
+    folder.make()
+    remember_seed(folder, "kon-tum-2023", 7)
+    for asked in (None, 7):
+        seed = seed_for(folder, "kon-tum-2023", asked)
+        assert (seed.value, seed.resumed) == (7, True)
+    with pytest.raises(Refused, match="seed 7") as raised:
+        seed_for(folder, "kon-tum-2023", 8)
+    assert "--data" in raised.value.remedy
+    assert not seed_for(folder, "binh-phuoc-2023", 8).resumed
+
+
+def test_the_two_systems_keep_their_names_and_get_new_keys(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    folder.make()
+    first, second = system_keys(folder, "kon-tum-2023"), system_keys(folder, "kon-tum-2023")
+    assert len({*first, *second}) == 4
+    names = [entry["name"] for entry in folder.read_json(folder.api_keys_file)["keys"]]
+    assert names == ["admin", "kon-tum-2023: system 1", "kon-tum-2023: system 2"]
+    stored = folder.api_keys_file.read_text(encoding="utf-8")
+    assert not any(key in stored for key in (*first, *second))
