@@ -116,7 +116,7 @@ async def intake_rows(dsn: str, most: int) -> Bare:
         beside: defaultdict[tuple[str | None, int], list[tuple[str, tuple[Any, ...]]]] = defaultdict(list)
         for topic in ("intake", "approval"):
             for row in await _events(connection, topic, f"event_id <= '{dossiers[-1][2]}'", most):
-                said = _body.decode(row[-1]).data
+                said = _body.decode(row[3]).data
                 beside[said.record_id, said.version].append((topic, row))
         facts: dict[str | None, str] = {
             row[0]: row[1] for row in await connection.fetch("SELECT record_id::text, facts FROM record")
@@ -126,7 +126,7 @@ async def intake_rows(dsn: str, most: int) -> Bare:
         await connection.close()
     rows = []
     for row, line in zip(dossiers, lines, strict=True):
-        said = _body.decode(row[-1]).data
+        said = _body.decode(row[3]).data
         assert said.person_hash is not None
         record = (
             said.person_hash,
@@ -158,7 +158,7 @@ async def activation_rows(dsn: str, most: int) -> Bare:
         await connection.close()
     rows = []
     for row, line in zip(changes, lines, strict=False):
-        account = accounts.get(_body.decode(row[-1]).data.record_id or "")
+        account = accounts.get(_body.decode(row[3]).data.record_id or "")
         if account is not None:
             rows.append(Rows(account[0], account, (("activation", row),), line))
     return Bare(dsn, "account", ACCOUNT_COLUMNS, ("version", "switches", "segments"), ("activation",), rows)
@@ -166,7 +166,7 @@ async def activation_rows(dsn: str, most: int) -> Bare:
 
 async def _events(connection: asyncpg.Connection, topic: str, where: str, most: int) -> list[tuple[Any, ...]]:
     rows = await connection.fetch(
-        f"SELECT partition, seq, event_id::text, key, body FROM log_{topic} WHERE {where} "
+        f"SELECT partition, seq, event_id::text, body, key FROM log_{topic} WHERE {where} "
         "ORDER BY event_id LIMIT $1",
         most,
     )

@@ -28,7 +28,7 @@ SINGLE_LINES = 20_000
 
 
 def campaign() -> Campaign:
-    return load_campaign(find_campaign(CAMPAIGN, FACTS / "campaigns"), FACTS)
+    return load_campaign(find_campaign(CAMPAIGN, FACTS), FACTS)
 
 
 async def replay(runs: int = 3) -> list[Result]:
@@ -66,7 +66,7 @@ async def bulk_intake(runs: int = 5) -> list[Result]:
     bare_rates: list[float] = []
     subject = campaign()
     for run in range(runs):
-        lines = intake_lines(subject, BULK_LINES, prefix=f"b{run}-", seed=run)
+        lines = intake_lines(subject, BULK_LINES, run=run)
         async with fresh_stack() as instance:
             await _register(instance, subject)
             with paused(instance, ("activation", "aggregator", "notifier")):
@@ -98,7 +98,7 @@ async def single_post(runs: int = 5) -> list[Result]:
                     for url, into in ((bare_url, skeletons), (instance.url("intake"), rates)):
                         requests = [
                             prepare(url, "/v1/intakes", instance.admin_key, line)
-                            for line in intake_lines(subject, SINGLE_LINES, prefix=f"s{run}-", seed=run)
+                            for line in intake_lines(subject, SINGLE_LINES, run=run)
                         ]
                         into.append(await requests_a_second(url, requests))
             finally:
@@ -165,7 +165,7 @@ async def _register(instance: Instance, subject: Campaign) -> None:
 
 
 async def _send_bulk(instance: Instance, lines: list[str]) -> float:
-    in_flight = asyncio.Semaphore(3)
+    in_flight = asyncio.Semaphore(5)
     async with httpx2.AsyncClient(headers=instance.headers, timeout=60) as http:
 
         async def send(part: list[str]) -> None:

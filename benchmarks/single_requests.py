@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-CONNECTIONS = 32
+CONNECTIONS = 128
 
 
 def prepare(url: str, path: str, key: str, body: str) -> bytes:

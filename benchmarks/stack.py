@@ -37,7 +37,7 @@ def processes(instance: Instance) -> dict[str, psutil.Process]:
     found: dict[str, psutil.Process] = {}
     for child in psutil.Process(instance.pid).children(recursive=True):
         for service in instance.services:
-            if f"tiendo_{service}" in " ".join(child.cmdline()):
+            if child.cmdline()[-1:] == [f"tiendo_{service}"]:
                 found[service] = child
     return found
 

@@ -315,7 +315,9 @@ async def test_a_body_of_another_kind_is_not_read(kind: Kind, declared: str) -> 
 async def test_without_a_valid_key_nothing_is_taken(kind: Kind, header: str) -> None:
     for path in (kind.path, f"{kind.path}/bulk"):
         answer = await kind.service.client.post(
-            path, content=ndjson([kind.good(citizen())]), headers={"Authorization": header.encode("latin-1")}
+            path,
+            content=ndjson([kind.good(citizen())]),
+            headers=[(b"Authorization", header.encode("latin-1"))],
         )
         assert (answer.status_code, answer.headers["content-type"]) == (401, PROBLEM)
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -331,8 +333,9 @@ async def test_a_key_without_the_scope_takes_nothing(kind: Kind) -> None:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 async def test_another_method_is_refused(kind: Kind, method: str) -> None:
     for path in (kind.path, f"{kind.path}/bulk"):
-        answer = await kind.service.client.request(method, path)
-        assert answer.status_code in (404, 405, 422)
+        answer = await kind.service.client.request(method, path, headers={"Authorization": "Bearer nimda"})
+        # `bulk` is read as a record's id by GET.
+        assert answer.status_code == (422 if (method, path) == ("GET", "/v1/intakes/bulk") else 405)
         assert answer.headers["content-type"] == PROBLEM
 
 

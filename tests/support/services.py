@@ -12,7 +12,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -216,7 +216,7 @@ async def intake(
     *,
     clock: str = "driven",
     person_keys: Sequence[int] = (1,),
-    wait: Callable[[Service], Awaitable[None]] = Service.ready,
+    wait: bool = True,
 ) -> AsyncIterator[Service]:
     """The intake service; its driven clock stands at NOW."""
     settings = IntakeSettings.model_validate(_settings(database, "intake", folder, clock, person_keys))
@@ -224,7 +224,7 @@ async def intake(
     def wire(kit: Kit) -> None:
         wire_intake(kit, PersonHasher.from_file(settings.person_keys_file))
 
-    async with _run(build_app("intake", settings, wire), clock, wait) as service:
+    async with _run(build_app("intake", settings, wire), wait) as service:
         yield service
 
 
@@ -235,7 +235,7 @@ async def activation(
     *,
     clock: str = "driven",
     person_keys: Sequence[int] = (1,),
-    wait: Callable[[Service], Awaitable[None]] = Service.ready,
+    wait: bool = True,
 ) -> AsyncIterator[Service]:
     """The activation service; needs a running intake, or one that ran, to become ready."""
     settings = ActivationSettings.model_validate(
@@ -245,14 +245,12 @@ async def activation(
     def wire(kit: Kit) -> None:
         wire_activation(kit, PersonHasher.from_file(settings.person_keys_file))
 
-    async with _run(build_app("activation", settings, wire), clock, wait) as service:
+    async with _run(build_app("activation", settings, wire), wait) as service:
         yield service
 
 
 @contextlib.asynccontextmanager
-async def _run(
-    app: FastAPI, clock: str, wait: Callable[[Service], Awaitable[None]]
-) -> AsyncIterator[Service]:
+async def _run(app: FastAPI, wait: bool) -> AsyncIterator[Service]:
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(
@@ -263,9 +261,10 @@ async def _run(
         ) as client,
     ):
         service = Service(client, app)
-        await wait(service)
-        if clock == "driven" and app.state.kit.clock.now() < NOW:
-            await service.move_clock(NOW)
+        if wait:
+            await service.ready()
+            if service.kit.clock.driven and service.kit.clock.now() < NOW:
+                await service.move_clock(NOW)
         yield service
 
 

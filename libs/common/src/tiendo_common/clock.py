@@ -3,7 +3,6 @@
 Business days are days in Asia/Ho_Chi_Minh, which has had a fixed offset of +07:00 since 1975.
 """
 
-import uuid
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Protocol
 
@@ -21,7 +20,7 @@ def local_day(instant: datetime) -> date:
 
 def new_record_id() -> str:
     """A random identifier for a citizen's record: says nothing about the citizen or the time."""
-    return str(uuid.uuid4())
+    return str(uuid_utils.uuid4())
 
 
 def new_event_id() -> str:

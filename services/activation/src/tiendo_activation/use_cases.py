@@ -28,6 +28,7 @@ from tiendo_common.events.restatements import (
 )
 from tiendo_common.identity import PersonHasher, check_personal_number
 from tiendo_common.service.idempotency import (
+    Collision,
     LineKey,
     SeenLine,
     answer_again,
@@ -167,6 +168,8 @@ class Accounts:
             known = remembered.get(key) or seen.get(key)
             if known is not None:
                 account = work.accounts.get(line.person_hash)
+                if account is None and known == said and submission.result != "failed":
+                    raise Collision("a copy of this line was committed after the accounts were locked")
                 answers[line.place] = answer_again(
                     submission.line_id, said, known, account.record_id if account else None
                 )

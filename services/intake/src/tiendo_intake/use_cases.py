@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Literal, cast
 
 import asyncpg
 import msgspec
@@ -13,15 +13,18 @@ from tiendo_common.errors import Invalid, NotFound, Problem
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
 from tiendo_common.events.restatements import (
+    ApprovalChange,
     ApprovalRestated,
     ApprovalRestatement,
     DossierRestated,
     DossierRestatement,
+    IntakeChange,
     IntakeRestated,
     IntakeRestatement,
 )
 from tiendo_common.identity import PersonHasher, check_personal_number
 from tiendo_common.service.idempotency import (
+    Collision,
     LineKey,
     SeenLine,
     answer_again,
@@ -167,6 +170,8 @@ class IntakeDesk:
             record = records.get(line.person_hash)
             known = remembered.get(key) or seen.get(key)
             if known is not None:
+                if record is None and known == said:
+                    raise Collision("a copy of this line was committed after the records were locked")
                 record_id = record.record_id if record else None
                 answers[line.place] = answer_again(submission.line_id, said, known, record_id)
                 continue
@@ -213,45 +218,84 @@ class IntakeDesk:
         record.segments = after
         record.changed = True
         change = outcome.change
-        attributes: dict[str, Any] = {
-            "source": self._source,
-            "subject": (after or before)[-1].residence,
-            "time": now,
-            "partitionkey": record.record_id,
-            "campaign": submission.campaign,
-        }
-        said: dict[str, Any] = {
-            "record_id": record.record_id,
-            "version": record.version,
-            "change": change,
-            "occurred_at": submission.occurred_at,
-            "known_day": today,
-            "reason": submission.reason,
-        }
+        campaign = submission.campaign
+        subject = (after or before)[-1].residence
+        record_id, version = record.record_id, record.version
+        source, occurred_at, reason = self._source, submission.occurred_at, submission.reason
         events: list[NewEvent] = []
         decided = change in DECISIONS
         if not decided:
             intake_before, intake_after = intake_segments(before), intake_segments(after)
             if intake_before != intake_after:
-                restatement = IntakeRestatement(before=intake_before, after=intake_after, **said)
                 events.append(
-                    NewEvent("intake", IntakeRestated(id=new_event_id(), data=restatement, **attributes))
+                    NewEvent(
+                        "intake",
+                        IntakeRestated(
+                            id=new_event_id(),
+                            source=source,
+                            subject=subject,
+                            time=now,
+                            partitionkey=record_id,
+                            campaign=campaign,
+                            data=IntakeRestatement(
+                                record_id=record_id,
+                                version=version,
+                                known_day=today,
+                                change=cast(IntakeChange, change),
+                                occurred_at=occurred_at,
+                                before=intake_before,
+                                after=intake_after,
+                                reason=reason,
+                            ),
+                        ),
+                    )
                 )
         approved_before, approved_after = approved_segments(before), approved_segments(after)
         if decided or approved_before != approved_after:
-            decision = ApprovalRestatement(before=approved_before, after=approved_after, **said)
             events.append(
-                NewEvent("approval", ApprovalRestated(id=new_event_id(), data=decision, **attributes))
+                NewEvent(
+                    "approval",
+                    ApprovalRestated(
+                        id=new_event_id(),
+                        source=source,
+                        subject=subject,
+                        time=now,
+                        partitionkey=record_id,
+                        campaign=campaign,
+                        data=ApprovalRestatement(
+                            record_id=record_id,
+                            version=version,
+                            known_day=today,
+                            change=cast(ApprovalChange, change),
+                            occurred_at=occurred_at,
+                            before=approved_before,
+                            after=approved_after,
+                            reason=reason,
+                        ),
+                    ),
+                )
             )
-        dossier = DossierRestatement(
-            record_id=record.record_id,
-            version=record.version,
-            known_day=today,
-            key_id=self._hasher.key_id,
-            person_hash=record.person_hash,
-            segments=after,
+        events.append(
+            NewEvent(
+                "dossier",
+                DossierRestated(
+                    id=new_event_id(),
+                    source=source,
+                    subject=subject,
+                    time=now,
+                    partitionkey=record_id,
+                    campaign=campaign,
+                    data=DossierRestatement(
+                        record_id=record_id,
+                        version=version,
+                        known_day=today,
+                        key_id=self._hasher.key_id,
+                        person_hash=record.person_hash,
+                        segments=after,
+                    ),
+                ),
+            )
         )
-        events.append(NewEvent("dossier", DossierRestated(id=new_event_id(), data=dossier, **attributes)))
         return events
 
 

@@ -60,8 +60,7 @@ class Watermark:
     next: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event to append. `key` is the compaction key on state topics and unused on fact topics."""
 
     topic: str

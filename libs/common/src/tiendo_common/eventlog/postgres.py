@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
@@ -13,7 +14,7 @@ from tiendo_common.eventlog.port import Chunk, Connection, NewEvent, Partition, 
 from tiendo_common.events.catalogue import TOPICS, owned_by
 from tiendo_common.events.envelope import encoder, partition_of
 
-LOG_COLUMNS = {"partition": "smallint", "seq": "bigint", "event_id": "uuid", "key": "text", "body": "bytea"}
+LOG_COLUMNS = {"partition": "smallint", "seq": "bigint", "event_id": "uuid", "body": "bytea", "key": "text"}
 
 
 class PostgresEventLog:
@@ -31,51 +32,44 @@ class PostgresEventLog:
     async def append(self, connection: Connection, events: Sequence[NewEvent]) -> None:
         if not events:
             return
-        by_partition: defaultdict[Partition, list[NewEvent]] = defaultdict(list)
-        for new in events:
-            topic = self._topics[new.topic]
-            by_partition[Partition(new.topic, partition_of(new.event.partitionkey, topic.partitions))].append(
-                new
-            )
+        # Encoded before the locks are taken: what they are held for is what others wait for.
+        by_partition: defaultdict[Partition, list[tuple[str, bytes, str | None]]] = defaultdict(list)
+        for topic, event, key in events:
+            number = partition_of(event.partitionkey, self._topics[topic].partitions)
+            by_partition[Partition(topic, number)].append((event.id, encoder.encode(event), key))
         wanted = sorted(by_partition)
+        topics = [partition.topic for partition in wanted]
+        numbers = [partition.number for partition in wanted]
         # All writers lock in the same order, so they queue instead of deadlocking. A set-based UPDATE
         # would lock in whatever order its plan visits the rows.
-        first = {
-            Partition(row["topic"], row["partition"]): row["next"]
-            for row in await connection.fetch(
-                "SELECT topic, partition, next FROM log_partition "
-                "JOIN unnest($1::text[], $2::smallint[]) AS wanted (topic, partition) "
-                "USING (topic, partition) ORDER BY topic, partition FOR UPDATE OF log_partition",
-                [partition.topic for partition in wanted],
-                [partition.number for partition in wanted],
-            )
-        }
-        rows: defaultdict[str, list[tuple[int, int, str, str | None, bytes]]] = defaultdict(list)
-        for partition in wanted:
-            into = rows[partition.topic]
-            for sequence, new in enumerate(by_partition[partition], first[partition]):
-                into.append((partition.number, sequence, new.event.id, new.key, encoder.encode(new.event)))
-        for topic_name, topic_rows in rows.items():
-            await self._insert(connection, topic_name, topic_rows)
+        locked = await connection.fetch(
+            "SELECT topic, partition, next FROM log_partition "
+            "JOIN unnest($1::text[], $2::smallint[]) AS wanted (topic, partition) "
+            "USING (topic, partition) ORDER BY topic, partition FOR UPDATE OF log_partition",
+            topics,
+            numbers,
+        )
+        rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for topic, number, first in locked:
+            into = rows[topic]
+            for sequence, (event_id, body, key) in enumerate(by_partition[Partition(topic, number)], first):
+                into.append((number, sequence, event_id, body, key))
+        for topic, topic_rows in rows.items():
+            await self._insert(connection, topic, topic_rows)
         await connection.execute(
             "UPDATE log_partition SET next = next + n "
             "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS grown (topic, partition, n) "
             "WHERE log_partition.topic = grown.topic AND log_partition.partition = grown.partition",
-            [partition.topic for partition in wanted],
-            [partition.number for partition in wanted],
+            topics,
+            numbers,
             [len(by_partition[partition]) for partition in wanted],
         )
 
-    async def _insert(
-        self,
-        connection: Connection,
-        topic: str,
-        rows: list[tuple[int, int, str, str | None, bytes]],
-    ) -> None:
+    async def _insert(self, connection: Connection, topic: str, rows: list[tuple[Any, ...]]) -> None:
         table = f"log_{topic}"
         if self._topics[topic].kind == "state":
             # Compaction: only the newest event of a key stays, also among those of this call.
-            newest = {row[3]: row for row in rows}
+            newest = {row[4]: row for row in rows}
             rows = sorted(newest.values())
             await connection.execute(f"DELETE FROM {table} WHERE key = ANY($1)", list(newest))  # noqa: S608
         await insert_rows(connection, table, LOG_COLUMNS, rows)

@@ -7,6 +7,8 @@ from tiendo_common.events.state import CampaignPublication, CampaignPublished, U
 
 #: How far ahead of ours another machine's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
+#: Look-ups that are remembered: a province's communes over a campaign's days, several times over.
+MOST_REMEMBERED = 100_000
 #: Records from before a campaign (its baseline) may be this much older than its first day.
 OLDEST_RECORD = timedelta(days=3 * 366)
 
@@ -25,8 +27,11 @@ class Directory:
         self._units: dict[str, tuple[UnitSpan, ...]] = {}
         self._campaigns: dict[str, CampaignPublication] = {}
         self._expected = 0
+        # Units that were looked up and found good: nearly every line asks about the same few.
+        self._good: set[tuple[str, date, bool]] = set()
 
     def put_unit(self, event: UnitPublished) -> None:
+        self._good.clear()
         self._units[event.data.code] = event.data.spans
         self._expected = event.data.loaded
 
@@ -45,6 +50,9 @@ class Directory:
 
     def check_unit(self, code: str, day: date, field: str, *, commune: bool = False) -> None:
         """Raise Invalid unless the code is a unit's on that day, and a commune's where one is needed."""
+        asked = (code, day, commune)
+        if asked in self._good:
+            return
         spans = self._units.get(code)
         if spans is None:
             raise Invalid(f"No unit has the code {code}.", field=field, remedy="See GET /v1/units.")
@@ -54,6 +62,9 @@ class Directory:
                     raise Invalid(
                         f"{code} ({span.name}) is a {span.level}; the commune is needed.", field=field
                     )
+                if len(self._good) > MOST_REMEMBERED:
+                    self._good.clear()
+                self._good.add(asked)
                 return
         held = "; ".join(f"from {span.from_day} to before {span.until_day or 'now'}" for span in spans)
         raise Invalid(f"The unit {code} did not exist on {day}; it did {held}.", field=field)

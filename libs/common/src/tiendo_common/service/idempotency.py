@@ -38,8 +38,9 @@ HASHED_LINES = HashedTable("line", "subject", {"submitter": "text", "line_id": "
 LineKey = tuple[str, str]
 ResultT = TypeVar("ResultT")
 
-#: How often a chunk is run before its sender is asked to try again later.
-TRIES = 5
+#: How often a chunk is run before its sender is asked to try again later. Each collision means that another
+#: chunk with some of the same new citizens was committed; no more run at once than there are connections.
+TRIES = 20
 
 
 class KeysRotated(Unavailable):

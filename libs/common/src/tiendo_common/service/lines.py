@@ -129,7 +129,8 @@ class LineDecoder(Generic[LineT]):
 
 
 class _Id(msgspec.Struct):
-    line_id: str
+    line_id: Annotated[str, Meta(min_length=1, max_length=100)]
+    citizen_id: Any = None
 
 
 _id_decoder = msgspec.json.Decoder(_Id)
@@ -137,11 +138,13 @@ _encoder = msgspec.json.Encoder()
 
 
 def line_id_of(raw: bytes) -> str | None:
-    """The id of a line that could not be decoded as a whole, if that much can be read."""
+    """The id of a line that could not be decoded as a whole, if that much can be read and be repeated."""
     try:
-        return _id_decoder.decode(raw).line_id
+        found = _id_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    citizen = str(found.citizen_id)
+    return None if len(citizen) >= PERSONAL_NUMBER_LENGTH - 1 and citizen in found.line_id else found.line_id
 
 
 async def answer_single(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
@@ -200,6 +201,9 @@ def _iso(instant: datetime | None) -> str | None:
 def serve(service: str, settings: ServiceSettings, wire: Wire, *, description: str = "") -> None:
     """Run the service until SIGTERM or SIGINT; requests under way finish first. Exits 1 if it cannot start."""
     logs.configure(service, settings.log_level)
+    # A chunk of lines makes tens of thousands of objects that hold no cycles: looking for some after every
+    # 700 of them took 7% of the time.
+    gc.set_threshold(50_000, 20, 50)
     uvloop.run(_serve(service, settings, wire, description))
 
 

@@ -1,0 +1,528 @@
+"""Consumers: each event takes effect exactly once, whatever happens to those who read it."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+
+from tests.conformance.backend import FACTS, LogBackend, append
+from tests.support.events import intake_event
+from tiendo_common.clock import new_record_id
+from tiendo_common.errors import Retry
+from tiendo_common.eventlog.consumer import Batch, Consumer
+from tiendo_common.eventlog.port import Chunk, Connection, LogReader, Partition, Position, Watermark
+from tiendo_common.events.catalogue import EventDecoder
+from tiendo_common.events.envelope import PARTITIONS, encode, partition_of
+from tiendo_common.events.restatements import IntakeRestated
+
+LEASE, HEARTBEAT = 1.0, 0.2
+
+#: What a projection does beside writing its effects, in the same transaction.
+Hook = Callable[[Connection, int], Awaitable[None]]
+
+
+async def nothing(_connection: Connection, _count: int) -> None:
+    pass
+
+
+class Ledger:
+    """A projection that counts how often each event took effect, and with which version each record ended."""
+
+    def __init__(self, hook: Hook = nothing) -> None:
+        self._decoder = EventDecoder([IntakeRestated])
+        self._hook = hook
+
+    def prepare(self, batch: Batch) -> list[IntakeRestated]:
+        return list(batch.events(self._decoder))
+
+    async def apply(self, connection: Connection, work: list[IntakeRestated]) -> None:
+        await connection.execute(
+            "INSERT INTO effect (event_id, record_id, version) SELECT * FROM unnest($1::uuid[], $2::text[], "
+            "$3::int[]) ON CONFLICT (event_id) DO UPDATE SET times = effect.times + 1",
+            [event.id for event in work],
+            [event.data.record_id for event in work],
+            [event.data.version for event in work],
+        )
+        await self._hook(connection, len(work))
+
+
+class Replica(Consumer[list[IntakeRestated]]):
+    """With leases short enough to wait for."""
+
+    LEASE = LEASE
+    HEARTBEAT = HEARTBEAT
+    POLL = (0.005, 0.02)
+
+
+class Doomed(Replica):
+    """Dies as a killed process does: its claims are left to run out."""
+
+    async def _release(self) -> None:
+        pass
+
+
+class HeldReader:
+    """Holds back the first events that it fetches until told to go on: a process that is stopped there."""
+
+    def __init__(self, inner: LogReader) -> None:
+        self._inner = inner
+        self.caught = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def fetch(self, positions: Mapping[Partition, Position], limit: int) -> list[Chunk]:
+        chunks = await self._inner.fetch(positions, limit)
+        if chunks and not self.caught.is_set():
+            self.caught.set()
+            await self.go_on.wait()
+        return chunks
+
+    async def watermark(self, topic: str) -> Watermark | None:
+        return await self._inner.watermark(topic)
+
+
+@contextlib.asynccontextmanager
+async def running(*consumers: Consumer[list[IntakeRestated]]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Let them run for the duration; an error of one fails the test."""
+    tasks = [asyncio.create_task(consumer.run()) for consumer in consumers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(outcome, asyncio.CancelledError | None), outcome
+
+
+async def until(condition: Callable[[], Awaitable[object]], deadline: float = 20.0) -> float:
+    """Wait until it holds; the seconds that it took."""
+    began = time.monotonic()
+    async with asyncio.timeout(deadline):
+        while True:
+            if await condition():
+                return time.monotonic() - began
+            await asyncio.sleep(0.01)
+
+
+class World:
+    """A log with a consumer's tables, and what has taken effect."""
+
+    def __init__(self, backend: LogBackend) -> None:
+        self.backend = backend
+        self.pool: asyncpg.Pool = backend.pool("aggregator")
+        self.appended: list[str] = []
+
+    def replica(
+        self,
+        *,
+        name: str = "ledger",
+        hook: Hook = nothing,
+        kind: type[Replica] = Replica,
+        reader: LogReader | None = None,
+        batch_size: int = 50,
+        dead_letter_bound: int = 1000,
+    ) -> Replica:
+        return kind(
+            name,
+            [FACTS],
+            Ledger(hook),
+            pool=self.pool,
+            reader=reader or self.backend.reader("aggregator"),
+            batch_size=batch_size,
+            dead_letter_bound=dead_letter_bound,
+        )
+
+    async def append(self, count: int) -> None:
+        events = [intake_event(new_record_id()) for _ in range(count)]
+        await append(self.backend, *events)
+        self.appended += [new.event.id for new in events]
+
+    async def effects(self) -> dict[str, int]:
+        """How often each event took effect."""
+        rows = await self.pool.fetch("SELECT event_id::text, times FROM effect")
+        return {row[0]: row[1] for row in rows}
+
+    async def all_in(self) -> bool:
+        return len(await self.effects()) == len(self.appended)
+
+    async def check(self) -> None:
+        """Each event took effect once, and the positions say so."""
+        assert await self.effects() == dict.fromkeys(self.appended, 1)
+        assert await self.position() == (await self.backend.log("intake").heads())[FACTS]
+
+    async def position(self) -> list[int]:
+        return [
+            row[0]
+            for row in await self.pool.fetch(
+                "SELECT next FROM consumer_position WHERE consumer = 'ledger' ORDER BY topic, partition"
+            )
+        ]
+
+    async def owners(self) -> list[str | None]:
+        rows = await self.pool.fetch("SELECT owner FROM consumer_position ORDER BY topic, partition")
+        return [row[0] for row in rows]
+
+    async def shares(self) -> list[int]:
+        """How many partitions each live replica holds."""
+        rows = await self.pool.fetch(
+            "SELECT count(*) FROM consumer_position WHERE lease_until > clock_timestamp() GROUP BY owner"
+        )
+        return sorted(row[0] for row in rows)
+
+
+def metric(name: str, consumer: str) -> float:
+    return REGISTRY.get_sample_value(name, {"consumer": consumer}) or 0.0
+
+
+class ConsumerConformance:
+    """Inherit, and bring the fixture `backend`."""
+
+    @pytest.fixture
+    async def world(self, backend: LogBackend) -> World:
+        world = World(backend)
+        await world.pool.execute(
+            "CREATE TABLE effect (event_id uuid PRIMARY KEY, record_id text, version int, times int DEFAULT 1)"
+        )
+        return world
+
+    async def test_every_event_takes_effect_once(self, world: World) -> None:
+        await world.append(300)
+        async with running(world.replica(batch_size=32)):
+            await until(world.all_in)
+            await world.append(20)
+            await until(world.all_in)
+        await world.check()
+
+    async def test_events_of_a_record_take_effect_in_order(self, world: World) -> None:
+        seen: dict[str, list[int]] = {}
+
+        class Ordered(Ledger):
+            def prepare(self, batch: Batch) -> list[IntakeRestated]:
+                events = super().prepare(batch)
+                for event in events:
+                    seen.setdefault(event.data.record_id, []).append(event.data.version)
+                return events
+
+        records = [new_record_id() for _ in range(10)]
+        for version in range(1, 11):
+            await append(world.backend, *[intake_event(record, version) for record in records])
+        replica = Replica(
+            "ledger",
+            [FACTS],
+            Ordered(),
+            pool=world.pool,
+            reader=world.backend.reader("aggregator"),
+            batch_size=16,
+        )
+        async with running(replica):
+            await until(lambda: world.pool.fetchval("SELECT count(*) = 100 FROM effect"))
+        assert all(versions == list(range(1, 11)) for versions in seen.values())
+
+    async def test_a_restart_goes_on_where_it_stopped(self, world: World) -> None:
+        await world.append(100)
+        async with running(world.replica()):
+            await until(world.all_in)
+        assert await world.owners() == [None] * PARTITIONS
+        await world.append(50)
+        async with running(world.replica()):
+            await until(world.all_in)
+        await world.check()
+
+    async def test_restarts_at_any_moment_lose_and_double_nothing(self, world: World) -> None:
+        dice = random.Random(8)
+        for _ in range(12):
+            await world.append(40)
+            async with running(world.replica(batch_size=16)):
+                await asyncio.sleep(dice.random() / 10)
+        async with running(world.replica()):
+            await until(world.all_in)
+        await world.check()
+
+    @pytest.mark.parametrize("fault", ["connection", "retry"])
+    async def test_a_crash_between_effect_and_commit_leaves_neither(self, world: World, fault: str) -> None:
+        crashes = 0
+
+        async def crash(connection: Connection, _count: int) -> None:
+            nonlocal crashes
+            if crashes < 3:
+                crashes += 1
+                if fault == "retry":
+                    raise Retry("the first three fail")
+                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        await world.append(40)
+        async with running(world.replica(hook=crash)):
+            await until(world.all_in)
+        assert crashes == 3
+        await world.check()
+
+    async def test_replicas_share_the_partitions_and_the_work(self, world: World) -> None:
+        async with running(world.replica(), world.replica(), world.replica()):
+
+            async def shared() -> bool:
+                return await world.shares() == [4, 6, 6]
+
+            await until(shared)
+            for _ in range(10):
+                await world.append(50)
+            await until(world.all_in)
+        await world.check()
+
+    async def test_a_newcomer_gets_its_share_and_a_leaver_gives_it_back_at_once(self, world: World) -> None:
+        async def held(*shares: int) -> bool:
+            return await world.shares() == list(shares)
+
+        async with running(world.replica()):
+            await until(lambda: held(16))
+            async with running(world.replica()):
+                await until(lambda: held(8, 8))
+                await world.append(100)
+            took = await until(lambda: held(16))
+            assert took < LEASE + HEARTBEAT
+            await until(world.all_in)
+        await world.check()
+
+    async def test_the_partitions_of_a_killed_replica_move_when_its_lease_ends(self, world: World) -> None:
+        doomed = world.replica(kind=Doomed)
+        async with running(world.replica()):
+            async with running(doomed):
+                await until(lambda: shares_are(world, [8, 8]))
+                await world.append(50)
+            await world.append(200)
+            took = await until(world.all_in)
+            # The lease that was left, a heartbeat until it is seen, and a margin for a slow machine.
+            assert took < LEASE + HEARTBEAT + 2.0
+            await until(lambda: shares_are(world, [16]))
+        await world.check()
+
+    async def test_a_zombie_changes_nothing(self, world: World) -> None:
+        """Stopped with events in its hands, it wakes after its partitions have moved."""
+        reader = HeldReader(world.backend.reader("aggregator"))
+        before = metric("tiendo_consumer_fenced_total", "ledger")
+        await world.append(100)
+        async with running(world.replica(reader=reader, kind=Doomed)):
+            await reader.caught.wait()
+            assert await world.effects() == {}
+            async with running(world.replica()):
+                await until(world.all_in)
+                await world.append(30)
+                reader.go_on.set()
+
+                async def fenced() -> bool:
+                    return metric("tiendo_consumer_fenced_total", "ledger") == before + 1
+
+                await until(fenced)
+                await until(world.all_in)
+                await until(lambda: shares_are(world, [8, 8]))
+        await world.check()
+
+    async def test_a_zombie_is_fenced_though_its_heir_has_not_moved_the_position(self, world: World) -> None:
+        """The epoch of the claim decides: a position alone could look untouched."""
+        await world.append(10)
+        reader = HeldReader(world.backend.reader("aggregator"))
+        zombie = world.replica(reader=reader, kind=Doomed)
+        async with running(zombie):
+            await reader.caught.wait()
+            await asyncio.sleep(LEASE)
+            heir = world.replica(kind=Doomed)
+            assert await heir._claim()
+            before = metric("tiendo_consumer_fenced_total", "ledger")
+            reader.go_on.set()
+
+            async def fenced() -> bool:
+                return metric("tiendo_consumer_fenced_total", "ledger") > before
+
+            await until(fenced)
+            assert await world.effects() == {}
+        async with running(world.replica()):
+            await until(world.all_in)
+        await world.check()
+
+    async def test_a_position_set_back_by_hand_is_taken_up(self, world: World) -> None:
+        await world.append(40)
+        async with running(world.replica(batch_size=16)):
+            await until(world.all_in)
+            await world.pool.execute("UPDATE consumer_position SET next = 1")
+            await world.pool.execute("TRUNCATE effect")
+            # The replica goes on from where it stood, is fenced, and then believes the table.
+            await world.append(40)
+            await until(world.all_in)
+        await world.check()
+
+    async def test_epochs_only_rise(self, world: World) -> None:
+        async def epochs() -> list[int]:
+            return [
+                row[0]
+                for row in await world.pool.fetch("SELECT epoch FROM consumer_position ORDER BY partition")
+            ]
+
+        async with running(world.replica()):
+            await until(lambda: shares_are(world, [16]))
+        first = await epochs()
+        async with running(world.replica()):
+            await until(lambda: shares_are(world, [16]))
+            await asyncio.sleep(3 * HEARTBEAT)
+        assert await epochs() == [epoch + 1 for epoch in first]
+
+    async def test_poison_is_kept_aside_and_counted_and_the_position_moves(self, world: World) -> None:
+        whole = encode(intake_event("a").event)
+        poison = [
+            b"",
+            b"not json",
+            b"[]",
+            b'{"type": "somebody.elses.v1"}',
+            whole[:-10],
+            whole.replace(b'"level":2', b'"level":3'),
+            whole.replace(b"23341", b"\xff\xfe"),
+            whole.replace(b'"data":{', b'"data":{"x":' + b"[" * 50_000 + b"]" * 50_000 + b","),
+        ]
+        await world.append(20)
+        for body in poison:
+            await world.backend.append_body(FACTS, body, partition=5)
+        await world.append(20)
+        await world.backend.settled()
+        async with running(world.replica(batch_size=32)):
+            await until(world.all_in)
+            await until(lambda: world.pool.fetchval("SELECT count(*) = 8 FROM dead_letter"))
+        await world.check()
+        kept = await world.pool.fetch("SELECT * FROM dead_letter ORDER BY seq")
+        assert [row["body"] for row in kept] == poison
+        assert {(row["consumer"], row["topic"], row["partition"]) for row in kept} == {("ledger", FACTS, 5)}
+        assert all(row["reason"] for row in kept)
+        assert metric("tiendo_dead_letters", "ledger") == 8
+
+    async def test_too_much_poison_stops_the_consumer_where_it_stands(self, world: World) -> None:
+        await world.append(5)
+        for _ in range(3):
+            await world.backend.append_body(FACTS, b"poison", partition=5)
+        await world.backend.settled()
+        replica = world.replica(dead_letter_bound=2)
+        async with running(replica):
+            await until(lambda: is_halted(replica))
+        assert "3 dead letters" in (replica.halted or "")
+        assert await world.position() == [1] * PARTITIONS
+        assert await world.effects() == {}
+        assert await world.pool.fetchval("SELECT count(*) FROM dead_letter") == 0
+
+    async def test_an_unknown_event_stops_the_consumer_where_it_stands(self, world: World) -> None:
+        await world.append(5)
+        replica = world.replica(name="ledger")
+        async with running(replica):
+            await until(world.all_in)
+            await until_ready(replica, world)
+            before = await world.position()
+            newer = encode(intake_event("a").event).replace(b"intake-restated.v1", b"intake-restated.v2")
+            await world.backend.append_body(FACTS, newer, partition=partition_of("a"))
+            await world.backend.settled()
+            await until(lambda: is_halted(replica))
+            assert not replica.ready
+            await until(lambda: nobody_holds(world))
+            assert metric("tiendo_consumer_halted", "ledger") == 1
+        assert "intake-restated.v2" in (replica.halted or "")
+        assert await world.position() == before
+        assert await world.pool.fetchval("SELECT count(*) FROM dead_letter") == 0
+
+    async def test_a_gap_stops_the_consumer_where_it_stands(self, world: World) -> None:
+        await append(world.backend, *[intake_event("a", version) for version in range(1, 4)])
+        await world.backend.settled()
+        await world.backend.lose(FACTS, partition_of("a"), 2)
+        replica = world.replica()
+        async with running(replica):
+            await until(lambda: is_halted(replica))
+        assert f"{FACTS}/{partition_of('a')}" in (replica.halted or "")
+        assert await world.effects() == {}
+        assert await world.position() == [1] * PARTITIONS
+
+    async def test_complete_to_never_runs_ahead_of_the_effects(self, world: World) -> None:
+        """Writers, watermarks and two replicas at once; what was acknowledged before T is there at T."""
+        acknowledged: dict[str, datetime] = {}
+        writing = True
+
+        async def write(dice: random.Random) -> None:
+            for _ in range(25):
+                new = intake_event(new_record_id())
+                async with world.backend.pool("intake").acquire() as connection, connection.transaction():
+                    await world.backend.log("intake").append(connection, [new])
+                    await asyncio.sleep(dice.random() / 50)
+                acknowledged[new.event.id] = datetime.now(UTC)
+
+        async def mark() -> None:
+            while True:
+                await world.backend.log("intake").publish_watermark(datetime.now(UTC))
+                await asyncio.sleep(0.01)
+
+        async def look(replica: Replica) -> int:
+            looks = 0
+            while writing:
+                reached = replica.complete_to
+                if reached is not None:
+                    due = {event for event, moment in acknowledged.items() if moment < reached}
+                    assert due <= set(await world.effects())
+                    looks += 1
+                await asyncio.sleep(0.005)
+            return looks
+
+        replicas = world.replica(batch_size=16), world.replica(batch_size=16)
+        async with running(*replicas):
+            marking = asyncio.create_task(mark())
+            looking = [asyncio.create_task(look(replica)) for replica in replicas]
+            async with asyncio.TaskGroup() as group:
+                for number in range(6):
+                    group.create_task(write(random.Random(number)))
+            last = datetime.now(UTC)
+
+            async def complete() -> bool:
+                return all(each.complete_to is not None and each.complete_to >= last for each in replicas)
+
+            await until(complete)
+            writing = False
+            looks = [await each for each in looking]
+            marking.cancel()
+        assert min(looks) > 5
+        assert await world.effects() == dict.fromkeys(acknowledged, 1)
+
+    async def test_it_is_not_ready_before_it_has_passed_a_watermark(self, world: World) -> None:
+        replica = world.replica()
+        await world.append(10)
+        async with running(replica):
+            await until(world.all_in)
+            await asyncio.sleep(0.1)
+            assert replica.complete_to is None
+            assert not replica.ready
+            await until_ready(replica, world)
+
+    async def test_consumers_of_one_topic_do_not_know_of_each_other(self, world: World) -> None:
+        await world.append(30)
+        other = world.replica(name="other", hook=nothing)
+        async with running(world.replica(), other):
+            await until(
+                lambda: world.pool.fetchval("SELECT count(*) = 30 FROM effect WHERE times = 2"),
+            )
+            assert await other.positions() == await world.replica().positions()
+
+
+async def shares_are(world: World, wanted: list[int]) -> bool:
+    return await world.shares() == wanted
+
+
+async def nobody_holds(world: World) -> bool:
+    return await world.owners() == [None] * PARTITIONS
+
+
+async def is_halted(replica: Replica) -> bool:
+    return replica.halted is not None
+
+
+async def until_ready(replica: Replica, world: World) -> None:
+    """Publish a watermark and wait until it is passed."""
+    await world.backend.log("intake").publish_watermark(datetime.now(UTC))
+
+    async def ready() -> bool:
+        return replica.ready
+
+    await until(ready)

@@ -1,0 +1,149 @@
+"""Units by day and campaigns, as a producing service knows them."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
+
+import pytest
+
+from tiendo_common.clock import VIETNAM, local_day
+from tiendo_common.errors import Invalid, Unavailable
+from tiendo_common.events.directory import CLOCK_SKEW, OLDEST_RECORD, Directory, UnknownCampaign
+from tiendo_common.events.state import (
+    CampaignPublication,
+    CampaignPublished,
+    UnitPublication,
+    UnitPublished,
+    UnitSpan,
+)
+
+Level = Literal["province", "district", "commune"]
+
+DAY = date(2023, 11, 12)
+REFORM = date(2025, 7, 1)
+NOW = datetime(2023, 11, 12, 13, 0, tzinfo=UTC)
+
+
+def put_unit(directory: Directory, code: str, *spans: UnitSpan, loaded: int = 3) -> None:
+    directory.put_unit(
+        UnitPublished(
+            id=code,
+            source="/vn/aggregator",
+            subject=code,
+            time=NOW,
+            partitionkey=code,
+            data=UnitPublication(code=code, spans=spans, loaded=loaded),
+        )
+    )
+
+
+def span(level: Level, *, until: date | None = None, since: date = date(2004, 1, 1)) -> UnitSpan:
+    return UnitSpan(from_day=since, until_day=until, parent=None, level=level, name=f"a {level}")
+
+
+@pytest.fixture
+def directory() -> Directory:
+    directory = Directory()
+    put_unit(directory, "62", span("province"))
+    put_unit(directory, "610", span("district", until=REFORM))
+    # The same code, first a commune and, after a year in which there was none, another.
+    put_unit(
+        directory,
+        "23341",
+        span("commune", until=date(2022, 1, 1)),
+        span("commune", since=date(2023, 1, 1), until=REFORM),
+    )
+    directory.put_campaign(
+        CampaignPublished(
+            id="1",
+            source="/vn/aggregator",
+            subject="62",
+            time=NOW,
+            partitionkey="kon-tum-2023",
+            data=CampaignPublication(
+                campaign="kon-tum-2023",
+                name="Kon Tum",
+                province="62",
+                first_day=date(2023, 11, 11),
+                last_day=date(2023, 12, 30),
+                day_cut_off=time(21),
+            ),
+        )
+    )
+    return directory
+
+
+def test_it_is_complete_once_as_many_units_are_there_as_were_loaded() -> None:
+    directory = Directory()
+    with pytest.raises(Unavailable):
+        directory.check_complete()
+    standings = []
+    for code, loaded in (("62", 2), ("62", 2), ("610", 2), ("63", 4)):
+        put_unit(directory, code, span("province"), loaded=loaded)
+        standings.append(directory.complete)
+    assert standings == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("code", "day"),
+    [
+        ("62", DAY),
+        ("610", REFORM - timedelta(days=1)),
+        ("23341", date(2021, 12, 31)),
+        ("23341", date(2023, 1, 1)),
+        ("23341", DAY),
+    ],
+)
+def test_a_unit_is_known_on_the_days_of_its_spans(directory: Directory, code: str, day: date) -> None:
+    directory.check_unit(code, day, "collecting_unit")
+
+
+@pytest.mark.parametrize(
+    ("code", "day", "says"),
+    [
+        ("99999", DAY, "No unit has the code 99999"),
+        ("610", REFORM, "did not exist on 2025-07-01"),
+        ("23341", date(2022, 1, 1), "did not exist on 2022-01-01"),
+        ("23341", date(2022, 12, 31), "from 2004-01-01 to before 2022-01-01; from 2023-01-01"),
+        ("62", date(2003, 12, 31), "did not exist on 2003-12-31"),
+    ],
+)
+def test_a_unit_of_another_date_is_refused(directory: Directory, code: str, day: date, says: str) -> None:
+    with pytest.raises(Invalid, match=says) as caught:
+        directory.check_unit(code, day, "residence_unit")
+    assert caught.value.field == "residence_unit"
+
+
+@pytest.mark.parametrize("code", ["62", "610"])
+def test_where_a_commune_is_needed_nothing_larger_will_do(directory: Directory, code: str) -> None:
+    with pytest.raises(Invalid, match="the commune is needed"):
+        directory.check_unit(code, DAY, "residence_unit", commune=True)
+    directory.check_unit("23341", DAY, "residence_unit", commune=True)
+
+
+def check_moment(directory: Directory, moment: datetime, campaign: str = "kon-tum-2023") -> None:
+    directory.check_moment(moment, local_day(moment), NOW, campaign)
+
+
+def test_an_unknown_campaign_may_be_known_a_moment_later(directory: Directory) -> None:
+    with pytest.raises(UnknownCampaign) as caught:
+        check_moment(directory, NOW, "kon-tum-2024")
+    assert (caught.value.field, caught.value.retryable) == ("campaign", True)
+
+
+def test_a_time_in_the_future_is_refused_with_a_margin_for_other_clocks(directory: Directory) -> None:
+    check_moment(directory, NOW + CLOCK_SKEW)
+    with pytest.raises(Invalid, match="future") as caught:
+        check_moment(directory, NOW + CLOCK_SKEW + timedelta(seconds=1))
+    assert caught.value.field == "occurred_at"
+
+
+def test_baseline_records_are_accepted_and_far_older_ones_are_not(directory: Directory) -> None:
+    oldest = date(2023, 11, 11) - OLDEST_RECORD
+    check_moment(directory, datetime.combine(oldest, time(0), VIETNAM))
+    with pytest.raises(Invalid, match="three years") as caught:
+        check_moment(directory, datetime.combine(oldest, time(0), VIETNAM) - timedelta(seconds=1))
+    assert caught.value.field == "occurred_at"
+
+
+def test_it_knows_which_province_runs_a_campaign(directory: Directory) -> None:
+    assert directory.province_of("kon-tum-2023") == "62"
