@@ -43,6 +43,7 @@ def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
         pool=kit.pool,
         reader=kit.reader,
         batch_size=2000,
+        linger=0.02,
     )
     kit.add_consumer(dossiers)
     # An account is complete only as far as the dossiers are that it follows.

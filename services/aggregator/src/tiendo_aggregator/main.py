@@ -24,8 +24,11 @@ def wire(kit: Kit) -> None:
     """Put the parts together and hand them to the skeleton."""
     settings = kit.settings
     assert isinstance(settings, Settings)
-    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader)
-    breakdowns = Consumer("breakdowns", TOPICS, Breakdowns(), pool=kit.pool, reader=kit.reader)
+    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader, linger=0.03)
+    # Nobody waits for a breakdown as for a total, and it has ten times the cells.
+    breakdowns = Consumer(
+        "breakdowns", TOPICS, Breakdowns(), pool=kit.pool, reader=kit.reader, batch_size=16_000, linger=0.15
+    )
 
     origin = Origin(kit.source, kit.clock)
     database = PlanDatabase(settings.database_url)

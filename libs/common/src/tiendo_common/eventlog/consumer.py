@@ -83,6 +83,9 @@ class Consumer(Generic[WorkT]):
     Guarantees: the effects of an event and the position after it commit together, under the epoch of the
     claim. A process that lost its lease, however late it wakes, changes nothing. `complete_to` is the
     newest instant up to which every acknowledged fact is in the effects.
+
+    `linger`: seconds to wait after a small batch, so that the next one is larger: many events change the same
+    few counters, and a row is cheaper to write once than often.
     """
 
     #: Seconds a claim lasts without renewal; a dead replica's partitions move after this.
@@ -102,6 +105,7 @@ class Consumer(Generic[WorkT]):
         pool: asyncpg.Pool,
         reader: LogReader,
         batch_size: int = 8000,
+        linger: float = 0.0,
         dead_letter_bound: int = 1000,
     ) -> None:
         self.name = name
@@ -112,6 +116,7 @@ class Consumer(Generic[WorkT]):
         self._pool = pool
         self._reader = reader
         self._batch_size = batch_size
+        self._linger = linger
         self._dead_letter_bound = dead_letter_bound
         self._owner = new_event_id()
         self._held: dict[Partition, _Held] = {}
@@ -189,6 +194,8 @@ class Consumer(Generic[WorkT]):
                         await commit
                     commit = asyncio.create_task(self._commit(batch, work))
                     positions |= {chunk.partition: chunk.after for chunk in chunks}
+                    if self._linger and len(batch) < self._batch_size // 4:
+                        await asyncio.sleep(self._linger)
                 elif commit is not None:
                     await commit
                     commit = None

@@ -53,15 +53,17 @@ class LimitBodies:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        size = self._limit + 1 if _declared_over(Headers(scope=scope), self._limit) else 0
+        over = _declared_over(Headers(scope=scope), self._limit)
+        size, refused = 0, False
 
         async def bounded() -> Message:
-            nonlocal size
-            if size <= self._limit:
-                message = await receive()
-                size += len(message.get("body", b""))
-            if size > self._limit:
-                # The one kind of error that the framework lets through while it reads a body.
+            nonlocal size, refused
+            message: Message = {} if over and not refused else await receive()
+            size += len(message.get("body", b""))
+            if (over or size > self._limit) and not refused:
+                # Once: whoever asks on wants to drop the rest. The framework lets this kind of error through
+                # while it reads a body, and no other.
+                refused = True
                 raise HTTPException(413)
             return message
 

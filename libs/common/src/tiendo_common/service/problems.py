@@ -1,5 +1,7 @@
 """Errors become RFC 9457 answers; none leaves as a bare 500 without a trace in the log."""
 
+import asyncio
+import contextlib
 from typing import Any
 
 import asyncpg
@@ -9,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Problem, Unavailable
@@ -44,15 +47,37 @@ DOCUMENTED: dict[str, Any] = {
 }
 
 
+class _LastAnswer(JSONResponse):
+    """Closes the connection, but only after the client has had a moment to read the answer: what it still
+    sends is dropped meanwhile, since closing on somebody who is sending takes the answer away from them."""
+
+    #: Seconds until the connection is closed on a client that goes on sending.
+    PATIENCE = 2.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def hold_open(message: Message) -> None:
+            last = message["type"] == "http.response.body"
+            await send(message | {"more_body": True} if last else message)
+
+        await super().__call__(scope, receive, hold_open)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.PATIENCE):
+                more = True
+                while more:
+                    with contextlib.suppress(HTTPException):
+                        more = (await receive()).get("more_body", False)
+        await send({"type": "http.response.body", "body": b""})
+
+
 def answer(problem: Problem) -> JSONResponse:
     """The HTTP answer that says this."""
+    document = problem.document()
+    if problem.status == 413:
+        return _LastAnswer(document, problem.status, {"Connection": "close"}, MEDIA_TYPE)
     headers = {"Retry-After": "1"} if problem.status == 503 else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if problem.status == 413:
-        # The rest of the body is not taken in either.
-        headers["Connection"] = "close"
-    return JSONResponse(problem.document(), problem.status, headers, MEDIA_TYPE)
+    return JSONResponse(document, problem.status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
