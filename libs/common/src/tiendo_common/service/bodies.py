@@ -41,6 +41,10 @@ def check_media_type(request: Request, accepted: Collection[str]) -> None:
         )
 
 
+#: Stands in the scope of a request until the last part of its body has been read, or will never come.
+UNREAD = "tiendo.unread"
+
+
 class LimitBodies:
     """ASGI middleware: no body of any route is read beyond `limit` bytes, whoever reads it. Routes that
     take less say so themselves."""
@@ -55,11 +59,14 @@ class LimitBodies:
             return
         over = _declared_over(Headers(scope=scope), self._limit)
         size, refused = 0, False
+        scope[UNREAD] = True
 
         async def bounded() -> Message:
             nonlocal size, refused
             message: Message = {} if over and not refused else await receive()
             size += len(message.get("body", b""))
+            if message and not message.get("more_body"):
+                scope.pop(UNREAD, None)
             if (over or size > self._limit) and not refused:
                 # Once: whoever asks on wants to drop the rest. The framework lets this kind of error through
                 # while it reads a body, and no other.

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Problem, Unavailable
-from tiendo_common.service.bodies import too_large
+from tiendo_common.service.bodies import UNREAD, too_large
 
 log = structlog.get_logger(__name__)
 
@@ -57,15 +57,14 @@ class _LastAnswer(JSONResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def hold_open(message: Message) -> None:
             last = message["type"] == "http.response.body"
-            await send(message | {"more_body": True} if last else message)
+            await send({**message, "more_body": True} if last else message)
 
         await super().__call__(scope, receive, hold_open)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.PATIENCE):
-                more = True
-                while more:
+                while UNREAD in scope:
                     with contextlib.suppress(HTTPException):
-                        more = (await receive()).get("more_body", False)
+                        await receive()
         await send({"type": "http.response.body", "body": b""})
 
 
