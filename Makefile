@@ -36,7 +36,7 @@ check: .venv/for-developing ## Lint, types, import rules, contracts
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary $(SOURCES) tests benchmarks
-	$(BIN)/lint-imports --no-timings > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	$(BIN)/lint-imports > .lint-imports.log || { cat .lint-imports.log; exit 1; }
 	$(BIN)/python -m tiendo_common.events.contracts --check
 
 contracts: .venv/for-developing ## Write libs/common/contracts anew from the event classes
