@@ -1,7 +1,10 @@
 """`tiendo replay`, `tiendo report`, `tiendo reconcile`."""
 
 import asyncio
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Coroutine
 from datetime import date
 from pathlib import Path
@@ -12,7 +15,7 @@ import typer
 
 from tiendo.errors import Refused
 from tiendo.folders import DataFolder, default_data, facts_folder
-from tiendo.instance import running_instance
+from tiendo.instance import Instance, running_instance
 from tiendo.replay import driver
 from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
 from tiendo.replay.printing import Language, print_outcome, print_reconciliation, print_report, watching
@@ -44,6 +47,10 @@ def replay(
     ] = None,
     json_: AsJson = False,
     language: InLanguage = "en",
+    stay: Annotated[
+        bool,
+        typer.Option("--stay", help="On a terminal, keep the services up after the report, until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Send a published campaign through the services, day by day, and compare what they count."""
     plan = _campaign(campaign)
@@ -51,15 +58,21 @@ def replay(
     chosen = seed_for(DataFolder(data), plan.id, seed)
 
     async def run() -> driver.Outcome:
-        with watching() as watcher:
-            async with running_instance(data, clock="driven", say=watcher.say) as instance:
-                return await driver.replay(instance, plan, chosen, until, watcher)
+        async with contextlib.AsyncExitStack() as stack:
+            with watching() as watcher:
+                instance = await stack.enter_async_context(
+                    running_instance(data, clock="driven", say=watcher.say)
+                )
+                outcome = await driver.replay(instance, plan, chosen, until, watcher)
+            if json_:
+                _print_json(outcome.document())
+            else:
+                print_outcome(outcome, language)
+            if stay:
+                await _stay(instance, plan)
+            return outcome
 
     outcome = _run(run())
-    if json_:
-        _print_json(outcome.document())
-    else:
-        print_outcome(outcome, language)
     if not outcome.good:
         raise typer.Exit(1)
 
@@ -117,6 +130,23 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     # stamina's own hooks would write each retry to standard output, where --json must stand alone.
     stamina.instrumentation.set_on_retry_hooks([])
     return asyncio.run(work)
+
+
+async def _stay(instance: Instance, plan: Campaign) -> None:
+    """Say where to look; wait for Ctrl-C if the services are ours and somebody is there to press it."""
+    address = (
+        f"{instance.url('aggregator')}/v1/campaigns/{plan.id}/progress?depth=2&as_of={plan.figures_as_of}"
+    )
+    ours = instance.pid == os.getpid()
+    if ours and not sys.stdin.isatty():
+        typer.echo(f"Start the services again with: tiendo up --data {instance.data}\nThen look at {address}")
+    else:
+        typer.echo(f"Look at {address}")
+    typer.echo(f"with the header: Authorization: Bearer $(cat {instance.data / 'admin.key'})")
+    if ours and sys.stdin.isatty():
+        typer.echo("Everything stays up until Ctrl-C.")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
 
 
 def _campaign(name: str) -> Campaign:

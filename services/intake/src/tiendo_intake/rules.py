@@ -13,7 +13,9 @@ State of a dossier and what each line does to it (D: answered "duplicate", chang
     correct to the same  NoDossier   D           D           D           NoDossier
     void                 NoDossier   voided      voided      voided      D
 
-The first accepted fact wins: a second intake of the same citizen is a duplicate, whatever it says. An
+The first accepted fact wins: a second intake of the same citizen is a duplicate, whatever it says, and a
+duplicate leaves no fact behind, even where a later line would have made one of it. A rejection that is dated
+before the approval in force is kept as `rejected` and revokes nothing. An
 upgrade, a move and a decision hold from their own day, never before the intake's; a correction rewrites
 from the start; a void empties the dossier for all days. An upgrade keeps the approval and credits whoever
 took the level-2 dossier; the record, its id and its version outlive a void.
