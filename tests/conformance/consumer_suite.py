@@ -401,7 +401,7 @@ class ConsumerConformance:
         for _ in range(3):
             await world.backend.append_body(FACTS, b"poison", partition=5)
         await world.backend.settled()
-        replica = world.replica(dead_letter_bound=2)
+        replica = world.replica(dead_letter_bound=2, batch_size=500)  # all in one batch
         async with running(replica):
             await until(lambda: is_halted(replica))
         assert "3 dead letters" in (replica.halted or "")
