@@ -15,6 +15,7 @@ from tiendo_common.service.lines import (
     answer_bulk,
     answer_single,
     documented,
+    documented_answers,
     rejected,
 )
 
@@ -71,6 +72,7 @@ def add_line_routes(
         summary=summary,
         status_code=201,
         openapi_extra=documented(line_type),
+        responses=documented_answers(),
         response_class=Response,
     )
     router.add_api_route(
@@ -80,5 +82,6 @@ def add_line_routes(
         tags=["lines"],
         summary=f"{summary}: many, as NDJSON",
         openapi_extra=documented(line_type, bulk=True),
+        responses=documented_answers(bulk=True),
         response_class=Response,
     )

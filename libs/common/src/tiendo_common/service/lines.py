@@ -86,7 +86,7 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     status: Literal["accepted", "duplicate", "rejected"]
     record_id: str | None = None
     differs: tuple[str, ...] = ()
-    problem: dict[str, object] | None = None
+    problem: dict[str, Any] | None = None
 
 
 def rejected(line_id: str | None, problem: Problem) -> Answer:
@@ -206,6 +206,20 @@ async def answer_bulk(
 
 def documented(line: type[FactLine], *, bulk: bool = False) -> dict[str, Any]:
     """What OpenAPI says of a request body that we read ourselves."""
-    schema = msgspec.json.schema(line)["$defs"][line.__name__]
-    media_type = NDJSON if bulk else "application/json"
-    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": _content(line, bulk)}}
+
+
+def documented_answers(*, bulk: bool = False) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of the good answers to lines."""
+    content = _content(Answer, bulk)
+    if bulk:
+        return {200: {"description": "One answer a line, in the order of the lines.", "content": content}}
+    return {
+        201: {"description": "Accepted.", "content": content},
+        200: {"description": "On record before.", "content": content},
+    }
+
+
+def _content(described: type[msgspec.Struct], bulk: bool) -> dict[str, Any]:
+    schema = msgspec.json.schema(described)["$defs"][described.__name__]
+    return {NDJSON if bulk else "application/json": {"schema": schema}}

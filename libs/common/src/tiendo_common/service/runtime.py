@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel
 
@@ -134,7 +134,7 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
-        responses={422: problems.DOCUMENTED},
+        responses=dict.fromkeys(("4XX", 422, 503), problems.DOCUMENTED),
     )
     kit = Kit.make(service, settings, app)
     runtime = Runtime(kit)
@@ -156,14 +156,26 @@ def _add_shared_routes(app: FastAPI, runtime: Runtime) -> None:
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz", tags=["operation"], summary="Whether all that the service needs is there")
+    @app.get(
+        "/readyz",
+        tags=["operation"],
+        summary="Whether all that the service needs is there",
+        responses={
+            503: {"description": "Not yet; says what is missing.", "content": {"application/json": {}}}
+        },
+    )
     async def readyz() -> JSONResponse:
         missing = runtime.unready()
         return JSONResponse(
             {"status": "unready" if missing else "ready", "missing": missing}, 503 if missing else 200
         )
 
-    @app.get("/metrics", tags=["operation"], summary="Metrics in Prometheus' text format")
+    @app.get(
+        "/metrics",
+        tags=["operation"],
+        summary="Metrics in Prometheus' text format",
+        response_class=PlainTextResponse,
+    )
     async def metrics_() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
