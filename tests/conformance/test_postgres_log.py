@@ -70,9 +70,7 @@ class PostgresBackend:
 
 async def make_tables(pool: asyncpg.Pool, service: str) -> None:
     """What the service's migrations make of the log, in an empty schema."""
-    for statement in [*log_tables(owned_by(service)), *CONSUMER_TABLES.split(";\n")]:
-        if statement.strip():
-            await pool.execute(statement)
+    await pool.execute(";".join([*log_tables(owned_by(service)), CONSUMER_TABLES]))
 
 
 class OnPostgres:

@@ -431,6 +431,24 @@ async def test_activation_knows_every_approved_dossier_as_intake_has_it(world: W
         assert decode(dossier) == decode(dossiers[record])
 
 
+async def test_versions_that_were_taken_in_before_change_nothing(world: World) -> None:
+    """As after the consumer's position was set back by hand."""
+    who = citizen()
+    [record] = await world.take(intake_line(who))
+    await world.decide(approval_line(who))
+    await world.switch(activation_line(who))
+    await world.amend(amendment_line(who, "move", residence_unit=AWAY, occurred_at=at(17)))
+    await drained(world.intake, world.activation)
+    cells, log = await world.activation.cells(), await world.activation.kit.log.heads()
+    await world.activation.kit.pool.execute("UPDATE consumer_position SET next = 1")
+    # One more event, so that it is seen when everything has been taken in again.
+    await world.take(intake_line(citizen()))
+    await drained(world.intake, world.activation)
+    assert await world.activation.cells() == cells
+    assert await world.activation.kit.log.heads() == log
+    assert len(await restatements_of(world, record)) == 2
+
+
 async def test_a_restarted_activation_folds_nothing_twice(database: Database, tmp_path: Path) -> None:
     await publish_directory(database)
     citizens = [citizen() for _ in range(40)]

@@ -121,10 +121,12 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
                 app.state.give_up()
 
         starting = asyncio.create_task(start())
-        yield
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await runtime.stop()
+        try:
+            yield
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await runtime.stop()
 
     app = FastAPI(
         title=f"Tiendo {service}",
