@@ -12,10 +12,12 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	$(foreach package,$(LOCAL_PACKAGES),--no-emit-package $(package))
 # What a developer's shell has set up for itself is none of our business.
 unexport PYTHONPATH VIRTUAL_ENV PYTHONHOME CONDA_PREFIX
+# Trust whom the system trusts, as pip does: behind a company's proxy that is another list than uv's own.
+export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run up test test-long check contracts bench lock clean
+.PHONY: help run up kafka kafka-jars test test-long check contracts bench lock clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,12 @@ run: .venv/for-running ## Live through the Kon Tum campaign of 2023 and print it
 up: .venv/for-running ## Start all services on this machine, on the wall clock
 	@$(BIN)/tiendo up
 
+kafka: .venv/for-running ## Run one Apache Kafka node on this machine (needs Java and Maven)
+	@$(BIN)/tiendo broker
+
+kafka-jars: .venv/for-running ## Write deploy/kafka/jars.sha256 anew from its pom.xml
+	@$(BIN)/python -m tiendo.broker.jars
+
 test: check ## Check and test everything (under 15 minutes)
 	$(BIN)/pytest -m "not long"
 
@@ -35,7 +43,7 @@ test-long: .venv/for-developing ## The tests that take minutes each: every campa
 check: .venv/for-developing ## Lint, types, import rules, contracts
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
-	$(BIN)/mypy --no-error-summary $(SOURCES) tests benchmarks
+	$(BIN)/mypy --no-error-summary $(SOURCES) tests benchmarks deploy/images/*.py deploy/secrets/*.py
 	$(BIN)/lint-imports > .lint-imports.log || { cat .lint-imports.log; exit 1; }
 	$(BIN)/python -m tiendo_common.events.contracts --check
 
@@ -54,6 +62,7 @@ clean: ## Remove what the other targets made, but for data folders
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .lint-imports.log
 
 $(UV): requirements/tools.lock
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Set PYTHON=/path/to/python3.11."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tiendo needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
@@ -63,18 +72,19 @@ $(UV): requirements/tools.lock
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
-.venv/bin/python: $(UV)
+# Not .venv/bin/python: that is a link to an interpreter that need not be ours to touch.
+.venv/pyvenv.cfg: $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	@touch $@
 
-.venv/for-running: .venv/bin/python requirements/run.lock $(MANIFESTS)
+.venv/for-running: .venv/pyvenv.cfg requirements/run.lock $(MANIFESTS)
 	@echo "Setting up: packages"
 	@$(UV) pip sync --quiet --python .venv --require-hashes requirements/run.lock
 	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
 # A superset of what running needs, so it satisfies both.
-.venv/for-developing: .venv/bin/python requirements/dev.lock $(MANIFESTS)
+.venv/for-developing: .venv/pyvenv.cfg requirements/dev.lock $(MANIFESTS)
 	@echo "Setting up: packages and developers' tools"
 	@$(UV) pip sync --quiet --python .venv --require-hashes requirements/dev.lock
 	@$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))

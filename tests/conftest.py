@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.kafka import kafka_node
 from tests.support.postgres import database, module_database, postgres_server, unused_port
 
-__all__ = ["anyio_backend", "database", "module_database", "postgres_server", "unused_port"]
+__all__ = ["anyio_backend", "database", "kafka_node", "module_database", "postgres_server", "unused_port"]
 
 
 @pytest.fixture(scope="session")

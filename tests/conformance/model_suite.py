@@ -62,7 +62,7 @@ class Stepped(Replica):
         await self._claim()
 
     async def take(self, limit: int) -> None:
-        positions = {partition: held.position for partition, held in self._held.items()}
+        positions = self._claims.positions()
         chunks = await self._reader.fetch(positions, limit) if positions else []
         if chunks:
             batch = Batch(chunks)
@@ -79,11 +79,15 @@ class Stepped(Replica):
     async def leave(self) -> None:
         self.in_hand = None
         await self._release()
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        await self._reader.close()
 
     def standing(self) -> dict[Partition, tuple[int, int]]:
         """Epoch and next sequence of what it believes to hold of the batch in hand."""
         assert self.in_hand is not None
-        held = {chunk.partition: self._held[chunk.partition] for chunk in self.in_hand[0].chunks}
+        held = {chunk.partition: self._claims.held[chunk.partition] for chunk in self.in_hand[0].chunks}
         return {partition: (each.epoch, each.position.next) for partition, each in held.items()}
 
 
@@ -164,6 +168,8 @@ class LogModel(RuleBasedStateMachine):
 
     @rule(number=REPLICAS)
     def die(self, number: int) -> None:
+        """Its claims are left to run out; what it was connected to notices that it is gone."""
+        self.run(self.replicas[number].disconnect())
         self.replicas[number] = self.newcomer()
 
     @rule(number=REPLICAS)
@@ -209,8 +215,11 @@ class LogModel(RuleBasedStateMachine):
         last = self.newcomer()
         self.run(last.claim())
         self.run(last.take(100_000))
-        if last.in_hand:
+        while last.in_hand:
             self.folded += self.run(last.fold())
+            self.run(last.take(100_000))
+        for replica in (*self.replicas, last):
+            self.run(replica.disconnect())
         assert sorted(self.folded) == sorted(event for part in self.log for event in part)
         self.effects_are_those_of_the_model()
 

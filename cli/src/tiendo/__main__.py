@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from tiendo import keys
+from tiendo import dead_letters, keys, topics
+from tiendo.broker.command import broker
 from tiendo.doctor import doctor as examine
 from tiendo.errors import Refused
 from tiendo.folders import ClockMode, default_data
 from tiendo.replay.commands import reconcile, replay, report
+from tiendo.setup import setup
 from tiendo.stack import DEFAULT_PORT_BASE
 from tiendo.up import up as run_until_stopped
 from tiendo_common.database.embedded import LauncherError
@@ -23,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they hold keys
 )
 app.add_typer(keys.app, name="keys")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(topics.app, name="topics")
 
 Data = Annotated[Path, typer.Option("--data", help="Data folder; TIENDO_DATA.", default_factory=default_data)]
 PortBase = Annotated[
@@ -67,14 +71,20 @@ def up(
             "instead of the embedded one.",
         ),
     ] = None,
+    log: topics.Log = None,
+    replication: topics.Copies = 1,
 ) -> None:
     """Run PostgreSQL and the four services on this machine until stopped."""
-    run_until_stopped(data, port_base=port_base, clock=clock, postgres=postgres or None)
+    run_until_stopped(
+        data, port_base=port_base, clock=clock, postgres=postgres or None, log=log, replication=replication
+    )
 
 
 app.command()(replay)
 app.command()(report)
 app.command()(reconcile)
+app.command()(setup)
+app.command()(broker)
 
 
 @app.command()

@@ -82,7 +82,8 @@ def examine(data: Path, port_base: int) -> Iterator[Check]:
     yield _clock(instance)
     with httpx2.Client(timeout=5, trust_env=False, headers=instance.headers) as client:
         for service in instance.services:
-            yield _ready(client, instance, service)
+            yield from _ready(client, instance, service)
+            yield from _dead_letters(client, instance, service)
         yield from _lag(client, instance)
 
 
@@ -195,16 +196,51 @@ def _clock(instance: Instance) -> Check:
     return Check("Clock", "ok", detail)
 
 
-def _ready(client: httpx2.Client, instance: Instance, service: str) -> Check:
+def _ready(client: httpx2.Client, instance: Instance, service: str) -> Iterator[Check]:
+    """Whether it is; and each consumer by itself that stopped, or of which a partition did."""
     log = DataFolder(instance.data).logs / f"{service}.log"
     try:
         answer = client.get(f"{instance.url(service)}/readyz")
     except httpx2.TransportError as problem:
         detail = f"{instance.url(service)} does not answer ({type(problem).__name__})"
-        return Check(service, "fail", detail, f"See {log}")
-    if answer.status_code != 200:
-        return Check(service, "fail", f"not ready: {answer.text[:300]}", f"See {log}")
-    return Check(service, "ok", f"ready at {instance.url(service)}")
+        yield Check(service, "fail", detail, f"See {log}")
+        return
+    if answer.status_code == 200:
+        yield Check(service, "ok", f"ready at {instance.url(service)}")
+        return
+    yield Check(service, "fail", f"not ready: {answer.text[:300]}", f"See {log}")
+    try:
+        missing = answer.json()["missing"]
+    except (ValueError, KeyError):
+        return
+    for reason in missing:
+        kind, _, rest = reason.partition(" ")
+        consumer, _, why = rest.partition(": ")
+        if kind == "consumer" and why and why != "no watermark passed yet":
+            remedy = (
+                f"Replay or discard some: {_list_letters(instance)}" if "dead letter" in why else f"See {log}"
+            )
+            yield Check(f"{service}/{consumer} stopped", "fail", why, remedy)
+
+
+def _dead_letters(client: httpx2.Client, instance: Instance, service: str) -> Iterator[Check]:
+    """How many wait for a person, if any do."""
+    try:
+        waiting = _document(client, f"{instance.url(service)}/v1/dead-letters?limit=1")["waiting"]
+    except (httpx2.HTTPError, ValueError, KeyError):
+        return  # it has no consumers; or it is not ready, as was said
+    if waiting:
+        said = ", ".join(f"{consumer} {n:,}" for consumer, n in waiting.items())
+        yield Check(
+            f"{service} dead letters",
+            "warn",
+            f"{sum(waiting.values()):,} wait: {said}",
+            _list_letters(instance),
+        )
+
+
+def _list_letters(instance: Instance) -> str:
+    return f"tiendo dead-letters list --data {instance.data}"
 
 
 def _lag(client: httpx2.Client, instance: Instance) -> Iterator[Check]:

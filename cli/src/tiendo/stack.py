@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import asyncpg
 import psutil
 
+from tiendo.carrier import named_broker, prepare_topics, refuse_if_ahead
 from tiendo.errors import DatabaseFailed
 from tiendo.folders import ClockMode, DataFolder, facts_folder
 from tiendo.supervisor import HOST, Program, Say, Supervisor, check_port, end_leftovers
@@ -60,12 +61,15 @@ class Instance:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start. `postgres`: the administrator's URL of an outside server; None: the embedded one."""
+    """What to start. `postgres`: the administrator's URL of an outside server; None: the embedded one. `log`: what
+    carries events, as the services' setting says it; None: as the environment says."""
 
     data: DataFolder
     clock: ClockMode | None = None  # None: as recorded
     port_base: int = DEFAULT_PORT_BASE
     postgres: str | None = None
+    log: str | None = None
+    replication: int = 1  # copies of each topic
 
 
 # (plan, the clock mode settled on, service -> database URL) -> the table, in the order of starting
@@ -103,6 +107,7 @@ def service_table(plan: Plan, clock: ClockMode, database_urls: Mapping[str, str]
             "TIENDO_DATABASE_URL": database_urls[name],
             "TIENDO_CLOCK": clock,
             "TIENDO_API_KEYS_FILE": str(plan.data.api_keys_file),
+            **({"TIENDO_LOG": plan.log} if plan.log else {}),
             "PYTHONUNBUFFERED": "1",
         }
         if name in ("intake", "activation"):
@@ -137,9 +142,11 @@ async def running(plan: Plan, say: Say, table: Table = service_table) -> AsyncIt
         clock = data.settle_clock(plan.clock)
         # The file of an instance that was killed would send others to a place where nothing is.
         data.instance_file.unlink(missing_ok=True)
-        async with _database(plan, say) as (url, server):
-            passwords = data.database_passwords()
-            urls = {name: with_role(url, role_of(name), passwords[name]) for name in SERVICES}
+        broker = named_broker(plan.log)
+        async with database(plan, say) as (urls, server):
+            if broker is not None:
+                await prepare_topics(broker, plan.replication, patience=20)
+                await refuse_if_ahead(broker, urls)
             supervisor = Supervisor(table(plan, clock, urls), record=data.processes_file, say=say)
             await supervisor.start()
             try:
@@ -151,7 +158,7 @@ async def running(plan: Plan, say: Say, table: Table = service_table) -> AsyncIt
                     admin_key=data.admin_key(),
                     postgres={
                         "kind": "outside" if server is None else "embedded",
-                        "url": url,
+                        "url": without_user(urls[SERVICES[0]]),
                         "pgdata": None if server is None else str(server.pgdata),
                     },
                 )
@@ -172,12 +179,17 @@ async def running(plan: Plan, say: Say, table: Table = service_table) -> AsyncIt
 
 
 @contextlib.asynccontextmanager
-async def _database(plan: Plan, say: Say) -> AsyncIterator[tuple[str, Server | None]]:
-    """A database with the services' roles; its URL has no user in it."""
+async def database(plan: Plan, say: Say) -> AsyncIterator[tuple[Mapping[str, str], Server | None]]:
+    """A database with the services' roles for the duration: the URL of each service, and the server if it is
+    ours. Raises Refused, LauncherError."""
     passwords = plan.data.database_passwords()
+
+    def urls(url: str) -> dict[str, str]:
+        return {name: with_role(url, role_of(name), passwords[name]) for name in SERVICES}
+
     if plan.postgres is not None:
         await _prepare_outside(plan.postgres, passwords)
-        yield _without_user(plan.postgres), None
+        yield urls(without_user(plan.postgres)), None
         return
     launcher = EmbeddedPostgres(plan.data.postgres, log_file=plan.data.logs / "postgres.log")
     try:
@@ -185,7 +197,7 @@ async def _database(plan: Plan, say: Say) -> AsyncIterator[tuple[str, Server | N
         await ensure_roles(launcher.admin_dsn(server), passwords, DATABASE)
         watcher = asyncio.create_task(_watch_server(launcher, say))
         try:
-            yield server.url(DATABASE), server
+            yield urls(server.url(DATABASE)), server
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
@@ -234,7 +246,8 @@ async def _prepare_outside(url: str, passwords: Mapping[str, str]) -> None:
         ) from problem
 
 
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
+    """A PostgreSQL URL of our database without who connects to it."""
     parts = urlsplit(url)
     about_host = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("user", "password", "dbname")]
     query = f"?{urlencode(about_host, safe='/')}" if about_host else ""

@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
+from tiendo.carrier import named_broker
 from tiendo.folders import ClockMode, DataFolder
 from tiendo.stack import Plan, Running, Table, running, service_table
 
@@ -20,10 +21,19 @@ def up(
     port_base: int,
     clock: ClockMode | None,
     postgres: str | None,
+    log: str | None = None,
+    replication: int = 1,
     table: Table = service_table,
 ) -> None:
     """Run until SIGINT or SIGTERM; returns after the ordered stop. Raises Refused, LauncherError."""
-    plan = Plan(data=DataFolder(data), clock=clock, port_base=port_base, postgres=postgres)
+    plan = Plan(
+        data=DataFolder(data),
+        clock=clock,
+        port_base=port_base,
+        postgres=postgres,
+        log=log,
+        replication=replication,
+    )
     console = Console(log_path=False, highlight=False)
     if not console.is_terminal:
         console.width = 160  # a file or a pipe: addresses and paths must stay whole
@@ -49,13 +59,13 @@ async def _until_told_to_stop(plan: Plan, console: Console, table: Table) -> Non
         loop.add_signal_handler(sign, stop)
     try:
         async with running(plan, console.log, table) as current:
-            console.print(screen(current))
+            console.print(screen(current, plan.log))
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         console.log("Stopped")
 
 
-def screen(now: Running) -> Panel:
+def screen(now: Running, log: str | None = None) -> Panel:
     """What runs where, and how to use and stop it."""
     instance, supervisor = now.instance, now.supervisor
     services = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -68,6 +78,9 @@ def screen(now: Running) -> Panel:
     else:
         services.add_row("postgres", instance.postgres["url"], "not ours")
     data = DataFolder(instance.data)
+    broker = named_broker(log)
+    if broker is not None:
+        services.add_row("kafka", broker.bootstrap, "not ours")
     facts = Grid.grid(padding=(0, 3, 0, 0))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")

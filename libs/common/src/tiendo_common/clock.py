@@ -3,6 +3,7 @@
 Business days are days in Asia/Ho_Chi_Minh, which has had a fixed offset of +07:00 since 1975.
 """
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Protocol
 
@@ -16,6 +17,11 @@ VIETNAM = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
 def local_day(instant: datetime) -> date:
     """The business day of an aware instant."""
     return instant.astimezone(VIETNAM).date()
+
+
+def epoch_seconds() -> float:
+    """The machine's time, for the age of what travels; business never asks for it."""
+    return time.time()
 
 
 def new_record_id() -> str:

@@ -7,7 +7,9 @@ TiendoError
     ├── Fenced           another process owns the partition now: drop the batch, claim again
     └── Stop             going on would make a count wrong: halt until a person has looked
         ├── Gap          a sequence is missing from a fact topic
-        └── UnknownEvent an event of a type or version that this build does not know
+        ├── UnknownEvent an event of a type or version that this build does not know
+        ├── TooMuchPoison more dead letters than may wait for a person
+        └── Diverged     the broker holds what the log does not, or the effects what was withdrawn
 """
 
 from typing import Any, ClassVar
@@ -105,7 +107,14 @@ class Fenced(ConsumerError):
 
 
 class Stop(ConsumerError):
-    """Going on would make a count wrong."""
+    """Going on would make a count wrong.
+
+    `where` is the partition (topic, number) that may not go on; None: none may.
+    """
+
+    def __init__(self, reason: str, where: tuple[str, int] | None = None) -> None:
+        super().__init__(reason)
+        self.where = where
 
 
 class Gap(Stop):
@@ -114,3 +123,11 @@ class Gap(Stop):
 
 class UnknownEvent(Stop):
     """The event's type or version is newer than this build."""
+
+
+class TooMuchPoison(Stop):
+    """More dead letters wait for a person than the bound: goes on by itself once some are settled."""
+
+
+class Diverged(Stop):
+    """Broker and log tell different stories, as after a restore from backup."""

@@ -17,7 +17,7 @@ DESCRIPTION = "Accounts switched on and off, attempts that failed, and why."
 
 def main() -> None:
     """Run the service with the settings of the environment."""
-    settings = Settings()
+    settings = Settings.read()
 
     def wire(kit: Kit) -> None:
         wire_activation(kit, PersonHasher.from_file(settings.person_keys_file))
@@ -28,8 +28,8 @@ def main() -> None:
 def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
     """Put the parts together."""
     directory = Directory()
-    units = StateReplica("units", UnitPublished, kit.reader, directory.put_unit)
-    campaigns = StateReplica("campaigns", CampaignPublished, kit.reader, directory.put_campaign)
+    units = StateReplica("units", UnitPublished, kit.reader("units"), directory.put_unit)
+    campaigns = StateReplica("campaigns", CampaignPublished, kit.reader("campaigns"), directory.put_campaign)
     kit.background += [("units", units.run), ("campaigns", campaigns.run)]
     kit.readiness.append(lambda: None if directory.complete else "the units have not been loaded")
     kit.readiness.append(lambda: None if campaigns.loaded else "the campaigns have not been loaded")
@@ -41,11 +41,12 @@ def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
         ["dossier"],
         DossierProjection(accounts),
         pool=kit.pool,
-        reader=kit.reader,
+        reader=kit.reader("dossiers"),
         batch_size=2000,
         linger=0.02,
     )
     kit.add_consumer(dossiers)
     # An account is complete only as far as the dossiers are that it follows.
+    kit.publish_log()
     kit.publish_watermarks(limit=lambda: dossiers.complete_to)
     kit.app.include_router(make_router(kit, accounts))

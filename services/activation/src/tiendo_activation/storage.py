@@ -25,8 +25,8 @@ class ActivationTable(SQLModel, registry=registry()):
 class AccountRow(ActivationTable, table=True):
     """One citizen's account: our own switches, the dossier as intake last told it, and what they come to.
 
-    `record_id` is null while only switches are known. A dossier that was never approved is not kept:
-    every version comes whole, so nothing is lost by waiting for one that matters.
+    `record_id` is null while only switches are known. A dossier's first version is not kept unless it is
+    approved: every version comes whole, so nothing is lost by waiting for one that matters.
     """
 
     __tablename__ = "account"

@@ -262,6 +262,8 @@ class Accounts:
 
         Raises Stop for a hash under a key that this process does not have.
         """
+        if not dossiers:
+            return  # a batch of nothing but poison
         newest = max(event.data.key_id for event in dossiers)
         if newest > self._hasher.key_id:
             raise Stop(f"a dossier is under person key {newest}, the newest here is {self._hasher.key_id}")
@@ -269,8 +271,13 @@ class Accounts:
         work = _Work(await storage.lock_accounts(connection, hashes))
         for person_hash, event in zip(hashes, dossiers, strict=True):
             dossier = event.data
-            if person_hash not in work.accounts and not any(part.approved for part in dossier.segments):
-                # Nothing of it can count yet, and its next version will come whole.
+            if (
+                person_hash not in work.accounts
+                and dossier.version == 1
+                and not any(part.approved for part in dossier.segments)
+            ):
+                # Nothing of it can count yet, and its next version will come whole. Later ones are kept: one
+                # before them may wait as a dead letter, and must find them when it is replayed.
                 continue
             account = work.account(person_hash)
             if dossier.version <= account.dossier_version:

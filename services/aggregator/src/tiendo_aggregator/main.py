@@ -24,10 +24,16 @@ def wire(kit: Kit) -> None:
     """Put the parts together and hand them to the skeleton."""
     settings = kit.settings
     assert isinstance(settings, Settings)
-    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader, linger=0.03)
+    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader("totals"), linger=0.03)
     # Nobody waits for a breakdown as for a total, and it has ten times the cells.
     breakdowns = Consumer(
-        "breakdowns", TOPICS, Breakdowns(), pool=kit.pool, reader=kit.reader, batch_size=16_000, linger=0.15
+        "breakdowns",
+        TOPICS,
+        Breakdowns(),
+        pool=kit.pool,
+        reader=kit.reader("breakdowns"),
+        batch_size=16_000,
+        linger=0.15,
     )
 
     origin = Origin(kit.source, kit.clock)
@@ -36,7 +42,7 @@ def wire(kit: Kit) -> None:
     plans = Plans(database, kit.log, origin, units)
     progress = Progress(kit.pool, plans, units, kit.clock, lambda: totals.complete_to)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
-    reconciliation = Reconciliation(kit.pool, kit.reader, plans, units, totals.name, TOPICS)
+    reconciliation = Reconciliation(kit.pool, kit.reader("reconciliation"), plans, units, totals.name, TOPICS)
 
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
@@ -46,10 +52,11 @@ def wire(kit: Kit) -> None:
     kit.add_consumer(breakdowns)
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
+    kit.publish_log()
     kit.publish_watermarks()
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation))
 
 
 def main() -> None:
     """Run until told to stop."""
-    serve("aggregator", Settings(), wire, description=DESCRIPTION)
+    serve("aggregator", Settings.read(), wire, description=DESCRIPTION)

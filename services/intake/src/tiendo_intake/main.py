@@ -15,7 +15,7 @@ DESCRIPTION = "Dossiers and decisions on them: one record a citizen, every chang
 
 def main() -> None:
     """Run the service with the settings of the environment."""
-    settings = Settings()
+    settings = Settings.read()
 
     def wire(kit: Kit) -> None:
         wire_intake(kit, PersonHasher.from_file(settings.person_keys_file))
@@ -26,11 +26,12 @@ def main() -> None:
 def wire_intake(kit: Kit, hasher: PersonHasher) -> None:
     """Put the parts together."""
     directory = Directory()
-    units = StateReplica("units", UnitPublished, kit.reader, directory.put_unit)
-    campaigns = StateReplica("campaigns", CampaignPublished, kit.reader, directory.put_campaign)
+    units = StateReplica("units", UnitPublished, kit.reader("units"), directory.put_unit)
+    campaigns = StateReplica("campaigns", CampaignPublished, kit.reader("campaigns"), directory.put_campaign)
     kit.background += [("units", units.run), ("campaigns", campaigns.run)]
     kit.readiness.append(lambda: None if directory.complete else "the units have not been loaded")
     kit.readiness.append(lambda: None if campaigns.loaded else "the campaigns have not been loaded")
+    kit.publish_log()
     kit.publish_watermarks()
     desk = IntakeDesk(kit.pool, kit.log, kit.clock, hasher, directory, kit.source)
     kit.started.append(desk.lift_hashes)

@@ -30,9 +30,9 @@ def wiring(settings: NotifierSettings) -> Wire:
     def wire(kit: Kit) -> None:
         reference = Reference()
         replicas = (
-            StateReplica("units", UnitPublished, kit.reader, reference.put_unit),
-            StateReplica("campaigns", CampaignPublished, kit.reader, reference.put_campaign),
-            StateReplica("targets", TargetSet, kit.reader, reference.put_target),
+            StateReplica("units", UnitPublished, kit.reader("units"), reference.put_unit),
+            StateReplica("campaigns", CampaignPublished, kit.reader("campaigns"), reference.put_campaign),
+            StateReplica("targets", TargetSet, kit.reader("targets"), reference.put_target),
         )
 
         async def refresh() -> None:
@@ -62,7 +62,13 @@ def wiring(settings: NotifierSettings) -> Wire:
         kit.background.append(("reference", follow))
         kit.readiness.append(loaded)
         kit.add_consumer(
-            Consumer("progress", ["progress"], ProgressProjection(judge), pool=kit.pool, reader=kit.reader)
+            Consumer(
+                "progress",
+                ["progress"],
+                ProgressProjection(judge),
+                pool=kit.pool,
+                reader=kit.reader("progress"),
+            )
         )
         kit.background.append(("sender", Sender(kit.pool, webhooks).run))
         kit.app.include_router(make_router(lists, Destinations(kit.pool, reference, webhooks)))
@@ -71,5 +77,5 @@ def wiring(settings: NotifierSettings) -> Wire:
 
 
 def main() -> None:
-    settings = NotifierSettings()
+    settings = NotifierSettings.read()
     serve("notifier", settings, wiring(settings), description=DESCRIPTION)

@@ -9,9 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.database.pool import PASSING_FAULTS, make_engine
 from tiendo_common.database.roles import schema_of
 
 #: Any constant will do, as long as it is the same for all replicas of a service.
@@ -25,7 +24,7 @@ async def migrate(dsn: str, service: str) -> list[str]:
     another's lock gives up after 5 s, one that runs for long after 10 min: a start that fails loudly is
     better than a service that hangs. Raises asyncpg's errors for faults that may pass.
     """
-    engine = create_async_engine(_driver_url(dsn))
+    engine = make_engine(dsn)
     try:
         async with engine.connect() as connection:
             await connection.execute(
@@ -45,10 +44,6 @@ async def migrate(dsn: str, service: str) -> list[str]:
         raise
     finally:
         await engine.dispose()
-
-
-def _driver_url(dsn: str) -> str:
-    return dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
 
 
 def _upgrade(connection: Connection, service: str) -> list[str]:

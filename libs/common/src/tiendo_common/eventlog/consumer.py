@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -11,9 +10,13 @@ import asyncpg
 import msgspec
 import structlog
 
-from tiendo_common.clock import new_event_id
+from tiendo_common.clock import epoch_seconds
 from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import Fenced, Retry, Stop
+from tiendo_common.errors import Conflict, Fenced, Retry, Stop, TooMuchPoison, UnknownEvent
+from tiendo_common.eventlog import dead_letters
+from tiendo_common.eventlog.cancellation import check_cancelled
+from tiendo_common.eventlog.claims import Claims
+from tiendo_common.eventlog.dead_letters import DeadLetter
 from tiendo_common.eventlog.port import Chunk, Connection, LogReader, Partition, Position, Watermark
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.envelope import Event
@@ -25,32 +28,29 @@ WorkT = TypeVar("WorkT")
 log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class DeadLetter:
-    """An event that cannot be read, and why."""
-
-    partition: Partition
-    sequence: int
-    reason: str
-    body: bytes
-
-
-@dataclass(slots=True)
 class Batch:
     """What was fetched in one go. `rejected` collects poison; it is stored with the batch's effects."""
 
-    chunks: Sequence[Chunk]
-    rejected: list[DeadLetter] = field(default_factory=list)
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks = chunks
+        self.rejected = [
+            DeadLetter(chunk.partition, None, foreign.reason, foreign.body, foreign.offset)
+            for chunk in chunks
+            for foreign in chunk.foreign
+        ]
 
     def events(self, decoder: EventDecoder[EventT]) -> Iterator[EventT]:
         """Every readable event, in order within each partition. Raises UnknownEvent (see EventDecoder)."""
+        decode = decoder.decode
         for chunk in self.chunks:
             for sequence, body in zip(chunk.sequences, chunk.bodies, strict=True):
                 try:
-                    event = decoder.decode(body)
+                    event = decode(body)
                 except msgspec.DecodeError as error:
                     self.rejected.append(DeadLetter(chunk.partition, sequence, str(error), body))
                     continue
+                except UnknownEvent as error:
+                    raise UnknownEvent(f"{_place(chunk.partition)}: {error}", chunk.partition) from None
                 yield event
 
     def __len__(self) -> int:
@@ -69,20 +69,13 @@ class Projection(Protocol[WorkT]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A partition that this process holds: its next position and the epoch of the claim."""
-
-    position: Position
-    epoch: int
-
-
 class Consumer(Generic[WorkT]):
     """Runs one projection over some topics, sharing partitions with its replicas.
 
     Guarantees: the effects of an event and the position after it commit together, under the epoch of the
     claim. A process that lost its lease, however late it wakes, changes nothing. `complete_to` is the
-    newest instant up to which every acknowledged fact is in the effects.
+    newest instant up to which every acknowledged fact is in the effects. A partition that may not go on
+    (Stop) is held and stands still; the others go on.
 
     `linger`: seconds to wait after a small batch, so that the next one is larger: many events change the same
     few counters, and a row is cheaper to write once than often.
@@ -92,8 +85,7 @@ class Consumer(Generic[WorkT]):
     LEASE = 6.0
     #: Seconds between renewals.
     HEARTBEAT = 2.0
-    #: Seconds between looks at an idle log: short after an event, longer when nothing comes. Polling, since
-    #: a NOTIFY in each business transaction halves the rate at which they commit.
+    #: Seconds that a look at an idle log may take: short after an event, longer when nothing comes.
     POLL = (0.01, 0.08)
 
     def __init__(
@@ -111,24 +103,27 @@ class Consumer(Generic[WorkT]):
         self.name = name
         self.topics = tuple(topics)
         self.complete_to: datetime | None = None
-        self.halted: str | None = None
         self._projection = projection
         self._pool = pool
         self._reader = reader
         self._batch_size = batch_size
         self._linger = linger
         self._dead_letter_bound = dead_letter_bound
-        self._owner = new_event_id()
-        self._held: dict[Partition, _Held] = {}
+        self._claims = Claims(pool, name, topics, lease=self.LEASE, heartbeat=self.HEARTBEAT)
+        self._stopped: dict[tuple[str, int] | None, Stop] = {}
         self._awaited: dict[str, Watermark] = {}
         self._reached: dict[str, datetime] = {}
         self._next_look = 0.0
-        self._next_heartbeat = 0.0
+
+    @property
+    def halted(self) -> str | None:
+        """Why it, or which of its partitions, waits for a person."""
+        return "; ".join(str(stop) for stop in self._stopped.values()) or None
 
     @property
     def ready(self) -> bool:
         """Whether it is running; lag is a metric, not unreadiness."""
-        return self.halted is None and self.complete_to is not None
+        return not self._stopped and self.complete_to is not None
 
     async def run(self) -> None:
         """Consume until cancelled; releases its claims then."""
@@ -136,14 +131,14 @@ class Consumer(Generic[WorkT]):
         try:
             while True:
                 began = time.monotonic()
+                check_cancelled()
                 try:
                     await self._consume()
-                except Stop as error:
-                    self.halted = str(error)
-                    metrics.CONSUMER_HALTED.labels(self.name).set(1)
-                    log.error("consumer stopped: a person must look", consumer=self.name, reason=str(error))
-                    await self._release()
-                    await asyncio.Event().wait()
+                except Stop as stop:
+                    self._stop(stop)
+                    if stop.where is None:
+                        await self._release()
+                        await asyncio.Event().wait()
                 except Fenced as error:
                     metrics.FENCED.labels(self.name).inc()
                     log.warning("fenced: claiming again", consumer=self.name, reason=str(error))
@@ -157,35 +152,59 @@ class Consumer(Generic[WorkT]):
                 pause = 0.1
         finally:
             await self._release()
+            await self._reader.close()
 
     async def positions(self) -> dict[str, list[int]]:
         """The next sequence of every partition, from the table: true for all replicas together."""
-        rows = await self._pool.fetch(
-            "SELECT topic, next FROM consumer_position WHERE consumer = $1 AND topic = ANY($2) "
-            "ORDER BY topic, partition",
-            self.name,
-            self.topics,
-        )
-        answer: dict[str, list[int]] = {topic: [] for topic in self.topics}
-        for row in rows:
-            answer[row["topic"]].append(row["next"])
-        return answer
+        return await self._claims.stored()
+
+    async def measure_lag(self) -> None:
+        """Bring the lag gauges up to date."""
+        positions = await self.positions()
+        for topic in self.topics:
+            watermark = await self._reader.watermark(topic)
+            if watermark is not None:
+                behind = sum(watermark.next) - sum(positions[topic])
+                metrics.CONSUMER_LAG.labels(self.name, topic).set(max(0, behind))
+
+    async def replay(self, connection: Connection, letter: DeadLetter) -> None:
+        """Give a dead letter its effects after all, in the caller's transaction.
+
+        No batch of its partition runs beside it, here or in a replica: projections look at what stands and
+        then write. Raises Stop or msgspec.DecodeError if it still cannot be read, Conflict if the position
+        was set back to before it: then nothing may be committed.
+        """
+        assert letter.sequence is not None
+        next_ = await self._claims.keep_out(connection, letter.partition)
+        if TOPICS[letter.partition.topic].kind == "fact" and letter.sequence >= next_:
+            raise Conflict(
+                f"{self.name} has yet to read {_place(letter.partition)} from {next_} on, and will meet this "
+                f"event, {letter.sequence}, by itself.",
+                field="id",
+                remedy="Discard the letter once the position has passed it: the event takes effect there.",
+            )
+        batch = Batch([Chunk(letter.partition, [letter.sequence], [letter.body], Position(letter.sequence))])
+        work = self._projection.prepare(batch)
+        if batch.rejected:
+            raise msgspec.DecodeError(batch.rejected[0].reason)
+        await self._projection.apply(connection, work)
 
     async def _consume(self) -> None:
         """Claim, then fetch, prepare and commit, the commit of one batch beside the next one's fetch."""
-        await self._claim()
-        positions = {partition: held.position for partition, held in self._held.items()}
+        positions = await self._claim()
         commit: asyncio.Task[None] | None = None
         pause = self.POLL[0]
         try:
             while True:
-                if time.monotonic() >= self._next_heartbeat:
+                check_cancelled()
+                if self._claims.due:
                     if commit is not None:
                         await commit
                         commit = None
-                    if await self._claim():
-                        positions = {partition: held.position for partition, held in self._held.items()}
-                chunks = await self._reader.fetch(positions, self._batch_size) if positions else []
+                    positions = await self._claim()
+                chunks = await self._reader.fetch(
+                    positions, self._batch_size, wait=pause if commit is None else 0.0
+                )
                 if chunks:
                     pause = self.POLL[0]
                     batch = Batch(chunks)
@@ -200,7 +219,6 @@ class Consumer(Generic[WorkT]):
                     await commit
                     commit = None
                 else:
-                    await asyncio.sleep(pause)
                     pause = min(pause * 1.2, self.POLL[1])
                 if commit is None or time.monotonic() >= self._next_look:
                     await self._look_at_watermarks()
@@ -211,149 +229,66 @@ class Consumer(Generic[WorkT]):
 
     async def _commit(self, batch: Batch, work: WorkT) -> None:
         started = time.perf_counter()
+        to = {chunk.partition: chunk.after for chunk in batch.chunks}
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._advance(connection, batch)
+            await self._claims.advance(connection, to)
             await self._projection.apply(connection, work)
             if batch.rejected:
                 await self._bury(connection, batch.rejected)
-        for chunk in batch.chunks:
-            held = self._held[chunk.partition]
-            self._held[chunk.partition] = _Held(chunk.after, held.epoch)
+        self._claims.moved(to)
         metrics.CONSUMED.labels(self.name).inc(len(batch))
         metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - started)
-
-    async def _advance(self, connection: Connection, batch: Batch) -> None:
-        """Move the positions, or raise Fenced: the batch's first statement, so a zombie writes nothing."""
-        chunks = batch.chunks
-        held = [self._held[chunk.partition] for chunk in chunks]
-        status = await connection.execute(
-            "UPDATE consumer_position AS old SET next = new.next, kafka_offset = new.kafka_offset "
-            "FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) "
-            "AS new (topic, partition, epoch, expected, next, kafka_offset) "
-            "WHERE old.consumer = $1 AND old.topic = new.topic AND old.partition = new.partition "
-            "AND old.epoch = new.epoch AND old.next = new.expected",
-            self.name,
-            [chunk.partition.topic for chunk in chunks],
-            [chunk.partition.number for chunk in chunks],
-            [each.epoch for each in held],
-            [each.position.next for each in held],
-            [chunk.after.next for chunk in chunks],
-            [chunk.after.offset for chunk in chunks],
-        )
-        if status != f"UPDATE {len(chunks)}":
-            raise Fenced(f"{self.name}: {status} of {len(chunks)} positions")
+        appended = [chunk.appended for chunk in batch.chunks if chunk.appended is not None]
+        if appended:
+            metrics.EVENT_AGE.labels(self.name).observe(max(0.0, epoch_seconds() - min(appended)))
 
     async def _bury(self, connection: Connection, letters: list[DeadLetter]) -> None:
-        await connection.executemany(
-            "INSERT INTO dead_letter (consumer, topic, partition, seq, reason, body) "
-            "VALUES ($1, $2, $3, $4, $5, $6)",
-            [
-                (self.name, *letter.partition, letter.sequence, letter.reason, letter.body)
-                for letter in letters
-            ],
-        )
-        count = await connection.fetchval("SELECT count(*) FROM dead_letter WHERE consumer = $1", self.name)
-        if count > self._dead_letter_bound:
-            raise Stop(f"{self.name}: {count} dead letters, more than the bound of {self._dead_letter_bound}")
-        metrics.DEAD_LETTERS.labels(self.name).set(count)
+        """Keep poison aside. The bound is looked at before: a batch's letters are kept together or not at all,
+        and what has stopped a partition can be seen and settled by a person."""
+        waiting = await dead_letters.count_waiting(connection, self.name)
+        if waiting >= self._dead_letter_bound:
+            where = letters[0].partition
+            raise TooMuchPoison(
+                f"{_place(where)}: another dead letter, where {waiting} wait already: replay or discard some",
+                where,
+            )
+        await dead_letters.bury(connection, self.name, letters)
+        metrics.DEAD_LETTERS.labels(self.name).set(waiting + len(letters))
         log.error("events dead-lettered", consumer=self.name, count=len(letters), reason=letters[0].reason)
 
-    async def _claim(self) -> bool:
-        """Renew what is held, give up what is over our share, claim what is free; whether it changed.
+    def _stop(self, stop: Stop) -> None:
+        """Remember what may not go on. The lease is kept: another replica would only find the same."""
+        self._stopped[stop.where] = stop
+        metrics.CONSUMER_HALTED.labels(self.name).set(len(self._stopped))
+        log.error("stopped: a person must look", consumer=self.name, reason=str(stop))
 
-        All times are the database's, so replicas need not agree on theirs.
-        """
-        self._next_heartbeat = time.monotonic() + self.HEARTBEAT
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO consumer_position (consumer, topic, partition) "
-                "SELECT $1, * FROM unnest($2::text[], $3::smallint[]) ON CONFLICT DO NOTHING",
-                self.name,
-                [topic for topic in self.topics for _ in range(TOPICS[topic].partitions)],
-                [number for topic in self.topics for number in range(TOPICS[topic].partitions)],
-            )
-            await connection.execute(
-                "INSERT INTO consumer_member VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) "
-                "ON CONFLICT (consumer, owner) DO UPDATE SET seen_until = excluded.seen_until",
-                self.name,
-                self._owner,
-                self.LEASE,
-            )
-            await connection.execute(
-                "DELETE FROM consumer_member WHERE consumer = $1 AND seen_until < clock_timestamp()",
-                self.name,
-            )
-            members = await connection.fetchval(
-                "SELECT count(*) FROM consumer_member WHERE consumer = $1", self.name
-            )
-            rows = await connection.fetch(
-                "SELECT *, coalesce(lease_until < clock_timestamp(), true) AS free FROM consumer_position "
-                "WHERE consumer = $1 AND topic = ANY($2) ORDER BY topic, partition FOR UPDATE",
-                self.name,
-                self.topics,
-            )
-            share = -(-len(rows) // members)
-            mine = [row for row in rows if row["owner"] == self._owner]
-            free = [row for row in rows if row["free"] and row["owner"] != self._owner]
-            kept, given_up = mine[:share], mine[share:]
-            taken = free[: share - len(kept)]
-            await self._write_lease(connection, given_up, None, 0)
-            await self._write_lease(connection, kept, self._owner, 0)
-            await self._write_lease(connection, taken, self._owner, 1)
-        before = self._held.keys()
-        held = {
-            Partition(row["topic"], row["partition"]): _Held(
-                Position(row["next"], row["generation"], row["kafka_offset"]), row["epoch"] + rise
-            )
-            for part, rise in ((kept, 0), (taken, 1))
-            for row in part
+    async def _claim(self) -> dict[Partition, Position]:
+        """Renew the claims; where each partition stands that may go on."""
+        await self._claims.renew()
+        held = self._claims.positions()
+        self._reader.show_progress(held)
+        if self._stopped:
+            await self._let_go_on(held)
+        return {partition: position for partition, position in held.items() if partition not in self._stopped}
+
+    async def _let_go_on(self, held: Mapping[Partition, Position]) -> None:
+        """Forget the stops of partitions that are another's now, and those that a person has settled."""
+        waiting = await dead_letters.count_waiting(self._pool, self.name)
+        self._stopped = {
+            where: stop
+            for where, stop in self._stopped.items()
+            if where in held and not (isinstance(stop, TooMuchPoison) and waiting < self._dead_letter_bound)
         }
-        changed = held.keys() != before or bool(taken)
-        self._held = held
-        if changed:
-            metrics.HELD_PARTITIONS.labels(self.name).set(len(held))
-            log.info("partitions claimed", consumer=self.name, held=len(held), members=members)
-        return changed
-
-    async def _write_lease(
-        self, connection: Connection, rows: list[asyncpg.Record], owner: str | None, rise: int
-    ) -> None:
-        if rows:
-            await connection.execute(
-                "UPDATE consumer_position SET owner = $4, epoch = epoch + $5, lease_until = CASE "
-                "WHEN $4::text IS NULL THEN NULL ELSE clock_timestamp() + make_interval(secs => $6) END "
-                "FROM unnest($2::text[], $3::smallint[]) AS chosen (topic, partition) "
-                "WHERE consumer = $1 AND consumer_position.topic = chosen.topic "
-                "AND consumer_position.partition = chosen.partition",
-                self.name,
-                [row["topic"] for row in rows],
-                [row["partition"] for row in rows],
-                owner,
-                rise,
-                self.LEASE,
-            )
+        metrics.CONSUMER_HALTED.labels(self.name).set(len(self._stopped))
 
     async def _release(self) -> None:
-        """Let replicas take over at once; if the database is away, the leases run out by themselves."""
-        self._held = {}
-        try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(
-                    "UPDATE consumer_position SET owner = NULL, lease_until = NULL "
-                    "WHERE consumer = $1 AND owner = $2",
-                    self.name,
-                    self._owner,
-                )
-                await connection.execute(
-                    "DELETE FROM consumer_member WHERE consumer = $1 AND owner = $2", self.name, self._owner
-                )
-        except PASSING_FAULTS as error:
-            log.info("leases left to run out", consumer=self.name, reason=str(error))
+        await self._claims.release()
 
     async def _look_at_watermarks(self) -> None:
         """Raise `complete_to` once every partition of every topic has passed a watermark.
 
-        A watermark is kept until it is passed: under constant load the newest one is always just ahead.
+        A watermark is kept until it is passed: under constant load the newest one is always just ahead. One
+        of a newer generation replaces it, since what it waited for was withdrawn.
         """
         self._next_look = time.monotonic() + 0.25
         positions = await self.positions()
@@ -374,3 +309,7 @@ class Consumer(Generic[WorkT]):
         return len(positions) == len(watermark.next) and all(
             position >= head for position, head in zip(positions, watermark.next, strict=True)
         )
+
+
+def _place(partition: Partition) -> str:
+    return f"{partition.topic}/{partition.number}"

@@ -39,17 +39,30 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """A record that a broker holds in our topic and that no log of ours wrote: it has no sequence."""
+
+    offset: int
+    reason: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Consecutive events of one partition, oldest first, starting at the position that was asked for.
 
     On fact topics `sequences` has no gaps. On state topics superseded events are missing. `after` is the
-    position to store once the chunk has taken effect.
+    position to store once the chunk has taken effect. `foreign` were found among them; a chunk may have
+    nothing else, and then its sequence does not move. `appended`: when the oldest of them was appended, in
+    seconds of the epoch; None where that is unknown.
     """
 
     partition: Partition
     sequences: Sequence[int]
     bodies: Sequence[bytes]
     after: Position
+    foreign: Sequence[Foreign] = ()
+    appended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,7 @@ class Watermark:
 
     complete_to: datetime
     next: tuple[int, ...]
+    generation: int = 1
 
 
 class NewEvent(NamedTuple):
@@ -89,15 +103,29 @@ class EventLog(Protocol):
 
 
 class LogReader(Protocol):
-    """The reading side, one for each consumer."""
+    """The reading side: one for each consumer, which alone calls it."""
 
-    async def fetch(self, positions: Mapping[Partition, Position], limit: int) -> list[Chunk]:
-        """Up to about `limit` events from these positions; empty when there is nothing new.
+    async def fetch(
+        self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
+    ) -> list[Chunk]:
+        """Up to about `limit` events from these positions.
 
-        Raises Retry while the topic cannot be read, Gap when a fact topic lacks a sequence.
+        `wait`: return after so many seconds at the latest, empty if nothing new was seen. None: look
+        thoroughly, and be empty only if all that could be read when the call began has been returned.
+
+        Raises Retry while a topic cannot be read, Gap when a fact topic lacks a sequence, Diverged when a
+        position lies in what was withdrawn from the log since.
         """
         ...
 
     async def watermark(self, topic: str) -> Watermark | None:
         """The newest watermark of a topic, or None before the first."""
+        ...
+
+    def show_progress(self, positions: Mapping[Partition, Position]) -> None:
+        """Let outside tools see how far the consumer has got, in the background. They alone look there."""
+        ...
+
+    async def close(self) -> None:
+        """Give up connections. A reader that is used again afterwards connects again."""
         ...

@@ -1,5 +1,6 @@
 """The event log in PostgreSQL: the producer's own tables, read in place by those who were granted it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -97,7 +98,9 @@ class PostgresLogReader:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def fetch(self, positions: Mapping[Partition, Position], limit: int) -> list[Chunk]:
+    async def fetch(
+        self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
+    ) -> list[Chunk]:
         by_topic: defaultdict[str, list[Partition]] = defaultdict(list)
         for partition in positions:
             by_topic[partition.topic].append(partition)
@@ -105,6 +108,9 @@ class PostgresLogReader:
         each = max(1, limit // max(1, len(positions)))
         for topic, partitions in by_topic.items():
             chunks += await self._fetch_topic(topic, partitions, positions, each)
+        if not chunks and wait:
+            # Polled, since a NOTIFY in each business transaction halves the rate at which they commit.
+            await asyncio.sleep(wait)
         return chunks
 
     async def _fetch_topic(
@@ -114,48 +120,21 @@ class PostgresLogReader:
         positions: Mapping[Partition, Position],
         each: int,
     ) -> list[Chunk]:
-        table = f"{schema_of(TOPICS[topic].owner)}.log_{topic}"
         try:
-            rows = await self._pool.fetch(
-                "SELECT wanted.partition, part.seq, part.body "  # noqa: S608  (names from the catalogue)
-                "FROM unnest($1::smallint[], $2::bigint[]) AS wanted (partition, next) "
-                f"CROSS JOIN LATERAL (SELECT seq, body FROM {table} AS log "
-                "WHERE log.partition = wanted.partition AND log.seq >= wanted.next "
-                "ORDER BY log.seq LIMIT $3) AS part",
-                [partition.number for partition in partitions],
-                [positions[partition].next for partition in partitions],
-                each,
-            )
+            found = await read_log(self._pool, topic, partitions, positions, each, "seq, body")
         except (
             asyncpg.UndefinedTableError,
             asyncpg.InvalidSchemaNameError,
             asyncpg.InsufficientPrivilegeError,
         ) as error:
             raise Retry(f"topic {topic} is not there yet: {error}") from error
-        found: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
-        for row in rows:
-            found[row[0]].append(row)
         chunks = []
-        for partition in partitions:
-            part = found.get(partition.number)
-            if not part:
-                continue
-            position = positions[partition]
-            sequences = [row[1] for row in part]
-            if TOPICS[topic].kind == "fact" and (
-                sequences[0] != position.next or sequences[-1] != position.next + len(part) - 1
-            ):
-                raise Gap(
-                    f"{topic}/{partition.number}: expected {position.next} to "
-                    f"{position.next + len(part) - 1}, found {sequences[0]} to {sequences[-1]}"
-                )
+        for partition, rows in found.items():
+            sequences = [row[1] for row in rows]
+            check_gapless(partition, positions[partition].next, sequences)
+            after = Position(sequences[-1] + 1, positions[partition].generation)
             chunks.append(
-                Chunk(
-                    partition,
-                    sequences,
-                    [row[2] for row in part],
-                    Position(sequences[-1] + 1, position.generation),
-                )
+                Chunk(partition, sequences, [row[2] for row in rows], after, appended=rows[0]["appended"])
             )
         return chunks
 
@@ -173,3 +152,52 @@ class PostgresLogReader:
         ):
             return None
         return Watermark(row["complete_to"], tuple(row["next"])) if row else None
+
+    def show_progress(self, positions: Mapping[Partition, Position]) -> None:
+        """The positions stand in the database already."""
+
+    async def close(self) -> None:
+        """The connections are the pool's."""
+
+
+async def read_log(
+    pool: asyncpg.Pool,
+    topic: str,
+    partitions: Sequence[Partition],
+    positions: Mapping[Partition, Position],
+    each: int,
+    columns: str,
+) -> dict[Partition, list[asyncpg.Record]]:
+    """Up to `each` rows of these partitions of a topic from their positions on, those without any left out.
+
+    A row is the partition's number, the columns asked for, and `appended`: seconds of the epoch in the row
+    at the very position, null in the others, where nobody looks.
+    """
+    rows = await pool.fetch(
+        f"SELECT wanted.partition, {columns}, appended "  # noqa: S608  (names from the catalogue)
+        "FROM unnest($1::smallint[], $2::bigint[]) AS wanted (partition, next) "
+        "CROSS JOIN LATERAL (SELECT *, "
+        "CASE WHEN log.seq = wanted.next THEN extract(epoch FROM log.appended_at)::float8 END AS appended "
+        f"FROM {schema_of(TOPICS[topic].owner)}.log_{topic} AS log "
+        "WHERE log.partition = wanted.partition AND log.seq >= wanted.next "
+        "ORDER BY log.seq LIMIT $3) AS part",
+        [partition.number for partition in partitions],
+        [positions[partition].next for partition in partitions],
+        each,
+    )
+    found: dict[Partition, list[asyncpg.Record]] = {}
+    for row in rows:
+        found.setdefault(Partition(topic, row[0]), []).append(row)
+    return found
+
+
+def check_gapless(partition: Partition, expected: int, sequences: Sequence[int]) -> None:
+    """Raise Gap unless these are the sequences of a fact topic from `expected` on, in order."""
+    if TOPICS[partition.topic].kind == "fact" and (
+        sequences[0] != expected or sequences[-1] != expected + len(sequences) - 1
+    ):
+        raise Gap(
+            f"{partition.topic}/{partition.number}: expected {expected} to "
+            f"{expected + len(sequences) - 1}, found {sequences[0]} to {sequences[-1]}",
+            partition,
+        )

@@ -39,13 +39,16 @@ class StateReplica(Generic[EventT]):
     async def run(self) -> None:
         """Follow the topic until cancelled."""
         said = ""
-        while True:
-            try:
-                await self.catch_up()
-            except (Retry, *PASSING_FAULTS) as error:
-                if said != (said := str(error)):
-                    log.info("state topic not readable yet", reason=said)
-            await asyncio.sleep(self.POLL)
+        try:
+            while True:
+                try:
+                    await self.catch_up()
+                except (Retry, *PASSING_FAULTS) as error:
+                    if said != (said := str(error)):
+                        log.info("state topic not readable yet", reason=said)
+                await asyncio.sleep(self.POLL)
+        finally:
+            await self._reader.close()
 
     async def catch_up(self) -> None:
         """Take in all that is published now. Raises Retry while the topic cannot be read."""

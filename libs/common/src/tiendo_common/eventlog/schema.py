@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tiendo_common.database.roles import role_of
 from tiendo_common.events.catalogue import Topic
 
+#: As the first migrations made them; `settled_dead_letters` and `log_generations` are what came later.
 CONSUMER_TABLES = """
 CREATE TABLE consumer_position (
     consumer text NOT NULL,
@@ -35,6 +36,53 @@ CREATE TABLE dead_letter (
     PRIMARY KEY (consumer, topic, partition, seq)
 );
 """
+
+
+def settled_dead_letters() -> list[str]:
+    """Dead letters with a life of their own: an id, whether they are settled, by whom and why.
+
+    A broker's foreign record has an offset and no sequence.
+    """
+    return [
+        """
+        ALTER TABLE dead_letter
+            DROP CONSTRAINT dead_letter_pkey,
+            ALTER COLUMN seq DROP NOT NULL,
+            ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            ADD COLUMN kafka_offset bigint,
+            ADD COLUMN state text NOT NULL DEFAULT 'waiting'
+                CHECK (state IN ('waiting', 'replayed', 'discarded')),
+            ADD COLUMN settled_at timestamptz,
+            ADD COLUMN settled_by text,
+            ADD COLUMN note text,
+            ADD CHECK (seq IS NOT NULL OR kafka_offset IS NOT NULL)
+        """,
+        "CREATE UNIQUE INDEX dead_letter_event ON dead_letter (consumer, topic, partition, seq)",
+        "CREATE UNIQUE INDEX dead_letter_foreign ON dead_letter (consumer, topic, partition, kafka_offset) "
+        "WHERE seq IS NULL",
+    ]
+
+
+def log_generations() -> list[str]:
+    """A producer's log generations: which sequences of the one before were withdrawn, and why."""
+    return [
+        """
+        CREATE TABLE log_generation (
+            topic text NOT NULL,
+            generation int NOT NULL,
+            starts bigint[] NOT NULL,
+            reason text NOT NULL,
+            at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (topic, generation)
+        )
+        """
+    ]
+
+
+def statements(script: str) -> list[str]:
+    """The single statements of one of the scripts above: the driver takes one at a time."""
+    return [statement for statement in script.split(";") if statement.strip()]
+
 
 DRIVEN_CLOCK_TABLE = """
 CREATE TABLE driven_clock (

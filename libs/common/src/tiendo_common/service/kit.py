@@ -12,10 +12,13 @@ from fastapi import FastAPI
 
 from tiendo_common.clock import DRIVEN_EPOCH, Clock, DrivenClock, WallClock
 from tiendo_common.database.pool import PASSING_FAULTS, make_pool
+from tiendo_common.errors import Retry
 from tiendo_common.eventlog.consumer import Consumer
+from tiendo_common.eventlog.kafka.connection import Broker
+from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
+from tiendo_common.eventlog.kafka.reader import KafkaLogReader
 from tiendo_common.eventlog.port import EventLog, LogReader
 from tiendo_common.eventlog.postgres import PostgresEventLog, PostgresLogReader
-from tiendo_common.observability import metrics
 from tiendo_common.service.auth import ApiKeys
 from tiendo_common.service.driven import StoredClock
 from tiendo_common.service.settings import ServiceSettings
@@ -38,7 +41,7 @@ class Kit:
     clock: Clock
     pool: asyncpg.Pool
     log: EventLog
-    reader: LogReader
+    broker: Broker | None
     keys: ApiKeys
     stored_clock: StoredClock | None
     started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Kit:
     readiness: list[Callable[[], str | None]] = field(default_factory=list)
     consumers: list[Consumer[Any]] = field(default_factory=list)
     moved: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    measured: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     @classmethod
     def make(cls, service: str, settings: ServiceSettings, app: FastAPI) -> "Kit":
@@ -58,7 +62,7 @@ class Kit:
             clock=clock,
             pool=pool,
             log=PostgresEventLog(service, pool),
-            reader=PostgresLogReader(pool),
+            broker=settings.broker(),
             keys=ApiKeys(settings.api_keys_file),
             stored_clock=StoredClock(clock, pool) if isinstance(clock, DrivenClock) else None,
         )
@@ -68,9 +72,25 @@ class Kit:
         """The CloudEvents source of this service's events."""
         return f"/{self.settings.province}/{self.service}"
 
+    def reader(self, name: str) -> LogReader:
+        """A reading side of its own for each consumer and replica; `name` is what lag tools show it under."""
+        if self.broker is None:
+            return PostgresLogReader(self.pool)
+        return KafkaLogReader(self.broker, f"{self.service}.{name}")
+
+    def publish_log(self) -> None:
+        """Carry this service's events to the broker, where there is one."""
+        if self.broker is None:
+            return
+        publisher = KafkaPublisher(self.service, self.pool, self.broker, driven=self.clock.driven)
+        self.background.append(("publisher", publisher.run))
+        self.readiness.append(lambda: publisher.stopped)
+        self.measured.append(publisher.measure)
+
     def add_consumer(self, consumer: Consumer[Any]) -> None:
         """Run a consumer from start to stop; the service is not ready while it is halted."""
         self.consumers.append(consumer)
+        self.measured.append(consumer.measure_lag)
         self.background.append((f"consumer {consumer.name}", consumer.run))
         self.readiness.append(
             lambda: (
@@ -105,18 +125,13 @@ class Kit:
         self.background.append(("watermarks", forever))
         self.moved.append(publish)
 
-    async def measure_lag(self) -> None:
-        """Keep the lag gauges current until cancelled."""
+    async def measure(self) -> None:
+        """Keep the gauges current until cancelled."""
         while True:
             await asyncio.sleep(5)
             self.keys.refresh()
-            for consumer in self.consumers:
+            for measure in self.measured:
                 try:
-                    positions = await consumer.positions()
-                    for topic in consumer.topics:
-                        watermark = await self.reader.watermark(topic)
-                        if watermark is not None:
-                            behind = sum(watermark.next) - sum(positions[topic])
-                            metrics.CONSUMER_LAG.labels(consumer.name, topic).set(max(0, behind))
-                except PASSING_FAULTS as error:
-                    log.info("lag not measured", reason=str(error))
+                    await measure()
+                except (Retry, *PASSING_FAULTS) as error:
+                    log.info("not measured", reason=str(error))

@@ -23,6 +23,7 @@ from tiendo_common.observability import logging as logs
 from tiendo_common.service import problems
 from tiendo_common.service.auth import Admin
 from tiendo_common.service.bodies import MAX_BODY, LimitBodies
+from tiendo_common.service.dead_letter_routes import add_dead_letter_routes
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.observing import ObserveRequests
 from tiendo_common.service.settings import ServiceSettings
@@ -47,6 +48,7 @@ class Runtime:
         self.kit = kit
         self.missing: str | None = "the database has not answered yet"
         self.failed = False
+        self.dead: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -63,7 +65,7 @@ class Runtime:
                 log.warning("waiting for the database", reason=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-        for name, task in [*kit.background, ("lag", kit.measure_lag)]:
+        for name, task in [*kit.background, ("gauges", kit.measure)]:
             self._spawn(name, task)
         self.missing = None
         log.info("started", service=kit.service, port=kit.settings.port)
@@ -85,17 +87,19 @@ class Runtime:
             try:
                 await work()
             except Exception:
-                # A part that died for good makes the service unready: an orchestrator restarts it.
+                # Nothing here brings it back: the process must be started again, and whoever asks /livez does.
                 log.exception("a background part failed", part=name)
-                self.missing = f"{name} failed; see the log"
+                self.missing = self.dead = f"{name} failed; see the log"
 
         self._tasks.append(asyncio.create_task(watched(), name=name))
 
     async def stop(self) -> None:
         """Stop the background tasks, newest first, then close the connections."""
         for task in reversed(self._tasks):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():
+                # Again, since a library under it may have answered the first one with an error of its own.
+                task.cancel()
+                await asyncio.wait({task}, timeout=1)
         with contextlib.suppress(*PASSING_FAULTS):
             await asyncio.wait_for(self.kit.pool.close(), 5)
         log.info("stopped", service=self.kit.service)
@@ -148,15 +152,24 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
     app.add_middleware(ObserveRequests)
     _add_shared_routes(app, runtime)
     wire(kit)
+    if kit.consumers:
+        add_dead_letter_routes(kit)
     return app
 
 
 def _add_shared_routes(app: FastAPI, runtime: Runtime) -> None:
     kit = runtime.kit
 
-    @app.get("/livez", tags=["operation"], summary="Whether the process answers")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
+    @app.get(
+        "/livez",
+        tags=["operation"],
+        summary="Whether the process answers and all its parts run",
+        responses={503: {"description": "Start it again; says why.", "content": {"application/json": {}}}},
+    )
+    async def livez() -> JSONResponse:
+        if runtime.dead is not None:
+            return JSONResponse({"status": "dead", "reason": runtime.dead}, 503)
+        return JSONResponse({"status": "alive"})
 
     @app.get(
         "/readyz",

@@ -9,13 +9,12 @@ from datetime import date
 import msgspec
 from sqlalchemy import func
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, TargetRow
-from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.database.pool import PASSING_FAULTS, make_engine
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import Indicator
@@ -42,9 +41,7 @@ class PlanDatabase:
     """Sessions on the service's database. Nothing is connected before the first one."""
 
     def __init__(self, dsn: str) -> None:
-        self._engine = create_async_engine(
-            dsn.replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=4, pool_pre_ping=True
-        )
+        self._engine = make_engine(dsn, pool_size=4, pool_pre_ping=True)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -6,11 +6,11 @@ from datetime import date
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from tiendo_common.database.pool import make_engine
 from tiendo_notifier.rules.life import TRANSITIONS
 from tiendo_notifier.storage.tables import DecisionRow, DeliveryRow, DestinationRow, IncidentRow
 
@@ -21,8 +21,7 @@ class Lists:
     """Reads on connections of its own, so that nobody's browsing holds up the judge."""
 
     def __init__(self, database_url: str) -> None:
-        url = database_url.replace("postgresql://", "postgresql+asyncpg://", 1)
-        self._engine: AsyncEngine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
+        self._engine = make_engine(database_url, pool_size=2, max_overflow=2, pool_pre_ping=True)
 
     async def close(self) -> None:
         await self._engine.dispose()

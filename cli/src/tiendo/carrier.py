@@ -1,0 +1,96 @@
+"""What carries events to their readers, as the command line deals with it: nothing, or a Kafka cluster."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import asyncpg
+
+from tiendo.errors import Refused
+from tiendo_common.errors import Retry, Stop
+from tiendo_common.eventlog.kafka.connection import Broker
+from tiendo_common.eventlog.kafka.generations import strangers
+from tiendo_common.eventlog.kafka.topics import ensure_topics
+from tiendo_common.events.catalogue import TOPICS
+from tiendo_common.service.settings import BrokerSettings
+
+#: Who appends to topics, in the order in which services are named everywhere.
+PRODUCERS = tuple(dict.fromkeys(topic.owner for topic in TOPICS.values()))
+_PAUSE = 0.5
+
+
+class BrokerFailed(Refused):
+    """The brokers that were named cannot be used."""
+
+
+class BrokerAhead(Refused):
+    """The brokers have events that the database lacks."""
+
+
+def named_broker(log: str | None) -> Broker | None:
+    """The broker of an option, else of TIENDO_LOG; None where that is postgres. Raises SystemExit, with what
+    is wrong with the settings."""
+
+    class Settings(BrokerSettings):
+        """The environment's, under our own name where they are wrong."""
+
+    return (Settings.read(log=log) if log else Settings.read()).broker()
+
+
+def the_broker(log: str | None) -> Broker:
+    """The same where there must be one. Raises Refused."""
+    broker = named_broker(log)
+    if broker is None:
+        raise Refused("No broker was named.", remedy="Say --log kafka://HOST:PORT, or set TIENDO_LOG.")
+    return broker
+
+
+async def prepare_topics(broker: Broker, replication: int, patience: float) -> list[str]:
+    """Make and check all topics, waiting up to `patience` seconds for brokers that are coming up; the names of
+    those that were made. Raises BrokerFailed."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return await ensure_topics(broker, replication)
+        except (Retry, Stop) as problem:
+            if isinstance(problem, Retry) and time.monotonic() + _PAUSE < until:
+                await asyncio.sleep(_PAUSE)
+                continue
+            raise BrokerFailed(
+                f"Kafka cannot be used: {problem}",
+                remedy="Check the address, the TIENDO_KAFKA_ settings, the number of copies against the number "
+                "of brokers, and the rights of the user. For one on this machine: make kafka",
+            ) from problem
+
+
+async def refuse_if_ahead(broker: Broker, database_urls: Mapping[str, str]) -> None:
+    """Raise BrokerAhead if the brokers have events that the logs lack: before anybody reads those."""
+    for service in PRODUCERS:
+        async with connected(database_urls[service]) as pool:
+            # Before the first start there is no log, and nothing can have come from it.
+            if await pool.fetchval("SELECT to_regclass('log_generation') IS NULL"):
+                continue
+            try:
+                found = await strangers(broker, pool, service)
+            except Retry as problem:
+                raise BrokerFailed(
+                    f"Kafka cannot be used: {problem}", remedy="See whether the brokers are up."
+                ) from problem
+        if found:
+            raise BrokerAhead(
+                f"Kafka has {len(found)} events of {service} that the database lacks, the first of them "
+                f"{found[0].topic}/{found[0].partition} number {found[0].sequence}: was it restored from a backup?",
+                remedy="If so: tiendo topics new-generation, and have what was sent since the backup sent again "
+                "(docs/kafka.md). If not, this is the wrong cluster, or the wrong prefix of topics.",
+            )
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A few connections for the duration."""
+    pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
+    try:
+        yield pool
+    finally:
+        await pool.close()

@@ -1,0 +1,1 @@
+"""What is deployed: images, compose and Kubernetes files, alerts, and the job that prepares servers."""

@@ -1,0 +1,71 @@
+"""One real Apache Kafka node for a test session.
+
+`kafka_node`, shared with all tests by `tests/conftest.py`, is the node: `kafka_node.bootstrap` is where it is.
+It outlives the tests, so that each should use topics of its own; a test that kills it starts it again.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.parts import require
+from tiendo.broker.jars import ToolMissing, check_tools
+from tiendo.broker.node import KafkaNode, end_leftover_node
+from tiendo.supervisor import free_port_base
+
+__all__ = ["KafkaNode", "kafka_folder", "kafka_node", "require_kafka", "two_free_ports"]
+
+_PREFIX = "tiendo-kafka-tests-"
+
+
+def require_kafka() -> None:
+    """Skip, or fail in CI, where Java or Maven is missing."""
+    try:
+        check_tools()
+    except ToolMissing as missing:
+        require("Java or Maven", False, f"{missing.detail} {missing.remedy}")
+
+
+@contextlib.contextmanager
+def kafka_folder() -> Iterator[Path]:
+    """A folder for homes of nodes, removed at the end; nodes that a failed test left running are ended."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def two_free_ports() -> int:
+    """The first of two free ports in a row, below those that the system hands out by itself."""
+    return free_port_base(20_000 + os.getpid() % 1000 * 10, count=2)
+
+
+@pytest.fixture(scope="session")
+def kafka_node() -> Iterator[KafkaNode]:
+    """The session's node. Not durable: nobody needs a test's data after a power cut."""
+    require_kafka()
+    _remove_abandoned()
+    with kafka_folder() as folder, KafkaNode(folder / "home", port=two_free_ports(), durable=False) as node:
+        yield node
+
+
+def _remove_abandoned() -> None:
+    """End and remove the nodes of test sessions that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = int(folder.name.removeprefix(_PREFIX).split("-")[0])
+        ours = folder.stat().st_uid == os.geteuid()
+        if ours and not psutil.pid_exists(pid):
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    for record in folder.rglob("process.json"):
+        end_leftover_node(record.parent)
+    shutil.rmtree(folder)
