@@ -411,6 +411,20 @@ class ConsumerConformance:
         assert all(row["reason"] for row in kept)
         assert metric("tiendo_dead_letters", "ledger") == 8
 
+    async def test_an_event_that_the_database_refuses_is_kept_aside_alone(self, world: World) -> None:
+        await world.append(20)
+        whole = encode(intake_event("a").event)
+        refused = whole.replace(b'"version":1', b'"version":3000000000')  # more than the column holds
+        await world.backend.append_body(FACTS, refused, partition=5)
+        await world.append(20)
+        await world.backend.settled()
+        async with running(world.replica(batch_size=500)):
+            await until(world.all_in)
+        await world.check()
+        [letter] = await world.pool.fetch("SELECT partition, reason, body FROM dead_letter")
+        assert (letter["partition"], letter["body"]) == (5, refused)
+        assert letter["reason"].startswith("the database refuses it")
+
     async def test_past_the_bound_of_poison_its_partition_stops_and_no_other(self, world: World) -> None:
         """The letters up to then can be seen and settled; then it goes on by itself."""
         for _ in range(3):

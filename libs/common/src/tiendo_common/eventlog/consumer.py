@@ -27,6 +27,9 @@ WorkT = TypeVar("WorkT")
 
 log = structlog.get_logger(__name__)
 
+#: What the database says of values that it cannot store: no wait mends that.
+REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
 
 class Batch:
     """What was fetched in one go. `rejected` collects poison; it is stored with the batch's effects."""
@@ -52,6 +55,28 @@ class Batch:
                 except UnknownEvent as error:
                     raise UnknownEvent(f"{_place(chunk.partition)}: {error}", chunk.partition) from None
                 yield event
+
+    def singles(self) -> Iterator["Batch"]:
+        """The same, an event at a time: together they end where the whole does."""
+        for chunk in self.chunks:
+            last = len(chunk.bodies) - 1
+            for place, (sequence, body) in enumerate(zip(chunk.sequences, chunk.bodies, strict=True)):
+                # Where the broker has the next one is not known: the sequence decides.
+                after = chunk.after if place == last else Position(sequence + 1, chunk.after.generation)
+                foreign = chunk.foreign if place == last else ()
+                yield Batch([Chunk(chunk.partition, [sequence], [body], after, foreign)])
+            if not chunk.bodies:
+                yield Batch([chunk])
+
+    def refused(self, why: str) -> "Batch":
+        """The same batch of one event, to be kept aside."""
+        [chunk] = self.chunks
+        answer = Batch(self.chunks)
+        answer.rejected += [
+            DeadLetter(chunk.partition, sequence, f"the database refuses it: {why}", body)
+            for sequence, body in zip(chunk.sequences, chunk.bodies, strict=True)
+        ]
+        return answer
 
     def __len__(self) -> int:
         return sum(len(chunk.bodies) for chunk in self.chunks)
@@ -228,6 +253,24 @@ class Consumer(Generic[WorkT]):
                 await asyncio.gather(commit, return_exceptions=True)
 
     async def _commit(self, batch: Batch, work: WorkT) -> None:
+        try:
+            await self._commit_whole(batch, work)
+        except REFUSED as refusal:
+            log.warning("a batch is refused: one by one", consumer=self.name, reason=type(refusal).__name__)
+            for single in batch.singles():
+                await self._commit_single(single)
+
+    async def _commit_single(self, single: Batch) -> None:
+        """Commit a batch of one event, or keep that event aside if the database will not have it."""
+        try:
+            await self._commit_whole(single, self._projection.prepare(single))
+        except REFUSED as refusal:
+            nothing = Batch([])
+            await self._commit_whole(
+                single.refused(type(refusal).__name__), self._projection.prepare(nothing)
+            )
+
+    async def _commit_whole(self, batch: Batch, work: WorkT) -> None:
         started = time.perf_counter()
         to = {chunk.partition: chunk.after for chunk in batch.chunks}
         async with self._pool.acquire() as connection, connection.transaction():
@@ -254,7 +297,10 @@ class Consumer(Generic[WorkT]):
             )
         await dead_letters.bury(connection, self.name, letters)
         metrics.DEAD_LETTERS.labels(self.name).set(waiting + len(letters))
-        log.error("events dead-lettered", consumer=self.name, count=len(letters), reason=letters[0].reason)
+        # Not the reasons: they quote what stands in the bodies.
+        log.error(
+            "events dead-lettered", consumer=self.name, count=len(letters), at=_place(letters[0].partition)
+        )
 
     def _stop(self, stop: Stop) -> None:
         """Remember what may not go on. The lease is kept: another replica would only find the same."""

@@ -34,6 +34,6 @@ def configure(service: str, level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(LEVELS[level])
-    for noisy in ("alembic", "uvicorn.access"):
+    for noisy in ("alembic", "uvicorn.access", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)

@@ -100,7 +100,8 @@ async def insert_or_collide(
     try:
         await insert_rows(connection, table, columns, rows)
     except asyncpg.UniqueViolationError as error:
-        raise Collision(str(error)) from None
+        # Not the error's own words: they quote the key, a hash of somebody.
+        raise Collision(f"a key of {error.constraint_name} is there already") from None
 
 
 async def seen_lines(connection: Connection, keys: Sequence[LineKey], key_id: int) -> dict[LineKey, SeenLine]:

@@ -116,7 +116,8 @@ class KafkaLogReader:
                 # State topics are written in transactions, which fence a publisher that lost its lease.
                 isolation_level="read_committed",
                 max_partition_fetch_bytes=2**20,
-                fetch_max_wait_ms=250,
+                # What a change of the assignment waits for: the broker holds the old fetch open until then.
+                fetch_max_wait_ms=100,
             )
             await start(client)
             try:
@@ -270,7 +271,8 @@ class KafkaLogReader:
                 appended = appended or record.timestamp / 1000
         else:
             after = Position(expected, generation, offset)
-            self._searched.pop(partition, None)
+            if after.next > position.next:
+                self._searched.pop(partition, None)
             if sequences or foreign or after.next != position.next:
                 return Chunk(partition, sequences, bodies, after, foreign, appended)
             self._at[partition] = after
