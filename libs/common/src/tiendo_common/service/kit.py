@@ -15,11 +15,13 @@ from tiendo_common.database.pool import PASSING_FAULTS, make_pool
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.consumer import Consumer
 from tiendo_common.eventlog.kafka.connection import Broker
+from tiendo_common.eventlog.kafka.control import Control
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
 from tiendo_common.eventlog.kafka.reader import KafkaLogReader
 from tiendo_common.eventlog.port import EventLog, LogReader
 from tiendo_common.eventlog.postgres import PostgresEventLog, PostgresLogReader
 from tiendo_common.service.auth import ApiKeys
+from tiendo_common.service.bodies import Rooms
 from tiendo_common.service.driven import StoredClock
 from tiendo_common.service.settings import ServiceSettings
 
@@ -44,12 +46,14 @@ class Kit:
     broker: Broker | None
     keys: ApiKeys
     stored_clock: StoredClock | None
+    rooms: Rooms = field(default_factory=Rooms)
     started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     background: list[tuple[str, Callable[[], Awaitable[None]]]] = field(default_factory=list)
     readiness: list[Callable[[], str | None]] = field(default_factory=list)
     consumers: list[Consumer[Any]] = field(default_factory=list)
     moved: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     measured: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    control: Control | None = None
 
     @classmethod
     def make(cls, service: str, settings: ServiceSettings, app: FastAPI) -> "Kit":
@@ -76,7 +80,9 @@ class Kit:
         """A reading side of its own for each consumer and replica; `name` is what lag tools show it under."""
         if self.broker is None:
             return PostgresLogReader(self.pool)
-        return KafkaLogReader(self.broker, f"{self.service}.{name}")
+        if self.control is None:
+            self.control = Control(self.broker)
+        return KafkaLogReader(self.broker, f"{self.service}.{name}", self.control)
 
     def publish_log(self) -> None:
         """Carry this service's events to the broker, where there is one."""

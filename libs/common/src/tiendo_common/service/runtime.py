@@ -100,6 +100,8 @@ class Runtime:
                 # Again, since a library under it may have answered the first one with an error of its own.
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
+        if self.kit.control is not None:
+            await self.kit.control.close()
         with contextlib.suppress(*PASSING_FAULTS):
             await asyncio.wait_for(self.kit.pool.close(), 5)
         log.info("stopped", service=self.kit.service)

@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import structlog
 from aiokafka import TopicPartition
@@ -20,6 +21,7 @@ from tiendo_common.eventlog.port import Partition
 
 log = structlog.get_logger(__name__)
 
+ResultT = TypeVar("ResultT")
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 #: One compacted partition for what the producers say of their logs: watermarks and generations.
@@ -123,26 +125,32 @@ class Client(Protocol):
     async def stop(self) -> None: ...
 
 
-async def start(client: Client) -> None:
-    """Connect a client; if that fails it is stopped. A cancellation waits for the attempt to end, since one that is
-    cut off leaves connections open (aiokafka 0.14, tried). Raises KafkaError."""
-    attempt = asyncio.ensure_future(client.start())
+async def undisturbed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Do what may connect to a broker; a cancellation waits for its end. Cut off while it connects, the client loses
+    connections that stay open (aiokafka 0.14, tried). What it does must be bounded in time."""
+    task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(attempt)
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()
+        raise
+
+
+async def start(client: Client) -> None:
+    """Connect a client; if that fails, or the caller is cancelled meanwhile, it is stopped. Raises KafkaError."""
+    try:
+        await undisturbed(client.start())
     except BaseException:
-        await asyncio.wait({attempt})
         await stop(client)
         raise
 
 
 async def stop(client: Client) -> None:
-    """Disconnect a client, whatever state it is in; neither a fault nor a cancellation leaves it half stopped."""
-    attempt = asyncio.ensure_future(asyncio.wait_for(client.stop(), 2 * REQUEST_TIMEOUT))
+    """Disconnect a client, whatever state it is in; a fault on the way is noted and forgotten."""
     try:
-        await asyncio.shield(attempt)
-    except asyncio.CancelledError:
-        await asyncio.wait({attempt})
-        raise
+        await undisturbed(asyncio.wait_for(client.stop(), 2 * REQUEST_TIMEOUT))
     except (KafkaError, TimeoutError) as error:
         log.info("a connection to the broker did not end well", reason=str(error))
 

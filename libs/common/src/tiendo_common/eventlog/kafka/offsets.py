@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tiendo_common.eventlog.kafka.connection import Broker, start, stop
+from tiendo_common.eventlog.kafka.connection import Broker, start, stop, undisturbed
 
 
 class Offsets:
@@ -20,14 +20,14 @@ class Offsets:
         """The offset of the oldest record there still is."""
         found: dict[TopicPartition, int] = {}
         if partitions:
-            found = await (await self._connected()).beginning_offsets(list(partitions))
+            found = await undisturbed((await self._connected()).beginning_offsets(list(partitions)))
         return found
 
     async def end(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset that the next record will have."""
         found: dict[TopicPartition, int] = {}
         if partitions:
-            found = await (await self._connected()).end_offsets(list(partitions))
+            found = await undisturbed((await self._connected()).end_offsets(list(partitions)))
         return found
 
     async def close(self) -> None:

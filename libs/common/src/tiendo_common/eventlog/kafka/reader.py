@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from tiendo_common.errors import Diverged, Gap, Retry
 from tiendo_common.eventlog.kafka import wire
-from tiendo_common.eventlog.kafka.connection import CONTROL, REQUEST_TIMEOUT, Broker, said, start, stop
+from tiendo_common.eventlog.kafka.connection import REQUEST_TIMEOUT, Broker, said, start, stop
+from tiendo_common.eventlog.kafka.control import Control
 from tiendo_common.eventlog.kafka.groups import GroupOffsets
 from tiendo_common.eventlog.kafka.offsets import Offsets
 from tiendo_common.eventlog.kafka.topics import check_partitions
@@ -29,8 +30,9 @@ class KafkaLogReader:
     beginning, and if it is still missing, Gap is raised. What a later generation withdrew is passed over.
     """
 
-    def __init__(self, broker: Broker, name: str) -> None:
-        """`name` is the group under which outside tools see the offsets."""
+    def __init__(self, broker: Broker, name: str, control: Control | None = None) -> None:
+        """`name` is the group under which outside tools see the offsets. `control` is shared by the readers of
+        a process, and closed by whoever made it; without one, the reader has its own."""
         self._broker = broker
         self._name = name
         self._client: AIOKafkaConsumer | None = None
@@ -40,18 +42,15 @@ class KafkaLogReader:
         self._checked: set[str] = set()
         self._next_search = 0.0
         self._searched: dict[Partition, int] = {}
-        self._watermarks: dict[str, Watermark] = {}
-        self._generations: dict[str, dict[int, tuple[int, ...]]] = {}
-        # The gauges ask for watermarks beside the consumer.
-        self._lock = asyncio.Lock()
+        self._control = control or Control(broker)
+        self._own_control = control is None
 
     async def fetch(
         self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
     ) -> list[Chunk]:
         try:
-            async with self._lock:
-                client = await self._started()
-                await self._assign(client, positions)
+            client = await self._started()
+            await self._assign(client, positions)
         except KafkaError as error:
             await self.close()
             raise Retry(f"{self._name}: {said(error)}") from error
@@ -81,13 +80,13 @@ class KafkaLogReader:
 
     async def watermark(self, topic: str) -> Watermark | None:
         try:
-            async with self._lock:
-                await self._listen(await self._started())
+            await self._control.listen()
         except Retry:
-            return self._watermarks.get(topic)
+            pass
         except KafkaError as error:
+            await self._control.close()
             raise Retry(f"{self._name}: {said(error)}") from error
-        return self._watermarks.get(topic)
+        return self._control.watermark(topic)
 
     def show_progress(self, positions: Mapping[Partition, Position]) -> None:
         offsets = {
@@ -104,6 +103,8 @@ class KafkaLogReader:
         client, self._client, self._at, self._checked = self._client, None, {}, set()
         await self._offsets.close()
         await self._group.close()
+        if self._own_control:
+            await self._control.close()
         if client is not None:
             await stop(client)
 
@@ -120,14 +121,6 @@ class KafkaLogReader:
                 fetch_max_wait_ms=100,
             )
             await start(client)
-            try:
-                await check_partitions(self._broker, [CONTROL])
-                client.assign([self._broker.control])
-                client.seek(self._broker.control, 0)
-                await self._listen(client)
-            except BaseException:
-                await stop(client)
-                raise
             self._client = client
         return self._client
 
@@ -142,16 +135,16 @@ class KafkaLogReader:
         if unchecked:
             await check_partitions(self._broker, unchecked)
             self._checked |= unchecked
+        # Nothing is delivered before it is known what was withdrawn.
+        await self._control.listen()
         for partition, position in positions.items():
             self._check_not_withdrawn(partition, position)
-        control = await client.position(self._broker.control)
         wanted = {self._broker.at(partition): position for partition, position in positions.items()}
         unknown = [at for at, position in wanted.items() if position.offset is None]
         first, last = await self._offsets.first(unknown), await self._offsets.end(unknown)
         # No await from here on: between the assignment and the last seek the client knows no position, and
         # would fetch from one of its own choosing. Every partition is sought, also those that stay.
-        client.assign([*wanted, self._broker.control])
-        client.seek(self._broker.control, control)
+        client.assign(list(wanted))
         for at, position in wanted.items():
             if position.offset is not None:
                 client.seek(at, position.offset)
@@ -210,7 +203,7 @@ class KafkaLogReader:
             sequences == list(range(first, first + len(records)))
             and generations == {(wire.GENERATION, b"%d" % position.generation)}
             and all(record.headers[0][0] == wire.SEQUENCE for record in records)
-            and not self._withdrawn(partition, position.generation, sequences[-1])
+            and not self._control.withdrawn(partition, position.generation, sequences[-1])
         ):
             self._searched.pop(partition, None)
             return Chunk(
@@ -240,15 +233,14 @@ class KafkaLogReader:
             except wire.NotOurs as error:
                 foreign.append(Foreign(record.offset, str(error), record.value or b""))
                 continue
-            if place[0] > self._newest_generation(partition.topic):
-                async with self._lock:
-                    await self._listen(client)
-                if place[0] > self._newest_generation(partition.topic):
+            if place[0] > self._control.newest_generation(partition.topic):
+                await self._control.listen()
+                if place[0] > self._control.newest_generation(partition.topic):
                     raise Diverged(
                         f"{partition.topic}/{partition.number}: generation {place[0]} was never announced",
                         partition,
                     )
-            if self._withdrawn(partition, *place):
+            if self._control.withdrawn(partition, *place):
                 metrics.WITHDRAWN.labels(partition.topic).inc()
                 continue
             if place[0] > generation:
@@ -305,7 +297,7 @@ class KafkaLogReader:
         self._next_search = time.monotonic() + 1.0
         behind = {}
         for partition, position in self._at.items():
-            heard = self._watermarks.get(partition.topic)
+            heard = self._control.watermark(partition.topic)
             if (
                 heard is not None
                 and TOPICS[partition.topic].kind == "fact"
@@ -322,44 +314,9 @@ class KafkaLogReader:
         at = self._broker.at(partition)
         client.seek(at, (await self._offsets.first([at]))[at])
 
-    async def _listen(self, client: AIOKafkaConsumer) -> None:
-        """Read the control topic up to its present end."""
-        control = self._broker.control
-        end = (await self._offsets.end([control]))[control]
-        until = time.monotonic() + 2 * REQUEST_TIMEOUT
-        while await client.position(control) < end:
-            for records in (await client.getmany(control, timeout_ms=100)).values():
-                for record in records:
-                    self._hear(record)
-            if time.monotonic() > until:
-                raise Retry(f"{self._name}: {control.topic} is not delivered")
-
-    def _hear(self, record: ConsumerRecord[bytes, bytes]) -> None:
-        try:
-            word = wire.decode_word(record.value or b"")
-        except ValueError as error:
-            log.warning("not a word of ours passed over", topic=record.topic, reason=str(error))
-            return
-        if isinstance(word, wire.GenerationBegun):
-            self._generations.setdefault(word.topic, {})[word.generation] = word.starts
-            return
-        newest = self._watermarks.get(word.topic)
-        if newest is None or (newest.generation, newest.complete_to) <= (word.generation, word.complete_to):
-            self._watermarks[word.topic] = Watermark(word.complete_to, word.next, word.generation)
-
-    def _newest_generation(self, topic: str) -> int:
-        return max(self._generations.get(topic, ()), default=1)
-
-    def _withdrawn(self, partition: Partition, generation: int, sequence: int) -> bool:
-        """Whether a later generation begins at or before this sequence."""
-        return any(
-            later > generation and starts[partition.number] <= sequence
-            for later, starts in self._generations.get(partition.topic, {}).items()
-        )
-
     def _check_not_withdrawn(self, partition: Partition, position: Position) -> None:
         """Raise Diverged if effects were taken from what is withdrawn now."""
-        if TOPICS[partition.topic].kind == "fact" and self._withdrawn(
+        if TOPICS[partition.topic].kind == "fact" and self._control.withdrawn(
             partition, position.generation, position.next - 1
         ):
             raise Diverged(

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from tiendo_common.errors import Retry, Stop
-from tiendo_common.eventlog.kafka.connection import CONTROL, Broker, said
+from tiendo_common.eventlog.kafka.connection import CONTROL, Broker, said, undisturbed
 from tiendo_common.events.catalogue import TOPICS
 
 #: The broker's settings of each kind of topic; all values as the broker says them.
@@ -111,8 +111,7 @@ async def examine_topics(broker: Broker, replication: int) -> list[Finding]:
 
 async def check_partitions(broker: Broker, topics: Iterable[str]) -> None:
     """Raise Retry if a topic is not there, Stop if its partitions are not as many as they must be."""
-    async with _Admin(broker) as admin:
-        counts = await _counts(admin)
+    counts = await undisturbed(_present(broker))
     for topic in topics:
         name = broker.topic(topic)
         wanted = 1 if topic == CONTROL else TOPICS[topic].partitions
@@ -156,6 +155,11 @@ class _Admin:
         await self._client.close()
         if isinstance(error, KafkaError):
             raise Retry(f"the brokers did not do as asked: {said(error)}") from error
+
+
+async def _present(broker: Broker) -> dict[str, int]:
+    async with _Admin(broker) as admin:
+        return await _counts(admin)
 
 
 async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
