@@ -17,10 +17,10 @@ export UV_SYSTEM_CERTS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run up kafka kafka-jars test test-long check contracts bench lock clean
+.PHONY: help run up kafka kafka-jars test test-long chaos chaos-mutants check contracts bench lock clean
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/for-running ## Live through the Kon Tum campaign of 2023 and print its report
 	@$(BIN)/tiendo replay kon-tum-2023 --stay
@@ -35,10 +35,22 @@ kafka-jars: .venv/for-running ## Write deploy/kafka/jars.sha256 anew from its po
 	@$(BIN)/python -m tiendo.broker.jars
 
 test: check ## Check and test everything (under 15 minutes)
+	@tests/parts.sh
 	$(BIN)/pytest -m "not long"
 
 test-long: .venv/for-developing ## The tests that take minutes each: every campaign, every fault
+	@tests/parts.sh
 	$(BIN)/pytest -m long
+
+SEEDS ?= 3
+SECONDS ?= 90
+FIRST_SEED ?= 1
+LOG ?= postgres
+chaos: .venv/for-developing ## Load, faults, proof: SEEDS=3 SECONDS=90 FIRST_SEED=1 LOG=postgres|kafka
+	$(BIN)/python -m tests.chaos --seeds $(SEEDS) --seconds $(SECONDS) --first-seed $(FIRST_SEED) --log $(LOG)
+
+chaos-mutants: .venv/for-developing ## Show that the chaos suite finds broken builds
+	$(BIN)/pytest -m long tests/chaos/test_mutants.py
 
 check: .venv/for-developing ## Lint, types, import rules, contracts
 	$(BIN)/ruff check --quiet .

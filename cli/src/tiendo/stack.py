@@ -219,8 +219,8 @@ async def _watch_server(launcher: EmbeddedPostgres, say: Say) -> None:
         began = time.monotonic()
         try:
             server = await asyncio.to_thread(launcher.start)
-        except LauncherError as problem:
-            say(problem.detail)
+        except (LauncherError, OSError) as problem:  # a full disk, for one
+            say(str(problem))
             pause = min(pause * 2, 30.0)
         else:
             say(f"PostgreSQL takes sessions again, pid {server.pid}, after {time.monotonic() - began:.1f} s")

@@ -26,6 +26,7 @@ import psutil
 
 from tiendo.broker.jars import Jars, Java, deploy_folder, fetched_jars, find_java, locked, say
 from tiendo.broker.probe import cluster_at
+from tiendo.broker.secured import Secured
 from tiendo.errors import AlreadyRunning, PortTaken, Refused
 from tiendo.supervisor import HOST, free_port_base, holder_of, port_is_free, recorded_processes
 from tiendo_common.database.embedded import last_lines, replace_private
@@ -58,6 +59,7 @@ class KafkaNode:
     It listens on 127.0.0.1 only: at `port` for clients, at `controller_port` (else the port after it) for itself.
     The ports may change from start to start. `log_file` receives all that the node says. `durable=False` leaves
     the disk to the operating system: for tests, a power cut then loses acknowledged records; a kill does not.
+    `advertised_port`: where clients are told to come, if something stands in between. `secured`: a second listener.
     """
 
     def __init__(
@@ -68,12 +70,16 @@ class KafkaNode:
         controller_port: int | None = None,
         log_file: Path | None = None,
         durable: bool = True,
+        advertised_port: int | None = None,
+        secured: Secured | None = None,
     ) -> None:
         self.home = home.absolute()
         self.port = port
         self.controller_port = port + 1 if controller_port is None else controller_port
         self.log_file = (log_file or home / "kafka.log").absolute()
         self._durable = durable
+        self._advertised_port = advertised_port or port
+        self._secured = secured
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
 
@@ -146,7 +152,7 @@ class KafkaNode:
         self._take_home()
         try:
             end_leftover_node(self.home)
-            for port in (self.port, self.controller_port):
+            for port in (self.port, self.controller_port, *([self._secured.port] if self._secured else [])):
                 _check_port(port)
             cluster = self._cluster_id()
             command = [str(java.program), *_JVM, *options, *_logging(), "-cp", jars.classpath]
@@ -214,6 +220,7 @@ class KafkaNode:
                     "format",
                     f"--cluster-id={cluster}",
                     "--config=server.properties",
+                    *(self._secured.format_options() if self._secured else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -233,12 +240,17 @@ class KafkaNode:
         self._write_properties(data="data")
 
     def _write_properties(self, *, data: str) -> None:
-        template = Template((deploy_folder() / "server.properties").read_text(encoding="utf-8"))
-        text = template.substitute(
+        text = (deploy_folder() / "server.properties").read_text(encoding="utf-8")
+        if self._secured is not None:
+            text += (deploy_folder() / "secured.properties").read_text(encoding="utf-8")
+            replace_private(self.home / "keystore.pem", self._secured.keystore.read_text(encoding="ascii"))
+        text = Template(text).substitute(
             port=self.port,
+            advertised_port=self._advertised_port,
             controller_port=self.controller_port,
             data=data,
             flush_messages=1 if self._durable else 2**63 - 1,
+            secured_port=self._secured.port if self._secured else 0,
         )
         replace_private(self.home / "server.properties", text)
 

@@ -70,7 +70,7 @@ _SETTINGS: Mapping[str, str] = {
     "effective_cache_size": "1GB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_connections": "100",
+    "max_connections": "200",
     "synchronous_commit": "on",
     "wal_buffers": "16MB",
     "wal_compression": "on",

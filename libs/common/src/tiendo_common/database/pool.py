@@ -17,6 +17,7 @@ PASSING_FAULTS = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     ConnectionError,
     TimeoutError,
     OSError,
@@ -39,6 +40,9 @@ def make_pool(dsn: str, service: str, *, most: int = 12) -> asyncpg.Pool:
         server_settings={
             "application_name": f"tiendo-{service}",
             "timezone": "UTC",
+            # A process that stands still in a transaction holds its locks: nobody could take its partitions over.
+            # Ours do nothing else between two statements.
+            "idle_in_transaction_session_timeout": "10000",
             # Every statement on the hot path is a short indexed one: no plan of theirs wants these.
             "jit": "off",
         },

@@ -89,9 +89,14 @@ class Claims:
                 self._owner,
                 self._lease,
             )
+            # Not ourselves, whoever stood still since the statement before. Not those that another is about to
+            # remove: two that remove each other's rows in opposite order would wait for ever.
             await connection.execute(
-                "DELETE FROM consumer_member WHERE consumer = $1 AND seen_until < clock_timestamp()",
+                "DELETE FROM consumer_member WHERE consumer = $1 AND owner IN (SELECT owner FROM consumer_member "
+                "WHERE consumer = $1 AND owner <> $2 AND seen_until < clock_timestamp() "
+                "FOR UPDATE SKIP LOCKED)",
                 self.name,
+                self._owner,
             )
             members = await connection.fetchval(
                 "SELECT count(*) FROM consumer_member WHERE consumer = $1", self.name
