@@ -1,16 +1,27 @@
 """The event log in PostgreSQL keeps the promises of the port."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
 from tests.conformance.backend import FACTS, STATE, LogBackend, append, beginning, read_all
-from tests.conformance.consumer_suite import ConsumerConformance
+from tests.conformance.consumer_suite import (
+    ConsumerConformance,
+    Doomed,
+    Ledger,
+    World,
+    running,
+    until,
+)
 from tests.conformance.log_suite import EventLogConformance
 from tests.conformance.model_suite import LogModelConformance
 from tests.conformance.postgres_backend import OnPostgres
 from tests.support.events import intake_event, unit_event
+from tests.support.postgres import Database
+from tiendo_common.database.pool import make_pool
 from tiendo_common.errors import Retry
-from tiendo_common.eventlog.port import Partition
+from tiendo_common.eventlog.port import Connection, Partition
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +52,31 @@ class TestPostgresLog(OnPostgres, EventLogConformance):
 
 
 class TestPostgresConsumers(OnPostgres, ConsumerConformance):
-    pass
+    async def test_one_that_sleeps_in_a_transaction_gives_its_partitions_up_within_fifteen_seconds(
+        self, world: World, class_database: Database
+    ) -> None:
+        """It holds the locks on its positions: the server must end its session, or nobody could claim them."""
+        asleep = asyncio.Event()
+
+        async def sleep(_connection: Connection, _count: int) -> None:
+            asleep.set()
+            await asyncio.sleep(60)
+
+        await world.append(40)
+        async with make_pool(class_database.dsn("aggregator"), "aggregator") as pool:
+            sleeper = Doomed(
+                "ledger",
+                [FACTS],
+                Ledger(sleep),
+                pool=pool,
+                reader=world.backend.reader("aggregator"),
+                batch_size=500,
+            )
+            async with running(sleeper):
+                await asleep.wait()
+                async with running(world.replica()):
+                    assert await until(world.all_in, 30) < 15
+        await world.check()
 
 
 class TestPostgresLogModel(OnPostgres, LogModelConformance):
