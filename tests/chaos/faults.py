@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.chaos.fleet import Fleet, Replica
+from tests.chaos.fleet import UNANSWERED, Fleet, Replica
 from tests.chaos.load import Load
 from tests.chaos.poison import Poison
 from tests.chaos.proxy import Manner, Proxy
@@ -260,7 +260,7 @@ async def _sees(replica: Replica, skew: int) -> None:
     """Return once the replica says that it is so late, by its own clock. Raises TimeoutError."""
     async with asyncio.timeout(30), httpx2.AsyncClient(timeout=2, trust_env=False) as http:
         while True:
-            with contextlib.suppress(httpx2.HTTPError, KeyError, ValueError):
+            with contextlib.suppress(*UNANSWERED, KeyError, ValueError):
                 now = datetime.fromisoformat((await http.get(f"{replica.url}/v1/clock")).json()["now"])
                 if abs((now - datetime.now(UTC)).total_seconds() - skew) < 60:
                     return

@@ -18,6 +18,9 @@ from tests.chaos.proxy import Proxy
 HOST = "127.0.0.1"
 #: Seconds until a dead replica is started again: long enough for the other one to notice.
 REST = (0.3, 1.2)
+#: What asking a service may end with that dies at this moment; the last is httpx2's, of a connection that is reset
+#: while it is made.
+UNANSWERED = (httpx2.HTTPError, AttributeError)
 _METRICS = ("tiendo_consumer_fenced_total", "tiendo_consumer_halted")
 
 
@@ -116,7 +119,7 @@ class Fleet:
         """Note what the replica's process counts, before it is gone."""
         if not replica.running:
             return
-        with contextlib.suppress(httpx2.HTTPError):
+        with contextlib.suppress(*UNANSWERED):
             async with httpx2.AsyncClient(timeout=1, trust_env=False) as http:
                 text = (await http.get(f"{replica.url}/metrics")).text
             values = dict.fromkeys(_METRICS, 0.0)
@@ -158,7 +161,7 @@ class Fleet:
 async def _missing(http: httpx2.AsyncClient, replica: Replica) -> str | None:
     try:
         answer = await http.get(f"{replica.url}/readyz")
-    except httpx2.HTTPError as error:
+    except UNANSWERED as error:
         return f"does not answer ({type(error).__name__})"
     return None if answer.status_code == 200 else answer.text[:300]
 

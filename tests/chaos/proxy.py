@@ -138,7 +138,7 @@ class Proxy:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(link, reader, upstream, Manner.LOSE_UP))
                 pumps.create_task(self._pump(link, upstream_reader, writer, Manner.LOSE_DOWN))
-        except* OSError:
+        except* (OSError, RuntimeError):  # the latter is uvloop's, of a connection that was just reset
             pass
         finally:
             self._links.discard(link)

@@ -101,10 +101,17 @@ async def running(*consumers: Consumer[list[IntakeRestated]]) -> AsyncIterator[l
     try:
         yield tasks
     finally:
+        await ended(*tasks)
+
+
+async def ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they end, as the services' runtime does: a library may swallow the first one."""
+    while not all(task.done() for task in tasks):
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(outcome, asyncio.CancelledError | None), outcome
+        await asyncio.wait(tasks, timeout=1)
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, asyncio.CancelledError | None), outcome
 
 
 async def until(condition: Callable[[], Awaitable[object]], deadline: float = 20.0) -> float:

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from tests.conformance.consumer_suite import ended
 from tests.conformance.postgres_backend import OnPostgres, PostgresBackend
 from tests.support.kafka import KafkaNode
 from tiendo_common.clock import new_event_id
@@ -146,9 +147,7 @@ async def in_background(work: Callable[[], Awaitable[None]]) -> AsyncIterator[as
     try:
         yield task
     finally:
-        task.cancel()
-        [outcome] = await asyncio.gather(task, return_exceptions=True)
-        assert isinstance(outcome, asyncio.CancelledError | None), outcome
+        await ended(task)
 
 
 class OnKafka(OnPostgres):

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import ProducerFenced
 from prometheus_client import REGISTRY
 
 from tests.conformance.backend import FACTS, STATE, append, beginning, read_all
@@ -471,23 +471,6 @@ class TestTrapsOfTheClient(OnKafka):
                 waits.append(loop.time() - began)
                 await client.getmany(left, timeout_ms=300)
         assert max(waits) > 0.05
-
-    async def test_a_member_of_a_group_breaks_when_its_assignment_is_changed(
-        self, silent: KafkaBackend
-    ) -> None:
-        first, second = silent.broker.at(Partition(FACTS, 0)), silent.broker.at(Partition(FACTS, 1))
-        async with consumer(silent, group_id=f"{silent.broker.prefix}trap") as client:
-            with pytest.raises(KafkaError, match="coordination"):
-                await change_assignments(client, [[first], [first, second]])
-
-
-async def change_assignments(client: AIOKafkaConsumer, assignments: list[list[TopicPartition]]) -> None:
-    """Again and again for some seconds, with time for the coordinator to be found in between."""
-    for places in assignments * 8:
-        client.assign(places)
-        for at in places:
-            client.seek(at, 0)
-        await client.getmany(timeout_ms=400)
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,6 @@ from tiendo_common.clock import epoch_seconds
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Conflict, Fenced, Retry, Stop, TooMuchPoison, UnknownEvent
 from tiendo_common.eventlog import dead_letters
-from tiendo_common.eventlog.cancellation import check_cancelled
 from tiendo_common.eventlog.claims import Claims
 from tiendo_common.eventlog.dead_letters import DeadLetter
 from tiendo_common.eventlog.port import Chunk, Connection, LogReader, Partition, Position, Watermark
@@ -156,7 +155,6 @@ class Consumer(Generic[WorkT]):
         try:
             while True:
                 began = time.monotonic()
-                check_cancelled()
                 try:
                     await self._consume()
                 except Stop as stop:
@@ -221,7 +219,6 @@ class Consumer(Generic[WorkT]):
         pause = self.POLL[0]
         try:
             while True:
-                check_cancelled()
                 if self._claims.due:
                     if commit is not None:
                         await commit

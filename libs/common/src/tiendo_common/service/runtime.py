@@ -49,6 +49,7 @@ class Runtime:
         self.missing: str | None = "the database has not answered yet"
         self.failed = False
         self.dead: str | None = None
+        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -87,14 +88,18 @@ class Runtime:
             try:
                 await work()
             except Exception:
-                # Nothing here brings it back: the process must be started again, and whoever asks /livez does.
                 log.exception("a background part failed", part=name)
-                self.missing = self.dead = f"{name} failed; see the log"
+            finally:
+                if not self._stopping:
+                    # Nothing here brings it back: the process must be started again, and who asks /livez does.
+                    log.error("a background part ended", part=name)
+                    self.missing = self.dead = f"{name} failed; see the log"
 
         self._tasks.append(asyncio.create_task(watched(), name=name))
 
     async def stop(self) -> None:
         """Stop the background tasks, newest first, then close the connections."""
+        self._stopping = True
         for task in reversed(self._tasks):
             while not task.done():
                 # Again, since a library under it may have answered the first one with an error of its own.
@@ -150,7 +155,7 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
     app.state.runtime = runtime
     app.state.give_up = lambda: None
     problems.install(app)
-    app.add_middleware(LimitBodies, limit=MAX_BODY)
+    app.add_middleware(LimitBodies, limit=MAX_BODY, below=kit.body_limits)
     app.add_middleware(ObserveRequests)
     _add_shared_routes(app, runtime)
     wire(kit)

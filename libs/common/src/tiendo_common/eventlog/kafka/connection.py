@@ -1,8 +1,9 @@
 """Which brokers, and the right to talk to them."""
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -28,6 +29,8 @@ Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 CONTROL = "control"
 #: Seconds that a request may take. Under a lease, so that who waits for a dead broker renews in time.
 REQUEST_TIMEOUT = 5.0
+#: And all of what a client does in one call.
+_PATIENCE = 3 * REQUEST_TIMEOUT
 
 
 class BadBrokerSettings(TiendoError):
@@ -127,19 +130,47 @@ class Client(Protocol):
 
 async def undisturbed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Do what may connect to a broker; a cancellation waits for its end. Cut off while it connects, the client loses
-    connections that stay open (aiokafka 0.14, tried). What it does must be bounded in time."""
+    connections that stay open (aiokafka 0.14, tried). Raises TimeoutError if it does not come back in time, also
+    where it takes no notice of being cancelled."""
     task = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(task)
+        done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()
+        await asyncio.wait({task}, timeout=_PATIENCE)
+        task.cancel()
+        task.add_done_callback(_forget)
         raise
+    if not done:
+        task.cancel()
+        task.add_done_callback(_forget)
+        raise TimeoutError(f"the client of the broker did not come back within {_PATIENCE:g} s")
+    if task.cancelled():
+        raise TimeoutError("the client of the broker broke off")
+    return task.result()
+
+
+@contextlib.contextmanager
+def break_offs_as_faults() -> Iterator[None]:
+    """Raise TimeoutError for a cancellation that nobody asked for: when a connection breaks the client cancels what it
+    waits for, which looks as if we had been told to stop (aiokafka 0.14, seen)."""
+    try:
+        yield
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise TimeoutError("the client of the broker broke off") from cancelled
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Ask for the outcome that nobody waits for any more, so that nobody is told that nobody asked."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def start(client: Client) -> None:
-    """Connect a client; if that fails, or the caller is cancelled meanwhile, it is stopped. Raises KafkaError."""
+    """Connect a client; if that fails, or the caller is cancelled meanwhile, it is stopped. Raises KafkaError,
+    TimeoutError."""
     try:
         await undisturbed(client.start())
     except BaseException:
@@ -150,12 +181,12 @@ async def start(client: Client) -> None:
 async def stop(client: Client) -> None:
     """Disconnect a client, whatever state it is in; a fault on the way is noted and forgotten."""
     try:
-        await undisturbed(asyncio.wait_for(client.stop(), 2 * REQUEST_TIMEOUT))
+        await undisturbed(client.stop())
     except (KafkaError, TimeoutError) as error:
         log.info("a connection to the broker did not end well", reason=str(error))
 
 
-def said(error: KafkaError) -> str:
+def said(error: KafkaError | TimeoutError) -> str:
     """An error of the client in words for a log."""
     text = str(error) or type(error).__name__
     if isinstance(

@@ -43,6 +43,7 @@ class Control:
                     for record in records:
                         self._hear(record)
                 if time.monotonic() > until:
+                    await self.close()  # a client that delivers nothing may never again
                     raise Retry(f"{place.topic} is not delivered")
 
     def watermark(self, topic: str) -> Watermark | None:

@@ -18,10 +18,17 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from tiendo_common.clock import epoch_seconds
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Diverged, Fenced, Retry, Stop
-from tiendo_common.eventlog.cancellation import check_cancelled
 from tiendo_common.eventlog.claims import Claims
 from tiendo_common.eventlog.kafka import wire
-from tiendo_common.eventlog.kafka.connection import CONTROL, REQUEST_TIMEOUT, Broker, said, start, stop
+from tiendo_common.eventlog.kafka.connection import (
+    CONTROL,
+    REQUEST_TIMEOUT,
+    Broker,
+    break_offs_as_faults,
+    said,
+    start,
+    stop,
+)
 from tiendo_common.eventlog.kafka.ends import Ends
 from tiendo_common.eventlog.kafka.topics import check_partitions
 from tiendo_common.eventlog.port import Partition, Position
@@ -91,10 +98,10 @@ class KafkaPublisher:
         pause = 0.1
         try:
             while True:
-                check_cancelled()
                 began = time.monotonic()
                 try:
-                    await self._publish()
+                    with break_offs_as_faults():
+                        await self._publish()
                 except Stop as problem:
                     self.stopped = f"publisher: {problem}"
                     metrics.PUBLISHER_STOPPED.set(1)
@@ -153,7 +160,6 @@ class KafkaPublisher:
         pause = self.POLL[0]
         try:
             while True:
-                check_cancelled()
                 if self._claims.due:
                     if sending is not None:
                         await sending
@@ -252,7 +258,8 @@ class KafkaPublisher:
         for _, sequence, key, body, at, _ in rows:
             record: dict[str, Any] = {
                 "timestamp": at,
-                "key": _partition_key(body) if facts else key.encode(),
+                # Compaction wants a key. Only what is no event of ours has none: it gets one that nothing else has.
+                "key": _partition_key(body) if facts else (key or f"no key/{sequence}").encode(),
                 "value": body,
                 "headers": [(wire.SEQUENCE, b"%d" % sequence), mark, wire.CONTENT_TYPE],
             }

@@ -10,7 +10,14 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from tiendo_common.errors import Diverged, Gap, Retry
 from tiendo_common.eventlog.kafka import wire
-from tiendo_common.eventlog.kafka.connection import REQUEST_TIMEOUT, Broker, said, start, stop
+from tiendo_common.eventlog.kafka.connection import (
+    REQUEST_TIMEOUT,
+    Broker,
+    break_offs_as_faults,
+    said,
+    start,
+    stop,
+)
 from tiendo_common.eventlog.kafka.control import Control
 from tiendo_common.eventlog.kafka.groups import GroupOffsets
 from tiendo_common.eventlog.kafka.offsets import Offsets
@@ -20,6 +27,9 @@ from tiendo_common.events.catalogue import TOPICS
 from tiendo_common.observability import metrics
 
 log = structlog.get_logger(__name__)
+
+#: Seconds without a record, though the broker has some, after which the client is not believed any more.
+_SILENCE = 5.0
 
 
 class KafkaLogReader:
@@ -41,6 +51,7 @@ class KafkaLogReader:
         self._at: dict[Partition, Position] = {}
         self._checked: set[str] = set()
         self._next_search = 0.0
+        self._delivered = 0.0
         self._searched: dict[Partition, int] = {}
         self._control = control or Control(broker)
         self._own_control = control is None
@@ -49,11 +60,21 @@ class KafkaLogReader:
         self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
     ) -> list[Chunk]:
         try:
-            client = await self._started()
-            await self._assign(client, positions)
-        except KafkaError as error:
+            with break_offs_as_faults():
+                return await self._fetch(positions, limit, wait)
+        except (KafkaError, TimeoutError) as error:
             await self.close()
             raise Retry(f"{self._name}: {said(error)}") from error
+        except BaseException:
+            # What was taken from the client and not returned would be missing from the next call.
+            self._at = {}
+            raise
+
+    async def _fetch(
+        self, positions: Mapping[Partition, Position], limit: int, wait: float | None
+    ) -> list[Chunk]:
+        client = await self._started()
+        await self._assign(client, positions)
         if not positions:
             await asyncio.sleep(wait or 0)
             return []
@@ -61,7 +82,9 @@ class KafkaLogReader:
             chunks = await (
                 self._look_thoroughly(client, limit) if wait is None else self._take(client, limit, wait)
             )
-            if not chunks and time.monotonic() >= self._next_search:
+            if chunks:
+                self._delivered = time.monotonic()
+            elif time.monotonic() >= self._next_search:
                 await self._search_what_never_came(client)
             return chunks
         except OffsetOutOfRangeError as error:
@@ -70,20 +93,14 @@ class KafkaLogReader:
                 log.warning("offset out of range: reading from the beginning", at=at)
                 await self._seek_to_beginning(client, self._broker.of(at))
             return []
-        except KafkaError as error:
-            await self.close()
-            raise Retry(f"{self._name}: {said(error)}") from error
-        except BaseException:
-            # What was taken from the client and not returned would be missing from the next call.
-            self._at = {}
-            raise
 
     async def watermark(self, topic: str) -> Watermark | None:
         try:
-            await self._control.listen()
+            with break_offs_as_faults():
+                await self._control.listen()
         except Retry:
             pass
-        except KafkaError as error:
+        except (KafkaError, TimeoutError) as error:
             await self._control.close()
             raise Retry(f"{self._name}: {said(error)}") from error
         return self._control.watermark(topic)
@@ -151,6 +168,7 @@ class KafkaLogReader:
             else:
                 client.seek(at, self._lowest(self._broker.of(at), position, first[at], last[at]))
         self._at = dict(positions)
+        self._delivered = time.monotonic()
 
     @staticmethod
     def _lowest(partition: Partition, position: Position, first: int, last: int) -> int:
@@ -171,6 +189,7 @@ class KafkaLogReader:
             if not behind:
                 break
             if time.monotonic() > until:
+                await self.close()
                 raise Retry(f"{self._name}: {behind[0].topic}/{behind[0].partition} is not delivered")
             chunks = await self._take(client, limit, 0.1)
         return chunks
@@ -289,14 +308,21 @@ class KafkaLogReader:
         await self._seek_to_beginning(client, partition)
 
     async def _search_what_never_came(self, client: AIOKafkaConsumer) -> None:
-        """Notice a gap also where nothing follows it.
+        """Notice a gap also where nothing follows it, and a client that delivers no more.
 
         A watermark is passed on once all below it is on the broker: who has read a partition to its end, and
-        is not there, has missed something.
+        is not there, has missed something. Who has not read it to its end for long is not being served: after
+        a broker's death a client may wait for ever (aiokafka 0.14, seen). Raises Retry.
         """
         self._next_search = time.monotonic() + 1.0
-        behind = {}
-        for partition, position in self._at.items():
+        ends = await self._offsets.end([self._broker.at(partition) for partition in self._at])
+        for partition, position in list(self._at.items()):
+            at = self._broker.at(partition)
+            if await client.position(at) < ends[at]:
+                if time.monotonic() - self._delivered > _SILENCE:
+                    await self.close()
+                    raise Retry(f"{self._name}: nothing is delivered: connecting anew")
+                continue
             heard = self._control.watermark(partition.topic)
             if (
                 heard is not None
@@ -304,11 +330,7 @@ class KafkaLogReader:
                 and position.generation == heard.generation
                 and position.next < heard.next[partition.number]
             ):
-                behind[self._broker.at(partition)] = heard.next[partition.number]
-        for at, end in (await self._offsets.end(behind)).items():
-            if await client.position(at) >= end:
-                partition = self._broker.of(at)
-                await self._search(client, partition, self._at[partition].next, behind[at])
+                await self._search(client, partition, position.next, heard.next[partition.number])
 
     async def _seek_to_beginning(self, client: AIOKafkaConsumer, partition: Partition) -> None:
         at = self._broker.at(partition)
