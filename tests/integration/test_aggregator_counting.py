@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -9,12 +10,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.support.aggregator import (
+    DATA,
     Producers,
     RunningAggregator,
     aggregator,
@@ -25,13 +28,18 @@ from tests.support.aggregator import (
 )
 from tests.support.postgres import Database, PostgresServer, make_database, scratch_folder
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS
+from tiendo_aggregator.rules.units import Gazetteer, merge_editions
+from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.clock import VIETNAM
 from tiendo_common.database.embedded import EmbeddedPostgres
 from tiendo_common.eventlog.port import NewEvent
+from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import encode
 from tiendo_common.events.restatements import (
     AccountRestated,
     ApprovalRestated,
+    Channel,
+    Cohort,
     IntakeRestated,
     Segment,
     deltas,
@@ -51,6 +59,11 @@ TOPIC_INDICATOR: dict[str, Indicator] = {
 }
 
 Cells = Counter[tuple[str, str, str, int, date]]
+#: The same, then dimension and value.
+Parts = Counter[tuple[str, str, str, int, date, str, str]]
+#: Ways to come, and groups to be in.
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+GROUPS: tuple[tuple[Cohort, ...], ...] = ((), ("elderly",), ("elderly", "workers"), ("students",))
 
 
 def lives(number: int, seed: int = 1) -> list[NewEvent]:
@@ -60,13 +73,20 @@ def lives(number: int, seed: int = 1) -> list[NewEvent]:
     for _ in range(number):
         day = D + timedelta(rng.randrange(20))
         home = rng.choice((*COMMUNES, OUTSIDE))
-        taken = segment(day, home, level=rng.choice((1, 2)), collecting=rng.choice(COMMUNES))
+        taken = segment(
+            day,
+            home,
+            level=rng.choice((1, 2)),
+            collecting=rng.choice(COMMUNES),
+            channel=rng.choice(CHANNELS),
+            cohorts=rng.choice(GROUPS),
+        )
         state: list[Segment] = [taken]
         events.append(restated("intake", state, known=day))
         if rng.random() < 0.2:
             later = day + timedelta(3)
-            until = segment(day, home, level=taken.level, collecting=taken.collecting, until=later)
-            state = [until, segment(later, home, collecting=taken.collecting)]
+            until = msgspec.structs.replace(taken, until_day=later)
+            state = [until, msgspec.structs.replace(taken, from_day=later, level=2)]
             events.append(restated("intake", state, [taken], known=later + timedelta(1)))
         if rng.random() < 0.1:
             events.append(restated("intake", [], state, known=day + timedelta(9)))
@@ -89,6 +109,22 @@ def counted(events: Sequence[NewEvent]) -> Cells:
     return Counter({cell: n for cell, n in cells.items() if n})
 
 
+def counted_parts(events: Sequence[NewEvent]) -> Parts:
+    """Likewise by channel and by cohort."""
+    parts: Parts = Counter()
+    for new in events:
+        event = new.event
+        assert isinstance(event, IntakeRestated | ApprovalRestated | AccountRestated)
+        for sign, segments in ((1, event.data.after), (-1, event.data.before)):
+            for day, n, each in deltas(segments):
+                said = [("channel", str(each.channel)), *(("cohort", str(cohort)) for cohort in each.cohorts)]
+                for attribution, unit in (("residence", each.residence), ("collecting", each.collecting)):
+                    for dimension, value in said:
+                        cell = TOPIC_INDICATOR[new.topic], attribution, unit, each.level, day
+                        parts[*cell, dimension, value] += sign * n
+    return Counter({part: n for part, n in parts.items() if n})
+
+
 async def totals(database: Database) -> Cells:
     """The table, whenever its facts became known."""
     connection = await asyncpg.connect(database.dsn("aggregator"))
@@ -104,16 +140,19 @@ async def totals(database: Database) -> Cells:
     )
 
 
-async def tallies(feed: Producers, events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+async def tallies(
+    feed: Producers, events: Sequence[NewEvent], *, breakdowns: bool = False
+) -> list[dict[str, Any]]:
     """The tallies that the producers' records would give for these events, at their logs' heads now."""
     heads = await feed.heads()
-    cells = counted(events)
+    cells: Cells | Parts = counted_parts(events) if breakdowns else counted(events)
     return [
         {
             "service": service,
             "heads": {topic: heads[topic] for topic in topics},
+            "breakdowns": breakdowns,
             "cells": [
-                [*cell[:4], cell[4].isoformat(), n]
+                [*cell[:4], cell[4].isoformat(), n, *cell[5:]]
                 for cell, n in cells.items()
                 if cell[0] in {TOPIC_INDICATOR[topic] for topic in topics}
             ],
@@ -122,9 +161,11 @@ async def tallies(feed: Producers, events: Sequence[NewEvent]) -> list[dict[str,
     ]
 
 
-async def reconcile(service: RunningAggregator, sent: list[dict[str, Any]]) -> dict[str, Any]:
+async def reconcile(
+    service: RunningAggregator, sent: list[dict[str, Any]], **span: str | None
+) -> dict[str, Any]:
     answer = await service.client.post(
-        "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": sent}
+        "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": sent, **span}
     )
     assert answer.status_code == 200, answer.text
     verdict: dict[str, Any] = answer.json()
@@ -313,6 +354,169 @@ async def test_counters_behind_the_tally_are_brought_up_to_it(database: Database
         assert await totals(database) == counted(events)
 
 
+async def test_breakdowns_equal_the_records(database: Database, tmp_path: Path) -> None:
+    events = lives(1000)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        totals_alone = await reconcile(service, await tallies(feed, events))
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        assert (verdict["clean"], verdict["breakdowns"], totals_alone["breakdowns"]) == (True, True, False)
+        assert verdict["totals"] == totals_alone["totals"]
+        inside = [part for part in counted_parts(events) if part[2] != OUTSIDE]
+        assert verdict["compared"] >= totals_alone["compared"] + len(inside)
+
+
+@pytest.mark.parametrize("dimension", ["channel", "cohort"])
+@pytest.mark.parametrize("change", ["DELETE FROM breakdown", "UPDATE breakdown SET n = n + 5"])
+async def test_a_row_of_the_breakdowns_changed_by_hand_is_named(
+    database: Database, tmp_path: Path, dimension: str, change: str
+) -> None:
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        row = await service.kit.pool.fetchrow(
+            "SELECT ctid, day, level, value FROM breakdown WHERE unit = '23427' AND attribution = 0 "
+            "AND indicator = 1 AND dimension = $1 AND n > 0 LIMIT 1",
+            ["channel", "cohort"].index(dimension),
+        )
+        assert row is not None
+        await service.kit.pool.execute(f"{change} WHERE ctid = $1", row["ctid"])
+        assert (await reconcile(service, await tallies(feed, events)))["clean"]
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        assert not verdict["clean"]
+        [wrong] = verdict["differing"]
+        assert (wrong["indicator"], wrong["attribution"], wrong["unit"]) == ("approved", "residence", "23427")
+        assert (wrong["dimension"], wrong["value"]) == (dimension, row["value"])
+        assert (wrong["day"], wrong["level"]) == (row["day"].isoformat(), row["level"])
+        assert wrong["counters"] != wrong["records"]
+
+
+async def test_a_total_changed_by_hand_is_named_beside_sound_breakdowns(
+    database: Database, tmp_path: Path
+) -> None:
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        await service.kit.pool.execute(
+            "DELETE FROM total WHERE ctid = (SELECT ctid FROM total WHERE unit = '23427' AND n > 0 LIMIT 1)"
+        )
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        [wrong] = verdict["differing"]
+        assert (wrong["unit"], wrong["dimension"], wrong["value"]) == ("23427", None, None)
+
+
+async def test_each_table_is_compared_where_its_own_consumer_stands(
+    database: Database, tmp_path: Path
+) -> None:
+    """The breakdowns are held up, the totals are not; the tally is older than these and newer than those."""
+    events = lives(1200)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:800])
+        await service.drain(feed)
+        holder = await asyncpg.connect(database.dsn("aggregator"))
+        try:
+            async with holder.transaction():
+                await holder.execute("SELECT FROM consumer_position WHERE consumer = 'breakdowns' FOR UPDATE")
+                await feed.append(events[800:1500])
+                then = await tallies(feed, events[:1500], breakdowns=True)
+                await feed.append(events[1500:])
+                heads = await feed.heads()
+
+                async def totals_are_there() -> bool:
+                    return (await service.positions())["totals"] == heads
+
+                await eventually(totals_are_there)
+                assert (await service.positions())["breakdowns"] != heads
+                assert (await reconcile(service, then))["clean"]
+        finally:
+            await holder.close()
+        await service.drain(feed)
+        assert (await reconcile(service, then))["clean"]
+
+
+async def test_pieces_of_a_tally_come_to_the_same_as_the_whole(database: Database, tmp_path: Path) -> None:
+    events = lives(600)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        sent = await tallies(feed, events, breakdowns=True)
+        whole = await reconcile(service, sent)
+        spans: list[dict[str, str | None]] = [
+            {"units_from": "", "units_before": "23284"},
+            {"units_from": "23284", "units_before": "23427"},
+            {"units_from": "23427", "units_before": None},
+        ]
+        pieces = []
+        for span in spans:
+            low, high = span["units_from"] or "", span["units_before"] or "~"
+            part = [tally | {"cells": [c for c in tally["cells"] if low <= c[2] < high]} for tally in sent]
+            pieces.append(await reconcile(service, part, **span))
+        assert all(piece["clean"] for piece in pieces)
+        assert sum(piece["compared"] for piece in pieces) == whole["compared"]
+        for indicator, n in whole["totals"].items():
+            assert sum(piece["totals"][indicator] for piece in pieces) == n
+        # A piece that leaves something out is not clean.
+        assert not (await reconcile(service, part, units_from="23284"))["clean"]
+
+
+async def test_pieces_are_compared_while_the_counters_go_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happened between two pieces is folded once, and a row that is wrong is found in any of them."""
+    events = lives(900)
+    decoded = 0
+    decode = EventDecoder.decode
+
+    def counting(self: Any, body: bytes) -> Any:
+        nonlocal decoded
+        event = decode(self, body)
+        decoded += isinstance(event, IntakeRestated | ApprovalRestated | AccountRestated)
+        return event
+
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:1000])
+        sent = await tallies(feed, events[:1000], breakdowns=True)
+        await feed.append(events[1000:])
+        await service.drain(feed)
+        await service.kit.pool.execute(
+            "DELETE FROM breakdown WHERE ctid = (SELECT ctid FROM breakdown WHERE unit = '23427' LIMIT 1)"
+        )
+        monkeypatch.setattr(EventDecoder, "decode", counting)
+        bounds = ["", "23284", "23427", "23521", None]
+        found: list[dict[str, Any]] = []
+        for low, high in itertools.pairwise(bounds):
+            part = [
+                tally | {"cells": [c for c in tally["cells"] if (low or "") <= c[2] < (high or "~")]}
+                for tally in sent
+            ]
+            piece = await reconcile(service, part, units_from=low, units_before=high)
+            found += piece["differing"]
+        assert [each["unit"] for each in found] == ["23427"]
+        # Once for each table.
+        assert decoded == 2 * (len(events) - 1000)
+
+
+async def test_a_tally_must_speak_of_every_unit_that_it_is_to_prove(
+    database: Database, tmp_path: Path
+) -> None:
+    events = lives(50)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        sent = await tallies(feed, events)
+        spans = merge_editions(read_editions(DATA))
+        sent[0]["units"] = [code for code in Gazetteer(spans).ever_below("62") if code != "23427"]
+        answer = await service.client.post(
+            "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": sent}
+        )
+        assert (answer.status_code, answer.json()["field"]) == (422, "tallies.units")
+        assert "23427" in answer.json()["detail"]
+        assert (await reconcile(service, sent, units_from="23281", units_before="23282"))["clean"]
+
+
 async def test_a_bad_tally_is_refused_and_says_what_is_wrong(database: Database, tmp_path: Path) -> None:
     async with started(database, tmp_path) as (service, feed):
         good = await tallies(feed, lives(1))
@@ -334,6 +538,14 @@ async def test_a_bad_tally_is_refused_and_says_what_is_wrong(database: Database,
         assert "intake/5" in detail
         good[0]["heads"]["intake"][5] = 0
         assert (await refused({"campaign": "kon-tum-2023", "tallies": good}))[:2] == (422, "body")
+        good = await tallies(feed, lives(1))
+        mixed = [good[0], good[1] | {"breakdowns": True}]
+        status, field, _ = await refused({"campaign": "kon-tum-2023", "tallies": mixed})
+        assert (status, field) == (422, "tallies.breakdowns")
+        both = [tally | {"breakdowns": True} for tally in await tallies(feed, lives(1))]
+        both[0]["cells"] = [["intake", "residence", "23281", 2, "2023-11-11", 1]]
+        status, field, _ = await refused({"campaign": "kon-tum-2023", "tallies": both})
+        assert (status, field) == (422, "tallies.cells")
         for body in (b"", b"[", b"\xff", b"{}", b"[1]"):
             answer = await service.client.post(path, content=body)
             assert answer.status_code == 422

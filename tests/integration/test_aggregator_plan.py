@@ -203,6 +203,41 @@ async def test_a_bad_plan_is_refused_and_the_field_named(service: RunningAggrega
     assert (await service.get("/v1/campaigns"))["campaigns"] == []
 
 
+async def test_what_is_wrong_with_a_plan_is_said_in_words(service: RunningAggregator) -> None:
+    figure = {"id": "A b", "indicator": "intake", "over": "target", "decimals": 1}
+    faults: list[tuple[dict[str, object], str]] = [
+        ({"traget": []}, "Did you mean 'targets'?"),
+        ({"targets": [{"indicator": "intake", "valu": 1, "value": 1}]}, "Did you mean 'value'?"),
+        ({"hello": 1}, "no such field"),
+        ({"province": "6"}, "two digits"),
+        ({"eligible": {"232": 1}}, "five digits"),
+        ({"figures": [figure]}, "small letters, digits and underscores"),
+        ({"name": ""}, "1 to 300 characters"),
+        ({"targets": [{"indicator": "{intake}", "value": 1}]}, "'intake', 'approved' or 'activated'"),
+    ]
+    for change, words in faults:
+        problem = (await service.client.put(CAMPAIGN, json=plan_document(**change))).json()
+        assert words in problem["detail"], problem
+        assert "pattern" not in problem["detail"]
+    answer = await service.client.put("/v1/campaigns/Kon%20Tum", json=plan_document())
+    assert "small letters" in answer.json()["detail"]
+
+
+async def test_a_plan_that_is_too_large_is_told_the_limit_however_it_is_sent(
+    service: RunningAggregator,
+) -> None:
+    async def streamed() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    for content in (streamed(), b" " * 2_000_000):
+        answer = await service.client.put(
+            CAMPAIGN, content=content, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 413
+        assert "1,048,576 bytes" in answer.json()["detail"]
+
+
 async def test_what_is_no_plan_at_all_is_refused(service: RunningAggregator) -> None:
     for body in (b"", b"[]", b"{", b"\xff\xfe", b"null", b'{"name": "\\ud800"}'):
         answer = await service.client.put(

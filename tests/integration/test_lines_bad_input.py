@@ -251,10 +251,56 @@ async def test_of_a_field_that_is_there_twice_the_last_holds(kind: Kind) -> None
     assert (await kind.service.post(kind.path, raw.encode())).status_code == 201
 
 
-async def test_what_a_line_does_not_know_is_passed_over(kind: Kind) -> None:
+@pytest.mark.parametrize("more", [{"hello": 1}, {"n": 10**300}, {"note": "x" * 1000}, {"more": [[[{}]]]}])
+async def test_a_field_that_is_not_known_is_refused_by_its_name(kind: Kind, more: Line) -> None:
     [who] = await with_dossiers(kind, 1)
-    line = kind.good(who) | {"note": "x" * 1000, "n": 10**300, "more": [[[{}]]]}
-    assert (await kind.service.post(kind.path, line)).status_code == 201
+    answer = await kind.service.post(kind.path, kind.good(who) | more)
+    assert answer.status_code == 422
+    [name] = more
+    assert answer.json()["field"] == name
+    [bad, good] = await kind.service.bulk(kind.path, [kind.good(who) | more, kind.good(who)])
+    assert (bad["status"], bad["problem"]["field"], good["status"]) == ("rejected", name, "accepted")
+
+
+async def test_a_misspelt_field_is_told_with_the_right_one(services: dict[str, Service]) -> None:
+    answer = await services["intake"].post("/v1/intakes", intake_line(citizen(), cohort=["workers"]))
+    assert answer.status_code == 422
+    assert (answer.json()["field"], answer.json()["remedy"]) == ("cohort", "Did you mean 'cohorts'?")
+
+
+async def test_a_byte_order_mark_costs_no_line(kind: Kind) -> None:
+    first, second, third = await with_dossiers(kind, 3)
+    answers = await kind.service.bulk(
+        kind.path, [b"\xef\xbb\xbf" + ndjson([kind.good(first)]), kind.good(second)]
+    )
+    assert [answer["status"] for answer in answers] == ["accepted"] * 2
+    single = await kind.service.post(kind.path, b"\xef\xbb\xbf" + ndjson([kind.good(third)]))
+    assert single.status_code == 201
+
+
+async def test_an_object_printed_over_several_lines_is_answered_once(kind: Kind) -> None:
+    [who] = await with_dossiers(kind, 1)
+    answer = await kind.service.post(f"{kind.path}/bulk", json.dumps(kind.good(who), indent=4).encode())
+    assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+    assert "several lines" in answer.json()["detail"]
+    assert "one JSON object a line" in answer.json()["remedy"]
+
+
+async def test_a_streamed_body_over_the_limit_is_told_the_limit(kind: Kind) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(MAX_BODY // 2**20 + 1):
+            yield b" " * 2**20
+
+    for path, kind_of_body, limit in (
+        (kind.path, "application/json", MAX_SINGLE),
+        (f"{kind.path}/bulk", "application/x-ndjson", MAX_BODY),
+        ("/v1/clock", "application/json", MAX_BODY),
+    ):
+        answer = await kind.service.client.post(
+            path, content=endless(), headers={"Authorization": "Bearer nimda", "Content-Type": kind_of_body}
+        )
+        assert answer.status_code == 413
+        assert f"{limit:,} bytes" in answer.json()["detail"]
 
 
 async def test_moments_at_the_edge_of_what_is_accepted_are_accepted(kind: Kind) -> None:

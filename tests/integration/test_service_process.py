@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -81,6 +82,13 @@ def memory(service: Spawned) -> int:
     return rss
 
 
+def peak_memory(service: Spawned) -> int:
+    assert service.process is not None
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
 @pytest.mark.parametrize("declared", [10 * 1024**3, None], ids=["declared", "streamed"])
 @pytest.mark.parametrize("path", ["/v1/intakes", "/v1/intakes/bulk", "/v1/approvals", "/v1/clock"])
 async def test_ten_gigabytes_are_refused_without_being_taken_in(
@@ -115,6 +123,24 @@ async def test_a_large_batch_leaves_no_memory_behind(service: Spawned) -> None:
         assert (answer.status_code, answer.text.count("rejected")) == (200, 100_000)
         peaks.append(memory(service))
     assert peaks[2] - peaks[1] < 30 * MIB
+
+
+async def test_large_batches_at_once_take_little_more_memory_than_one(service: Spawned) -> None:
+    """Six times 20 MiB of lines. Who is sent away comes again when he was told to, and is taken in."""
+    body = b"\n".join([b"x" * 210] * 100_000)
+    before = memory(service)
+
+    async def send() -> tuple[int, int]:
+        while True:
+            answer = await service.post("/v1/intakes/bulk", body)
+            if answer.status_code != 503:
+                return answer.status_code, answer.text.count("rejected")
+            assert answer.json()["type"] == "urn:tiendo:problem:busy"
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+
+    answers = await asyncio.gather(*(send() for _ in range(6)))
+    assert answers == [(200, 100_000)] * 6
+    assert peak_memory(service) - before < 80 * MIB
 
 
 async def test_a_client_that_hangs_up_in_mid_body_is_no_error_of_ours(service: Spawned) -> None:

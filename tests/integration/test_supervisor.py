@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx2
@@ -402,6 +403,34 @@ async def test_a_command_starts_an_instance_for_itself_where_none_runs(folder: P
         left = pids(data)
     assert attach(data) is None
     assert not any(alive(pid) for pid in left.values())
+
+
+@pytest.mark.anyio
+async def test_an_instance_of_a_command_s_own_is_on_the_ports_that_were_asked_for(
+    folder: Path, ports: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIENDO_PORT_BASE", str(ports))
+    async with running_instance(folder / "data", table=standin_table) as instance:
+        assert [urlsplit(url).port for url in instance.services.values()] == [ports + n for n in range(4)]
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", ports + 2))
+        taken.listen()
+        with pytest.raises(PortTaken) as refused:
+            async with running_instance(folder / "data", table=standin_table):
+                pytest.fail("started elsewhere than asked")
+    assert "TIENDO_PORT_BASE" in refused.value.remedy
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", ["80", "70000", "8400x", "-1"])
+async def test_ports_that_are_none_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setenv("TIENDO_PORT_BASE", asked)
+    with pytest.raises(Refused, match="TIENDO_PORT_BASE"):
+        async with running_instance(folder / "data", table=standin_table):
+            pytest.fail("started on ports that are none")
 
 
 @pytest.mark.anyio

@@ -30,6 +30,7 @@ from tiendo_common.events.restatements import (
     AccountRestatement,
     ApprovalRestated,
     ApprovalRestatement,
+    Channel,
     Cohort,
     IntakeRestated,
     IntakeRestatement,
@@ -60,6 +61,7 @@ def segment(
     until: date | None = None,
     level: int = 2,
     collecting: str | None = None,
+    channel: Channel = "mobile",
     cohorts: tuple[Cohort, ...] = (),
 ) -> Segment:
     """A span of days in a citizen's life."""
@@ -69,7 +71,7 @@ def segment(
         level=1 if level == 1 else 2,
         residence=residence,
         collecting=collecting or residence,
-        channel="mobile",
+        channel=channel,
         cohorts=cohorts,
     )
 

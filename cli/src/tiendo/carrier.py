@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
 
-from tiendo.errors import Refused
+from tiendo.errors import AlreadyRunning, Refused
 from tiendo_common.errors import Retry, Stop
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.generations import strangers
@@ -17,6 +17,10 @@ from tiendo_common.service.settings import BrokerSettings
 
 #: Who appends to topics, in the order in which services are named everywhere.
 PRODUCERS = tuple(dict.fromkeys(topic.owner for topic in TOPICS.values()))
+UNREACHED = (
+    "Check the address, the TIENDO_KAFKA_ settings, the number of copies against the number of brokers, and the "
+    "rights of the user. For one on this machine: make kafka"
+)
 _PAUSE = 0.5
 
 
@@ -53,14 +57,20 @@ async def prepare_topics(broker: Broker, replication: int, patience: float) -> l
     while True:
         try:
             return await ensure_topics(broker, replication)
-        except (Retry, Stop) as problem:
-            if isinstance(problem, Retry) and time.monotonic() + _PAUSE < until:
+        except Stop as problem:
+            raise BrokerFailed(
+                f"Kafka cannot be used: {problem}.",
+                remedy="Look whether this is the right cluster, and these are the right prefix "
+                "(TIENDO_KAFKA_TOPIC_PREFIX) and --replication. If so, the topic must be made anew by somebody "
+                "who knows who else reads it.",
+            ) from problem
+        except Retry as problem:
+            if time.monotonic() + _PAUSE < until:
                 await asyncio.sleep(_PAUSE)
                 continue
             raise BrokerFailed(
                 f"Kafka cannot be used: {problem}",
-                remedy="Check the address, the TIENDO_KAFKA_ settings, the number of copies against the number "
-                "of brokers, and the rights of the user. For one on this machine: make kafka",
+                remedy=UNREACHED,
             ) from problem
 
 
@@ -84,6 +94,19 @@ async def refuse_if_ahead(broker: Broker, database_urls: Mapping[str, str]) -> N
                 remedy="If so: tiendo topics new-generation, and have what was sent since the backup sent again "
                 "(docs/kafka.md). If not, this is the wrong cluster, or the wrong prefix of topics.",
             )
+
+
+async def refuse_if_running(pool: asyncpg.Pool, service: str) -> None:
+    """Raise AlreadyRunning while the service is connected to its database."""
+    sessions = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND application_name = $1",
+        f"tiendo-{service}",
+    )
+    if sessions:
+        raise AlreadyRunning(
+            f"{service} runs: it has {sessions} sessions open.",
+            remedy="Stop all services first. If one that is stopped already still seems to run, wait a minute.",
+        )
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,10 @@ class Refused(TiendoError):
         self.remedy = remedy
 
 
+class NotThere(Refused):
+    """A service knows nothing of what it was asked about."""
+
+
 class AlreadyRunning(Refused):
     """Another `tiendo up` holds the data folder."""
 

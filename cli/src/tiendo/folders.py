@@ -22,6 +22,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +53,15 @@ def facts_folder() -> Path:
         f"No folder of units and campaigns in {' nor '.join(str(place.absolute()) for place in places)}.",
         remedy="Run from the checkout, or set TIENDO_DATA_FACTS to its folder data/.",
     )
+
+
+def program() -> str:
+    """How to call this program from here: by its name if the shell would find it, else by its path."""
+    ours = Path(sys.prefix) / "bin" / "tiendo"
+    found = shutil.which("tiendo")
+    if found is not None and Path(found).resolve() == ours.resolve():
+        return "tiendo"
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 def new_api_key() -> str:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from tiendo.errors import OtherClock
+from tiendo.errors import OtherClock, Refused
 from tiendo.folders import ClockMode, DataFolder
 from tiendo.stack import DEFAULT_PORT_BASE, Instance, Plan, Table, running, service_table
 from tiendo.supervisor import Say, free_port_base, port_is_free, same_process
@@ -51,9 +51,10 @@ async def running_instance(
     """The instance running on a data folder, or one started for the duration and stopped in order after it.
 
     `clock`: refuse any other (OtherClock); None: whichever it is. `say` gets a line when something dies and
-    is restarted; without it, lines go to standard error. One that is started here takes the default ports,
-    or the next free ones, and the server that TIENDO_POSTGRES names, if it does. SIGTERM cancels the calling
-    task, as Ctrl-C does, so that the stop is in order.
+    is restarted; without it, lines go to standard error. One that is started here takes the ports that
+    TIENDO_PORT_BASE names (PortTaken if somebody has them), else the default ones or the next free ones, and the
+    server that TIENDO_POSTGRES names, if it does. SIGTERM cancels the calling task, as Ctrl-C does, so that the
+    stop is in order.
     """
     attached = attach(data)
     if attached is not None:
@@ -64,16 +65,29 @@ async def running_instance(
             )
         yield attached
         return
-    free = all(port_is_free(DEFAULT_PORT_BASE + n) for n in range(4))
     plan = Plan(
         data=DataFolder(data),
         clock=clock,
-        port_base=DEFAULT_PORT_BASE if free else free_port_base(DEFAULT_PORT_BASE + 100),
+        port_base=_port_base(),
         postgres=os.environ.get("TIENDO_POSTGRES") or None,
     )
     with _terminable():
         async with running(plan, say or _to_standard_error, table) as started:
             yield started.instance
+
+
+def _port_base() -> int:
+    """The ports to start on: those that were asked for, else the default ones or the next free ones."""
+    asked = os.environ.get("TIENDO_PORT_BASE")
+    if asked:
+        if not (asked.isdecimal() and 1024 <= int(asked) <= 65_531):
+            raise Refused(
+                f"TIENDO_PORT_BASE is {asked!r}.",
+                remedy="Set it to a port from 1024 to 65531, or not at all.",
+            )
+        return int(asked)
+    free = all(port_is_free(DEFAULT_PORT_BASE + n) for n in range(4))
+    return DEFAULT_PORT_BASE if free else free_port_base(DEFAULT_PORT_BASE + 100)
 
 
 def _to_standard_error(line: str) -> None:

@@ -251,7 +251,8 @@ def check_port(port: int, name: str) -> None:
     other = free_port_base(port + 100)
     raise PortTaken(
         f"Port {port}, which {name} needs, is taken{f' by {holder}' if holder else ''}.",
-        remedy=f"Choose other ports, for example --port-base {other}, or end what holds it.",
+        remedy=f"Choose other ports, for example with TIENDO_PORT_BASE={other} or --port-base {other}, "
+        "or end what holds it.",
     )
 
 

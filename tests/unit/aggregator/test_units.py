@@ -103,7 +103,7 @@ def test_a_unit_of_another_day_is_refused_with_its_days(gazetteer: Gazetteer) ->
     with pytest.raises(Invalid) as refused:
         gazetteer.require("62", B, field="as_of")
     assert refused.value.field == "as_of"
-    assert "to before 2025-07-01" in (refused.value.remedy or "")
+    assert "valid from 2004-01-01 to 2025-06-30: ask" in (refused.value.remedy or "")
 
 
 @pytest.mark.parametrize("typed", ["Đắk Rơ Nga", "Đăk Rơ Nga", "dak ro nga", "ĐẮK  RƠ NGA", "Dak Ro Nga"])

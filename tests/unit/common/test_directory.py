@@ -1,10 +1,13 @@
 """Units by day and campaigns, as a producing service knows them."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from tiendo_aggregator.rules.units import Gazetteer, merge_editions
+from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.clock import VIETNAM, local_day
 from tiendo_common.errors import Invalid, Unavailable
 from tiendo_common.events.directory import CLOCK_SKEW, OLDEST_RECORD, Directory, UnknownCampaign
@@ -97,13 +100,32 @@ def test_a_unit_is_known_on_the_days_of_its_spans(directory: Directory, code: st
     directory.check_unit(code, day, "collecting_unit")
 
 
+def test_what_was_ever_below_a_province_is_what_the_aggregator_says() -> None:
+    """The filter of a tally must lose no unit that is to be proven."""
+    spans = merge_editions(read_editions(Path(__file__).parents[3] / "data"))
+    directory, gazetteer = Directory(), Gazetteer(spans)
+    for code, each in spans.items():
+        put_unit(directory, code, *each, loaded=len(spans))
+    assert directory.complete
+    for province in ("62", "70", "51", "01", "00004"):
+        ever = directory.ever_below(province)
+        assert ever == gazetteer.ever_below(province)
+        assert ever
+    with pytest.raises(Invalid, match="No unit has the code 99"):
+        directory.ever_below("99")
+
+
 @pytest.mark.parametrize(
     ("code", "day", "says"),
     [
         ("99999", DAY, "No unit has the code 99999"),
         ("610", REFORM, "did not exist on 2025-07-01"),
         ("23341", date(2022, 1, 1), "did not exist on 2022-01-01"),
-        ("23341", date(2022, 12, 31), "from 2004-01-01 to before 2022-01-01; from 2023-01-01"),
+        (
+            "23341",
+            date(2022, 12, 31),
+            "valid from 2004-01-01 to 2021-12-31 and from 2023-01-01 to 2025-06-30",
+        ),
         ("62", date(2003, 12, 31), "did not exist on 2003-12-31"),
     ],
 )

@@ -207,3 +207,59 @@ def test_no_value_of_any_field_is_an_accident(data: st.DataObject) -> None:
     except Invalid:
         return
     assert isinstance(msgspec.to_builtins(line), dict)
+
+
+@kinds
+def test_a_field_that_is_not_known_is_named(kind: type[FactLine]) -> None:
+    problem = problem_of(kind, text_of(kind, hello=1))
+    assert problem.field == "hello"
+    assert "hello" in problem.detail
+    assert "line_id" in (problem.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip", "meant"),
+    [
+        (IntakeLine, "cohort", "cohorts"),
+        (IntakeLine, "Channel", "channel"),
+        (ApprovalLine, "reasons", "reason"),
+        (AmendmentLine, "residence", "residence_unit"),
+        (ActivationLine, "collectingUnit", "collecting_unit"),
+    ],
+)
+def test_a_slip_in_a_field_is_told_with_the_right_one(kind: type[FactLine], slip: str, meant: str) -> None:
+    problem = problem_of(kind, text_of(kind, **{slip: "x"}))
+    assert (problem.field, problem.remedy) == (slip, f"Did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize("name", [CITIZEN, f"id {CITIZEN}", f"x{CITIZEN}", "a\nb", "", "x" * 500, "họ tên"])
+@kinds
+def test_the_name_of_a_field_that_may_say_too_much_is_not_repeated(kind: type[FactLine], name: str) -> None:
+    problem = problem_of(kind, text_of(kind, **{name: 1}))
+    assert problem.field is None
+    if name:
+        assert json.dumps(name)[1:-1] not in json.dumps(problem.document())
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "words"),
+    [
+        (IntakeLine, "channel", "pigeon", "fixed, home, mobile, online"),
+        (IntakeLine, "level", 3, "1, 2"),
+        (IntakeLine, "cohorts", ["pirates"], "armed_forces, elderly"),
+        (AmendmentLine, "channel", "pigeon", "fixed, home, mobile, online"),
+        (AmendmentLine, "cohorts", ["pirates"], "armed_forces, elderly"),
+        (ActivationLine, "reason", "bad_mood", "network, no_smartphone"),
+        (IntakeLine, "residence_unit", "2334a", "digits only"),
+        (ActivationLine, "collecting_unit", "2334a", "digits only"),
+        (IntakeLine, "team", "0912345678", "nine digits in a row"),
+        (ApprovalLine, "reason", "Photo", "small letters and underscores"),
+        (AmendmentLine, "campaign", "a\n", "without control characters"),
+    ],
+)
+def test_what_is_accepted_is_said_in_words(
+    kind: type[FactLine], field: str, value: object, words: str
+) -> None:
+    detail = problem_of(kind, text_of(kind, **{field: value})).detail
+    assert words in detail
+    assert "regex" not in detail

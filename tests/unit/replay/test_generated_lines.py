@@ -10,6 +10,9 @@ from tests.unit.replay.support import CAMPAIGNS, Run, campaign, run
 from tiendo.replay.campaign_file import INDICATORS
 from tiendo.replay.citizens import Lives
 from tiendo.replay.schedule import REJECTED, Chunk, Schedule
+from tiendo_activation.http_schemas import ActivationLine
+from tiendo_common.service.lines import FactLine, LineDecoder
+from tiendo_intake.http_schemas import AmendmentLine, ApprovalLine, IntakeLine
 
 
 def chunks(name: str, seed: int, scale: float = 0.02) -> Iterator[Chunk]:
@@ -17,6 +20,24 @@ def chunks(name: str, seed: int, scale: float = 0.02) -> Iterator[Chunk]:
         for phases in day.rounds:
             for phase in phases:
                 yield from phase.chunks(500)
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_the_services_can_read_every_line_that_is_to_be_accepted(name: str) -> None:
+    kinds: dict[str, type[FactLine]] = {
+        "/v1/intakes": IntakeLine,
+        "/v1/approvals": ApprovalLine,
+        "/v1/amendments": AmendmentLine,
+        "/v1/activations": ActivationLine,
+    }
+    decoders = {path: LineDecoder(kind) for path, kind in kinds.items()}
+    seen = Counter[str]()
+    for chunk in chunks(name, 1):
+        for line, expected in zip(chunk.lines, chunk.expected, strict=True):
+            if expected != REJECTED:
+                decoders[chunk.path].decode(line.encode("latin-1"))
+                seen[chunk.path] += 1
+    assert set(seen) == set(kinds)
 
 
 def assert_published(done: Run) -> None:

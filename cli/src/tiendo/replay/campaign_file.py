@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tiendo.errors import Refused
 from tiendo.replay.spread import largest_remainder
@@ -33,6 +33,8 @@ COHORTS = (
 
 #: When a day's lines are sent. They happened earlier that day, or on days before.
 SENT_AT = "20:00"
+
+Language = Literal["en", "vi"]
 
 T = TypeVar("T")
 
@@ -64,10 +66,14 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One published figure: the text as published and the numbers it names; None is what it doesn't say."""
+    """One published figure: the text as published and the numbers it names; None is what it doesn't say.
+
+    `text_vi`: the same in Vietnamese; None: it is shown in English there, too.
+    """
 
     id: str
     text: str
+    text_vi: str | None
     indicator: str
     over: str
     decimals: int
@@ -77,6 +83,10 @@ class Figure:
     level_2: int | None
     since_baseline: int | None
     denominator: int | None
+
+    def said(self, language: Language) -> str:
+        """The text in a language."""
+        return self.text_vi if language == "vi" and self.text_vi else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,14 @@ class Claim:
     over: str
     percent: str
     reason: str
+    text_vi: str | None
+    reason_vi: str | None
+
+    def said(self, language: Language) -> tuple[str, str]:
+        """The text and the reason in a language."""
+        if language == "vi" and self.text_vi and self.reason_vi:
+            return self.text_vi, self.reason_vi
+        return self.text, self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +267,9 @@ class _Table:
     def maybe_number(self, name: str) -> int | None:
         return self.number(name) if name in self._left else None
 
+    def maybe_text(self, name: str) -> str | None:
+        return self.get(name, str) if name in self._left else None
+
     def one_of(self, name: str, allowed: tuple[str, ...]) -> str:
         value = self.get(name, str)
         if value not in allowed:
@@ -403,6 +424,7 @@ class _Reader:
             figure = Figure(
                 id=table.get("id", str),
                 text=table.get("text", str),
+                text_vi=table.maybe_text("text_vi"),
                 indicator=table.one_of("indicator", INDICATORS),
                 over=table.one_of("over", ("target", "eligible", *INDICATORS)),
                 decimals=table.number("decimals"),
@@ -597,6 +619,8 @@ class _Reader:
                     over=table.one_of("over", ("target", "eligible", *INDICATORS)),
                     percent=table.get("percent", str),
                     reason=table.get("reason", str),
+                    text_vi=table.maybe_text("text_vi"),
+                    reason_vi=table.maybe_text("reason_vi"),
                 )
             )
             table.done()

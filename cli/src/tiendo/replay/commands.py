@@ -4,24 +4,34 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Coroutine
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 import stamina.instrumentation
 import typer
 
-from tiendo.errors import Refused
-from tiendo.folders import DataFolder, default_data, facts_folder
+from tiendo.errors import NotThere, Refused
+from tiendo.folders import DataFolder, default_data, facts_folder, program
 from tiendo.instance import Instance, running_instance
 from tiendo.replay import driver
-from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
-from tiendo.replay.printing import Language, print_outcome, print_reconciliation, print_report, watching
+from tiendo.replay.campaign_file import Campaign, Language, find_campaign, load_campaign
+from tiendo.replay.printing import (
+    print_outcome,
+    print_reconciliation,
+    print_report,
+    telling,
+    watching,
+)
+from tiendo.replay.reconciling import reconcile as prove
 from tiendo.replay.report import Report, read_report
 from tiendo.replay.sending import Client
 from tiendo.replay.systems import seed_for
+from tiendo.stack import DEFAULT_PORT_BASE
 
 T = TypeVar("T")
 
@@ -88,8 +98,9 @@ def report(
     async def run() -> Report:
         async with (
             running_instance(data) as instance,
-            Client.open(instance.url, instance.admin_key) as client,
+            Client.open(instance.url, instance.admin_key, _say) as client,
         ):
+            await _registered(client, plan, data)
             return await read_report(client, plan, until)
 
     answer = _run(run())
@@ -102,20 +113,18 @@ def report(
 
 
 def reconcile(campaign: Name, data: Data, json_: AsJson = False, language: InLanguage = "en") -> None:
-    """Prove that the counters equal the records, per unit and day, without stopping anything."""
+    """Prove that all counters equal the records, per unit and day, without stopping anything."""
     plan = _campaign(campaign)
     _must_exist(data, plan)
 
     async def run() -> dict[str, Any]:
-        async with (
-            running_instance(data) as instance,
-            Client.open(instance.url, instance.admin_key) as client,
-        ):
-            tallies = [await client.get(service, "/v1/tally") for service in ("intake", "activation")]
-            answer: dict[str, Any] = await client.post(
-                "aggregator", "/v1/reconciliations", {"campaign": plan.id, "tallies": tallies}
-            )
-            return answer
+        with telling() as say:
+            async with (
+                running_instance(data) as instance,
+                Client.open(instance.url, instance.admin_key, say) as client,
+            ):
+                registered = await _registered(client, plan, data)
+                return await prove(client, plan.id, registered["province"], say)
 
     answer = _run(run())
     if json_:
@@ -139,7 +148,12 @@ async def _stay(instance: Instance, plan: Campaign) -> None:
     )
     ours = instance.pid == os.getpid()
     if ours and not sys.stdin.isatty():
-        typer.echo(f"Start the services again with: tiendo up --data {instance.data}\nThen look at {address}")
+        # On the same ports, so that the address holds: they were others if the default ones were taken.
+        ports = urlsplit(instance.url("intake")).port
+        again = f"{program()} up --data {shlex.quote(str(instance.data))}"
+        if ports != DEFAULT_PORT_BASE:
+            again += f" --port-base {ports}"
+        typer.echo(f"Start the services again with: {again}\nThen look at {address}")
     else:
         typer.echo(f"Look at {address}")
     typer.echo(f"with the header: Authorization: Bearer $(cat {instance.data / 'admin.key'})")
@@ -165,9 +179,28 @@ def _day(text: str | None) -> date | None:
 
 def _must_exist(data: Path, campaign: Campaign) -> None:
     if not DataFolder(data).exists():
+        raise Refused(f"{data} holds nothing yet.", remedy=_first(campaign, data))
+
+
+async def _registered(client: Client, campaign: Campaign, data: Path) -> dict[str, Any]:
+    """The campaign as the aggregator knows it. Raises Refused if it doesn't."""
+    try:
+        known: dict[str, Any] = await client.get("aggregator", f"/v1/campaigns/{campaign.id}")
+    except NotThere:
         raise Refused(
-            f"{data} holds nothing yet.", remedy=f"First: tiendo replay {campaign.id} --data {data}"
-        )
+            f"{campaign.id} has not been replayed into {data}.", remedy=_first(campaign, data)
+        ) from None
+    return known
+
+
+def _first(campaign: Campaign, data: Path) -> str:
+    """What makes the campaign be there."""
+    name = campaign.id if campaign.file.parent == facts_folder() / "campaigns" else str(campaign.file)
+    return f"First: {program()} replay {shlex.quote(name)} --data {shlex.quote(str(data))}"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _print_json(document: dict[str, Any]) -> None:

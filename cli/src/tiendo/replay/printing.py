@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -20,11 +20,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from tiendo.replay.campaign_file import Campaign
+from tiendo.replay.campaign_file import Campaign, Language
 from tiendo.replay.driver import Outcome
 from tiendo.replay.report import Counted, Report, Standing
-
-Language = Literal["en", "vi"]
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "as_of": {"en": "as of", "vi": "tính đến ngày"},
@@ -69,6 +67,7 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "seconds": {"en": "s", "vi": "giây"},
     "lines_a_second": {"en": "lines/s", "vi": "dòng/giây"},
     "clean": {"en": "Clean: the counters equal the records", "vi": "Khớp: bộ đếm bằng hồ sơ"},
+    "part": {"en": "Of these", "vi": "Trong đó"},
     "differing": {"en": "Counters that differ from the records", "vi": "Bộ đếm khác hồ sơ"},
     "unit": {"en": "Unit", "vi": "Đơn vị"},
     "day": {"en": "Day", "vi": "Ngày"},
@@ -161,6 +160,23 @@ def watching() -> "Iterator[LineWatcher | BarWatcher]":
         yield BarWatcher(progress)
 
 
+@contextmanager
+def telling() -> "Iterator[Callable[[str], None]]":
+    """Says on standard error what is waited for: where that is a terminal, in a line that goes away in the end."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        began = time.monotonic()
+
+        def say(text: str) -> None:
+            sys.stderr.write(f"{time.monotonic() - began:6.1f} s  {text}\n")
+            sys.stderr.flush()
+
+        yield say
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(text))
+
+
 def print_report(report: Report, language: Language) -> None:
     """Each published figure beside what was counted, the communes, and what is assumed."""
     console = _console()
@@ -170,12 +186,13 @@ def print_report(report: Report, language: Language) -> None:
     console.print(Text(f"{campaign.name}, {say('as_of')} {report.as_of}{to}", style="bold"))
     table = Table("", say("figure"), say("counted"), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for counted in report.figures:
-        table.add_row(_mark(counted.matches), counted.figure.text, _counted(counted, language))
+        table.add_row(_mark(counted.matches), counted.figure.said(language), _counted(counted, language))
     for statement in report.statements:
         table.add_row(_mark(statement.holds), say(statement.id), f"{statement.holding} / {statement.named}")
     console.print(table)
     for claim in campaign.claims:
-        console.print(f"{say('claim')}: {claim.text}. {claim.reason}")
+        text, reason = claim.said(language)
+        console.print(f"{say('claim')}: {text}. {reason}")
     console.print()
     shown = min(5, len(report.communes))
     _print_communes(console, say("best"), report.communes[:shown], language)
@@ -209,10 +226,10 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
     """Clean, or the rows that differ."""
     console, say = _console(), _speaker(language)
     if answer["clean"]:
-        console.print(Text(f"✓ {say('clean')}", style="green"))
+        console.print(Text(f"✓ {say('clean')}: {answer['compared']:,}", style="green"))
         return
-    console.print(Text(f"✗ {say('differing')}: {len(answer['differing']):,}", style="red"))
-    headings = ("unit", "day", "indicator", "level", "attribution", "records", "counters")
+    console.print(Text(f"✗ {say('differing')}: {answer['differing_count']:,}", style="red"))
+    headings = ("unit", "day", "indicator", "level", "attribution", "part", "records", "counters")
     table = Table(*(say(heading) for heading in headings), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in answer["differing"]:
         table.add_row(
@@ -221,10 +238,13 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
             str(row["indicator"]),
             str(row["level"]),
             str(row["attribution"]),
+            "" if row["dimension"] is None else f"{row['dimension']} {row['value']}",
             f"{row['records']:,}",
             f"{row['counters']:,}",
         )
     console.print(table)
+    if len(answer["differing"]) < answer["differing_count"]:
+        console.print("…")
 
 
 def _console() -> Console:

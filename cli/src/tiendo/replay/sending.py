@@ -5,6 +5,8 @@ Sending again is always safe: a line that is on record is answered "duplicate". 
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,13 +16,14 @@ import httpx2
 import msgspec
 import stamina
 
-from tiendo.errors import Refused
+from tiendo.errors import NotThere, Refused
 from tiendo.replay.schedule import ACCEPTED, ANSWERS, DUPLICATE, REJECTED, Chunk, Phase
 
 LINES_A_REQUEST = 4000
 REQUESTS_IN_FLIGHT = 3
 PATIENCE = 300.0  # seconds for which a service may be away
 _SHOWN = 5
+_TELL_AGAIN = 10.0  # seconds
 
 
 class _NotNow(Exception):
@@ -62,21 +65,31 @@ class Tallied:
 
 
 class Client:
-    """HTTP to the services of one instance; waits out what passes."""
+    """HTTP to the services of one instance; waits out what passes. `say` is told what it waits for."""
 
-    def __init__(self, urls: Callable[[str], str], admin_key: str, http: httpx2.AsyncClient) -> None:
+    def __init__(
+        self,
+        urls: Callable[[str], str],
+        admin_key: str,
+        http: httpx2.AsyncClient,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._urls = urls
         self._admin_key = admin_key
         self._http = http
+        self._say = say
+        self._said: dict[str, float] = {}
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, urls: Callable[[str], str], admin_key: str) -> "AsyncIterator[Client]":
+    async def open(
+        cls, urls: Callable[[str], str], admin_key: str, say: Callable[[str], None] = lambda _: None
+    ) -> "AsyncIterator[Client]":
         """A client for the duration. `urls` gives a service's base URL."""
         limits = httpx2.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30)
         timeout = httpx2.Timeout(120, connect=5)
         async with httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False) as http:
-            yield cls(urls, admin_key, http)
+            yield cls(urls, admin_key, http, say)
 
     async def send(
         self,
@@ -88,10 +101,14 @@ class Client:
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
         media_type: str = "application/json",
+        stream: bool = False,
+        timeout: float | None = None,
     ) -> tuple[httpx2.Response, int]:
         """Send until it is answered by anything but "not now"; also how often it was sent.
 
-        Raises Refused when the service stays away for PATIENCE seconds.
+        `stream`: the answer's body is left to be read, and the answer to be closed. `timeout`: seconds to wait
+        for it to begin, instead of the usual ones. Raises Refused when the service stays away for PATIENCE
+        seconds.
         """
         headers = {"Authorization": f"Bearer {key or self._admin_key}", "Content-Type": media_type}
         times = 0
@@ -106,18 +123,43 @@ class Client:
             ):
                 with attempt:
                     times = attempt.num
-                    url = self._urls(service) + path
-                    answer = await self._http.request(
-                        method, url, params=params, content=content, headers=headers
+                    request = self._http.build_request(
+                        method, self._urls(service) + path, params=params, content=content, headers=headers
                     )
-                    if answer.status_code in (502, 503, 504):
-                        raise _NotNow(_problem_of(answer))
+                    if timeout is not None:
+                        request.extensions["timeout"]["read"] = timeout
+                    try:
+                        answer = await self._http.send(request, stream=stream)
+                        if answer.status_code in (502, 503, 504):
+                            await answer.aread()
+                            if _will_pass(answer):
+                                raise _NotNow(_problem_of(answer))
+                    except (httpx2.TransportError, _NotNow) as error:
+                        self._tell(service, str(error) or type(error).__name__)
+                        raise
         except (httpx2.TransportError, _NotNow) as error:
             raise Refused(
                 f"{service} has been away for {PATIENCE:.0f} s: {error or type(error).__name__}",
                 remedy="See its log, start it, and run the same command again: it goes on where it was.",
             ) from error
         return answer, times
+
+    def _tell(self, service: str, why: str) -> None:
+        """Say that a service is waited for, but not at every attempt."""
+        now = time.monotonic()
+        if now - self._said.get(service, -math.inf) >= _TELL_AGAIN:
+            self._said[service] = now
+            self._say(f"{service} does not answer now ({why}): trying again")
+
+    async def open_answer(
+        self, service: str, path: str, params: Mapping[str, str], *, timeout: float
+    ) -> httpx2.Response:
+        """A large answer to a GET as admin, to be read and closed. Raises Refused for anything but 200."""
+        answer, _ = await self.send("GET", service, path, params=params, stream=True, timeout=timeout)
+        if not answer.is_success:
+            await answer.aread()
+            _json(answer, service, path)
+        return answer
 
     async def get(self, service: str, path: str, params: Mapping[str, str] | None = None) -> Any:
         """What a GET as admin answers. Raises Refused for anything but 200."""
@@ -245,10 +287,19 @@ def _json(response: httpx2.Response, service: str, path: str) -> Any:
         problem = msgspec.json.decode(response.content, type=dict[str, Any])
     except msgspec.DecodeError:
         problem = {"detail": response.text[:300]}
-    raise Refused(
+    raise (NotThere if response.status_code == 404 else Refused)(
         f"{service}{path} answered {response.status_code}: {problem.get('detail', '')}",
         remedy=str(problem.get("remedy") or "See the service's log."),
     )
+
+
+def _will_pass(response: httpx2.Response) -> bool:
+    """Whether the same request may be answered otherwise later: so unless the service says that it won't."""
+    try:
+        problem = msgspec.json.decode(response.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return True
+    return problem.get("retryable") is not False
 
 
 def _problem_of(response: httpx2.Response) -> str:

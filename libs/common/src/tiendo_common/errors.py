@@ -23,13 +23,15 @@ class Problem(TiendoError):
     """An error that its receiver can act on: names the field and the remedy (RFC 9457).
 
     Subclasses set `status` (HTTP), `code` (last part of the problem's type) and `title`.
-    `retryable` says whether the same request can succeed later without being changed.
+    `retryable` says whether the same request can succeed later without being changed, `retry_after` in how
+    many seconds at the earliest.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "bad-request"
     title: ClassVar[str] = "The request cannot be carried out"
     retryable: ClassVar[bool] = False
+    retry_after: ClassVar[int] = 1
 
     def __init__(self, detail: str, *, field: str | None = None, remedy: str | None = None) -> None:
         super().__init__(detail)

@@ -11,6 +11,7 @@ from tiendo_common.events.state import CampaignPublished, UnitPublished
 from tiendo_common.identity import PersonHasher
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import serve
+from tiendo_common.service.tallies import Tallies
 
 DESCRIPTION = "Accounts switched on and off, attempts that failed, and why."
 
@@ -49,4 +50,12 @@ def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
     # An account is complete only as far as the dossiers are that it follows.
     kit.publish_log()
     kit.publish_watermarks(limit=lambda: dossiers.complete_to)
-    kit.app.include_router(make_router(kit, accounts))
+    tallies = Tallies(
+        kit.service,
+        kit.pool,
+        directory,
+        table="account",
+        indicators={"activated": "true"},
+        topics=("activation",),
+    )
+    kit.app.include_router(make_router(kit, accounts, tallies))

@@ -9,17 +9,19 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from tiendo_activation import storage
 from tiendo_activation.http_schemas import AccountAnswer, ActivationLine, FailureCount, submission
-from tiendo_activation.use_cases import Accounts, find_account, take_tally
-from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_activation.use_cases import Accounts, find_account
+from tiendo_common.service.auth import ApiKey, requires
+from tiendo_common.service.documents import in_words
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.line_routes import add_line_routes
+from tiendo_common.service.tallies import Tallies, add_tally_route
 
 Reader = Annotated[ApiKey, Depends(requires("activation:read"))]
 
 _encode = msgspec.json.Encoder().encode
 
 
-def make_router(kit: Kit, accounts: Accounts) -> APIRouter:
+def make_router(kit: Kit, accounts: Accounts, tallies: Tallies) -> APIRouter:
     """All routes of the service."""
     router = APIRouter()
     add_line_routes(
@@ -54,6 +56,7 @@ def make_router(kit: Kit, accounts: Accounts) -> APIRouter:
         unit: Annotated[
             str | None,
             Query(pattern="^[0-9]{2,10}$", description="Only attempts that this unit helped with."),
+            in_words("a unit's code, digits only"),
         ] = None,
     ) -> Response:
         counts = [
@@ -64,10 +67,5 @@ def make_router(kit: Kit, accounts: Accounts) -> APIRouter:
         ]
         return Response(_encode({"failures": counts}), media_type="application/json")
 
-    @router.get(
-        "/v1/tally", tags=["proof"], summary="Counts straight from the accounts, with the log's heads"
-    )
-    async def tally(_admin: Admin) -> Response:
-        return Response(_encode(await take_tally(kit.pool)), media_type="application/json")
-
+    add_tally_route(router, tallies)
     return router

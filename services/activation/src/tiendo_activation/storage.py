@@ -218,37 +218,6 @@ async def write_attempts(connection: Connection, attempts: Sequence[Attempt], ke
     await insert_or_collide(connection, "attempt", ATTEMPT_COLUMNS, rows)
 
 
-#: Net change of every counter cell, straight from the accounts: what the aggregator's counters must equal.
-TALLY = """
-    WITH part AS (
-        SELECT s.* FROM account, json_to_recordset(segments)
-            AS s(from_day date, until_day date, level smallint, residence text, collecting text)
-    ), bound AS (
-        SELECT from_day AS day, 1 AS n, level, residence, collecting FROM part
-        UNION ALL
-        SELECT until_day, -1, level, residence, collecting FROM part WHERE until_day IS NOT NULL
-    ), cell AS (
-        SELECT attribution, unit, level, day, n FROM bound
-        CROSS JOIN LATERAL (VALUES ('residence', residence), ('collecting', collecting)) AS a(attribution, unit)
-    )
-    SELECT 'activated', attribution, unit, level, day, sum(n) AS n FROM cell
-    GROUP BY attribution, unit, level, day HAVING sum(n) <> 0
-"""
-
-
-async def tally(connection: Connection) -> list[tuple[str, str, str, int, date, int]]:
-    """The cells of the tally."""
-    return [(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in await connection.fetch(TALLY)]
-
-
-async def heads(connection: Connection) -> dict[str, list[int]]:
-    """The next sequences of the topic that the tally speaks of, in the caller's snapshot."""
-    rows = await connection.fetch(
-        "SELECT next FROM log_partition WHERE topic = 'activation' ORDER BY partition"
-    )
-    return {"activation": [row[0] for row in rows]}
-
-
 async def find_account(pool: asyncpg.Pool, record_id: str) -> Account | None:
     """An account as it stands, unlocked."""
     row = await pool.fetchrow(f"SELECT {_COLUMNS} FROM account WHERE record_id = $1", record_id)  # noqa: S608

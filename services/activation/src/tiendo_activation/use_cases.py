@@ -361,26 +361,6 @@ def _digest(submission: Submission) -> bytes:
     return hashlib.blake2b(_encode(said), digest_size=16).digest()
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """What the counters must come to once every event below `heads` has been folded.
-
-    A cell is indicator, attribution, unit, level, day and the net change on that day.
-    """
-
-    service: str
-    heads: dict[str, list[int]]
-    cells: list[tuple[str, str, str, int, date, int]]
-
-
-async def take_tally(pool: asyncpg.Pool) -> Tally:
-    """Count the accounts, in one snapshot with the log's heads."""
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        return Tally("activation", await storage.heads(connection), await storage.tally(connection))
-
-
 async def find_account(pool: asyncpg.Pool, record_id: str) -> Account:
     """Raises NotFound."""
     account = await storage.find_account(pool, record_id)

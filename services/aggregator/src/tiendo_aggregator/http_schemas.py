@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, Attribution
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, DIMENSIONS, INDICATORS, Attribution, Dimension
 from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.use_cases.reconciliation import Tally
 from tiendo_aggregator.use_cases.units import FoundUnit
 from tiendo_common.events.state import Indicator
+from tiendo_common.service.documents import Sent, in_words
 
 Level = Literal["province", "district", "commune"]
 
@@ -25,41 +26,55 @@ def _local(value: time) -> time:
     return value
 
 
-CampaignId = Annotated[str, StringConstraints(pattern=_CAMPAIGN_ID), Field(examples=["kon-tum-2023"])]
-ProvinceCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$"), Field(examples=["62"])]
-CommuneCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{5}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+CampaignId = Annotated[
+    str,
+    StringConstraints(pattern=_CAMPAIGN_ID),
+    Field(examples=["kon-tum-2023"]),
+    in_words("small letters, digits and hyphens, 63 at most, not beginning with a hyphen"),
+]
+ProvinceCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{2}$"),
+    Field(examples=["62"]),
+    in_words("a province's code: two digits, as text"),
+]
+CommuneCode = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{5}$"), in_words("a commune's code: five digits, as text")
+]
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    in_words("text of 1 to 300 characters without control characters"),
+]
 Day = Annotated[date, Field(ge=date(2004, 1, 1), lt=date(2200, 1, 1))]
 Citizens = Annotated[int, Field(strict=True, ge=0, le=200_000_000)]
-
-
-class _Sent(BaseModel):
-    """A document that somebody sends: a field that we don't know is a slip, not something to pass over."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class _Answered(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class FigureDocument(_Sent):
+class FigureDocument(Sent):
     """A ratio that reports print: `indicator` over `over`, cut (not rounded) after `decimals` decimals."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60}$")]
+    id: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9_]{1,60}$"),
+        in_words("small letters, digits and underscores, 60 at most"),
+    ]
     indicator: Indicator
     over: Over = Field(description="What it is a share of: the target, the eligible, or another indicator.")
     decimals: Annotated[int, Field(strict=True, ge=0, le=6)]
 
 
-class TargetDocument(_Sent):
+class TargetDocument(Sent):
     """What the whole province must reach by the last day, baseline included."""
 
     indicator: Indicator
     value: Citizens
 
 
-class CampaignHead(_Sent):
+class CampaignHead(Sent):
     """A campaign: who, where, when."""
 
     name: Text
@@ -93,7 +108,7 @@ class CampaignDocument(CampaignHead):
         description="Eligible citizens of every commune that the province has on the first day.",
         examples=[{"23281": 5012}],
     )
-    figures: Annotated[list[FigureDocument], AfterValidator(_once)] = []
+    figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
 
     def plan(self, campaign: str) -> Plan:
         """As the rules know it."""
@@ -229,10 +244,13 @@ class UnitsAnswer(BaseModel):
 
 
 class ReconciliationRequest(msgspec.Struct, frozen=True):
-    """The campaign, and the tallies of intake and activation as these services answered them."""
+    """The campaign, and the tallies of intake and activation as these services answered them, or of both the
+    part about the units of a span."""
 
     campaign: Annotated[str, msgspec.Meta(pattern=_CAMPAIGN_ID)]
     tallies: list[Tally]
+    units_from: str = ""
+    units_before: str | None = None
 
 
 _INTEGER = {"type": "integer"}
@@ -247,6 +265,15 @@ RECONCILIATION_BODY: dict[str, Any] = {
                     "required": ["campaign", "tallies"],
                     "properties": {
                         "campaign": {"type": "string", "examples": ["kon-tum-2023"]},
+                        "units_from": {
+                            "type": "string",
+                            "default": "",
+                            "description": "Only units from this code on, in the order of codes as text.",
+                        },
+                        "units_before": {
+                            "type": ["string", "null"],
+                            "description": "Only units before this code; null: to the end.",
+                        },
                         "tallies": {
                             "type": "array",
                             "description": "What GET /v1/tally of intake and of activation answered.",
@@ -262,13 +289,24 @@ RECONCILIATION_BODY: dict[str, Any] = {
                                             "items": {"type": "integer", "minimum": 1},
                                         },
                                     },
+                                    "units": {
+                                        "type": ["array", "null"],
+                                        "items": {"type": "string"},
+                                        "description": "The units that were counted; null: all.",
+                                    },
+                                    "breakdowns": {
+                                        "type": "boolean",
+                                        "default": False,
+                                        "description": "Cells are by channel and by cohort. Both counter tables "
+                                        "are compared then, else only the totals.",
+                                    },
                                     "cells": {
                                         "type": "array",
                                         "description": "Net changes per day, from the records.",
                                         "items": {
                                             "type": "array",
                                             "minItems": 6,
-                                            "maxItems": 6,
+                                            "maxItems": 8,
                                             "prefixItems": [
                                                 {"enum": list(INDICATORS)},
                                                 {"enum": list(ATTRIBUTIONS)},
@@ -276,6 +314,8 @@ RECONCILIATION_BODY: dict[str, Any] = {
                                                 {"enum": [1, 2]},
                                                 {"type": "string", "format": "date"},
                                                 _INTEGER,
+                                                {"enum": list(DIMENSIONS)},
+                                                {"type": "string"},
                                             ],
                                         },
                                     },
@@ -291,7 +331,7 @@ RECONCILIATION_BODY: dict[str, Any] = {
 
 
 class DifferenceAnswer(_Answered):
-    """A cell of which records and counters say different things."""
+    """A cell of which records and counters say different things: a total, or a part of a breakdown."""
 
     indicator: Indicator
     attribution: Attribution
@@ -299,6 +339,8 @@ class DifferenceAnswer(_Answered):
     unit_name: str | None
     level: Literal[1, 2]
     day: date
+    dimension: Dimension | None = Field(description="By what it is broken down; null: a total.")
+    value: str | None = Field(description="The channel or the cohort.")
     records: int
     counters: int
 
@@ -308,7 +350,10 @@ class VerdictAnswer(BaseModel):
 
     campaign: str
     clean: bool
-    compared: int = Field(description="Cells compared, of every unit that was ever in the province.")
+    compared: int = Field(
+        description="Cells compared, of every unit of the span that was ever in the province."
+    )
+    breakdowns: bool = Field(description="Whether the breakdowns were compared, too.")
     totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
     differing_count: int
     differing: list[DifferenceAnswer] = Field(description="The first 1000 cells that differ.")

@@ -1,7 +1,7 @@
 """Wires the aggregator."""
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
-from tiendo_aggregator.routes import make_router
+from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.origin import Origin
@@ -42,7 +42,15 @@ def wire(kit: Kit) -> None:
     plans = Plans(database, kit.log, origin, units)
     progress = Progress(kit.pool, plans, units, kit.clock, lambda: totals.complete_to)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
-    reconciliation = Reconciliation(kit.pool, kit.reader("reconciliation"), plans, units, totals.name, TOPICS)
+    reconciliation = Reconciliation(
+        kit.pool,
+        kit.reader("reconciliation"),
+        plans,
+        units,
+        TOPICS,
+        totals=totals.name,
+        breakdowns=breakdowns.name,
+    )
 
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
@@ -54,7 +62,8 @@ def wire(kit: Kit) -> None:
     kit.moved.append(publisher.step)
     kit.publish_log()
     kit.publish_watermarks()
-    kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation))
+    kit.body_limits["/v1/campaigns/"] = MAX_PLAN
+    kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
 
 
 def main() -> None:

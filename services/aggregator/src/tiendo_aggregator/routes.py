@@ -23,12 +23,12 @@ from tiendo_aggregator.http_schemas import (
 from tiendo_aggregator.rules.counting import Attribution
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
-from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
 from tiendo_common.service.auth import ApiKey, requires
-from tiendo_common.service.bodies import read_body
+from tiendo_common.service.bodies import WORK, Rooms, announced, read_body
 
 Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
 Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
@@ -36,8 +36,8 @@ InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
 
 #: A plan names every commune of a province: some hundred, so this is ample.
 MAX_PLAN = 1024 * 1024
-#: Two tallies of a large province, some tens of bytes a cell.
-MAX_TALLIES = 64 * 1024 * 1024
+#: Of two tallies the part about some units, some sixty bytes a cell: a large province is compared in many.
+MAX_TALLIES = 8 * 1024 * 1024
 MAX_DIFFERING = 1000
 MAX_UNITS = 1000
 
@@ -45,7 +45,12 @@ _tallies = msgspec.json.Decoder(ReconciliationRequest)
 
 
 def make_router(
-    clock: Clock, units: Units, plans: Plans, progress: Progress, reconciliation: Reconciliation
+    clock: Clock,
+    units: Units,
+    plans: Plans,
+    progress: Progress,
+    reconciliation: Reconciliation,
+    rooms: Rooms,
 ) -> APIRouter:
     """All routes of the service."""
     router = APIRouter()
@@ -75,7 +80,6 @@ def make_router(
         "/v1/campaigns/{campaign}",
         tags=["campaigns"],
         summary="Make this the campaign's plan",
-        max_body_size=MAX_PLAN,
     )
     async def put_campaign(campaign: InPath, document: CampaignDocument, _planner: Planner) -> CampaignAnswer:
         """The province's targets are spread to its communes by their eligible citizens, by largest remainder.
@@ -119,17 +123,21 @@ def make_router(
         openapi_extra=RECONCILIATION_BODY,
     )
     async def reconcile(request: Request, _reader: Reader) -> VerdictAnswer:
-        """Nothing has to stand still: both sides are brought to the same events by the log between them."""
-        body = await read_body(request, MAX_TALLIES)
-        try:
-            asked = _tallies.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Invalid(str(error), field="body") from error
-        verdict = await reconciliation.compare(asked.campaign, asked.tallies)
+        """Nothing has to stand still: both sides are brought to the same events by the log between them. Large
+        tallies go in pieces, each with the span of codes that it is about; so no unit is left out unseen."""
+        # Decoded, a cell takes some four times the room.
+        async with rooms.room(4 * announced(request, MAX_TALLIES) + WORK):
+            try:
+                asked = _tallies.decode(await read_body(request, MAX_TALLIES))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise Invalid(str(error), field="body") from error
+            span = Span(asked.units_from, asked.units_before)
+            verdict = await reconciliation.compare(asked.campaign, asked.tallies, span)
         return VerdictAnswer(
             campaign=verdict.campaign,
             clean=verdict.clean,
             compared=verdict.compared,
+            breakdowns=verdict.breakdowns,
             totals=dict(verdict.totals),
             differing_count=len(verdict.differing),
             differing=[
@@ -140,6 +148,8 @@ def make_router(
                     unit_name=units.gazetteer.name(each.unit, each.day),
                     level=each.level,
                     day=each.day,
+                    dimension=each.dimension,
+                    value=each.value,
                     records=each.records,
                     counters=each.counters,
                 )

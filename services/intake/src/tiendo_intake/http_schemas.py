@@ -9,7 +9,7 @@ from msgspec import Meta
 from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
 from tiendo_common.events.restatements import Channel, Cohort, DossierSegment
-from tiendo_common.service.lines import END, FactLine, Team, UnitCode
+from tiendo_common.service.lines import END, WORDS, FactLine, Team, UnitCode
 from tiendo_intake.rules import Action, Correction, Decided, Moved, Taken, Void
 from tiendo_intake.use_cases import Submission
 
@@ -19,6 +19,7 @@ Reason = Annotated[
         max_length=64,
         pattern=r"^[a-z][a-z_]*" + END,
         description="A code of small letters and underscores: it is published, and free text could name somebody.",
+        extra={WORDS: "a code of small letters and underscores, like moved_house: it is published"},
     ),
 ]
 Cohorts = Annotated[tuple[Cohort, ...], Meta(max_length=8)]

@@ -6,6 +6,7 @@ from tiendo_common.events.state import CampaignPublished, UnitPublished
 from tiendo_common.identity import PersonHasher
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import serve
+from tiendo_common.service.tallies import Tallies
 from tiendo_intake.routes import make_router
 from tiendo_intake.settings import Settings
 from tiendo_intake.use_cases import IntakeDesk
@@ -35,4 +36,12 @@ def wire_intake(kit: Kit, hasher: PersonHasher) -> None:
     kit.publish_watermarks()
     desk = IntakeDesk(kit.pool, kit.log, kit.clock, hasher, directory, kit.source)
     kit.started.append(desk.lift_hashes)
-    kit.app.include_router(make_router(kit, desk))
+    tallies = Tallies(
+        kit.service,
+        kit.pool,
+        directory,
+        table="record",
+        indicators={"intake": "true", "approved": "approved"},
+        topics=("intake", "approval"),
+    )
+    kit.app.include_router(make_router(kit, desk, tallies))

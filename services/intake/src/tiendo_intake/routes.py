@@ -6,9 +6,10 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Depends, Response
 
-from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_common.service.auth import ApiKey, requires
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.line_routes import add_line_routes
+from tiendo_common.service.tallies import Tallies, add_tally_route
 from tiendo_intake.http_schemas import (
     AmendmentLine,
     ApprovalLine,
@@ -18,14 +19,14 @@ from tiendo_intake.http_schemas import (
     approval_submission,
     intake_submission,
 )
-from tiendo_intake.use_cases import IntakeDesk, find_dossier, take_tally
+from tiendo_intake.use_cases import IntakeDesk, find_dossier
 
 Reader = Annotated[ApiKey, Depends(requires("intake:read"))]
 
 _encode = msgspec.json.Encoder().encode
 
 
-def make_router(kit: Kit, desk: IntakeDesk) -> APIRouter:
+def make_router(kit: Kit, desk: IntakeDesk, tallies: Tallies) -> APIRouter:
     """All routes of the service."""
     router = APIRouter()
     add_line_routes(
@@ -67,8 +68,5 @@ def make_router(kit: Kit, desk: IntakeDesk) -> APIRouter:
         )
         return Response(_encode(answer), media_type="application/json")
 
-    @router.get("/v1/tally", tags=["proof"], summary="Counts straight from the records, with the log's heads")
-    async def tally(_admin: Admin) -> Response:
-        return Response(_encode(await take_tally(kit.pool)), media_type="application/json")
-
+    add_tally_route(router, tallies)
     return router

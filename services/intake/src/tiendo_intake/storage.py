@@ -1,7 +1,6 @@
 """The records. The hot path is set-based SQL on asyncpg."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import asyncpg
@@ -108,42 +107,6 @@ async def write_records(connection: Connection, records: Sequence[Record], key_i
             [_encode(record.facts).decode() for record in changed],
             [_encode(record.segments).decode() for record in changed],
         )
-
-
-#: Net change of every counter cell, straight from the records: what the aggregator's counters must equal.
-#: Neighbouring segments that differ only in approval cancel out for the intake.
-TALLY = """
-    WITH part AS (
-        SELECT s.* FROM record, json_to_recordset(segments)
-            AS s(from_day date, until_day date, level smallint, residence text, collecting text, approved boolean)
-    ), bound AS (
-        SELECT from_day AS day, 1 AS n, level, residence, collecting, approved FROM part
-        UNION ALL
-        SELECT until_day, -1, level, residence, collecting, approved FROM part WHERE until_day IS NOT NULL
-    ), cell AS (
-        SELECT indicator, attribution, unit, level, day, n FROM bound
-        CROSS JOIN LATERAL (VALUES ('residence', residence), ('collecting', collecting)) AS a(attribution, unit)
-        CROSS JOIN LATERAL (VALUES ('intake', true), ('approved', approved)) AS i(indicator, counts)
-        WHERE counts
-    )
-    SELECT indicator, attribution, unit, level, day, sum(n) AS n FROM cell
-    GROUP BY indicator, attribution, unit, level, day HAVING sum(n) <> 0
-"""
-
-
-async def tally(connection: Connection) -> list[tuple[str, str, str, int, date, int]]:
-    """The cells of the tally."""
-    return [(row[0], row[1], row[2], row[3], row[4], int(row[5])) for row in await connection.fetch(TALLY)]
-
-
-async def heads(connection: Connection) -> dict[str, list[int]]:
-    """The next sequences of the topics that the tally speaks of, in the caller's snapshot."""
-    answer: dict[str, list[int]] = {"intake": [], "approval": []}
-    for row in await connection.fetch(
-        "SELECT topic, next FROM log_partition WHERE topic = ANY($1) ORDER BY topic, partition", list(answer)
-    ):
-        answer[row["topic"]].append(row["next"])
-    return answer
 
 
 async def find_record(pool: asyncpg.Pool, record_id: str) -> Record | None:

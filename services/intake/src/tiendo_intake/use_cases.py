@@ -319,26 +319,6 @@ class DossierView(msgspec.Struct, frozen=True):
     state: Literal["pending", "approved", "rejected", "voided"]
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """What the counters must come to once every event below `heads` has been folded.
-
-    A cell is indicator, attribution, unit, level, day and the net change on that day.
-    """
-
-    service: str
-    heads: dict[str, list[int]]
-    cells: list[tuple[str, str, str, int, date, int]]
-
-
-async def take_tally(pool: asyncpg.Pool) -> Tally:
-    """Count the records, in one snapshot with the log's heads."""
-    async with (
-        pool.acquire() as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        return Tally("intake", await storage.heads(connection), await storage.tally(connection))
-
-
 async def find_dossier(pool: asyncpg.Pool, record_id: str) -> DossierView:
     """Raises NotFound."""
     record = await storage.find_record(pool, record_id)

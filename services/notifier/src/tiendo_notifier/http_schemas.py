@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tiendo_common.service.documents import Sent, in_words
 from tiendo_notifier.rules.life import Outcome, Transition
 from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage.tables import DecisionRow, DeliveryRow, DestinationRow, IncidentRow
@@ -15,7 +16,9 @@ SeverityName = Literal["notice", "warning", "critical"]
 IncidentState = Literal["open", "closed"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 DestinationName = Annotated[
-    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="Lower-case letters, digits, - and _.")
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", description="Lower-case letters, digits, - and _."),
+    in_words("small letters, digits, hyphens and underscores, 63 at most, beginning with a letter or digit"),
 ]
 
 
@@ -148,10 +151,8 @@ class Decisions(Document):
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null: the last page.")
 
 
-class DestinationIn(BaseModel):
+class DestinationIn(Sent):
     """Where to send alerts, and which."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: str = Field(description="http or https, to a public address.", examples=["https://example.org/hook"])
     secret: str | None = Field(

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tiendo_common.errors import NotFound
 from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_common.service.documents import in_words
 from tiendo_notifier import http_schemas as http
 from tiendo_notifier.rules.table import RuleName
 from tiendo_notifier.storage.reading import Lists
@@ -19,7 +20,9 @@ MAX_PAGE = 500
 
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
-Text = Annotated[str, Field(pattern=r"^[^\x00]{1,100}$")]
+Text = Annotated[
+    str, Field(pattern=r"^[^\x00]{1,100}$"), in_words("1 to 100 characters, none of them a zero character")
+]
 Campaign = Annotated[Text | None, Query(description="The campaign's id.", examples=["kon-tum-2023"])]
 Unit = Annotated[Text | None, Query(description="The unit's code: this unit, not those below it.")]
 Rule = Annotated[RuleName | None, Query(description="The rule's name.")]

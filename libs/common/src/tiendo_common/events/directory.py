@@ -1,5 +1,7 @@
 """Units and campaigns as published: what a producing service holds in memory to judge a line."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from tiendo_common.errors import Invalid, Unavailable
@@ -7,10 +9,18 @@ from tiendo_common.events.state import CampaignPublication, CampaignPublished, U
 
 #: How far ahead of ours another machine's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
-#: Look-ups that are remembered: a province's communes over a campaign's days, several times over.
-MOST_REMEMBERED = 100_000
 #: Records from before a campaign (its baseline) may be this much older than its first day.
 OLDEST_RECORD = timedelta(days=3 * 366)
+
+
+def when_valid(spans: Sequence[UnitSpan]) -> str:
+    """The days on which a code is valid, in words; `until_day` is the first on which it no longer is."""
+    return " and ".join(
+        f"from {span.from_day} on"
+        if span.until_day is None
+        else f"from {span.from_day} to {span.until_day - timedelta(days=1)}"
+        for span in spans
+    )
 
 
 class UnknownCampaign(Invalid):
@@ -27,8 +37,8 @@ class Directory:
         self._units: dict[str, tuple[UnitSpan, ...]] = {}
         self._campaigns: dict[str, CampaignPublication] = {}
         self._expected = 0
-        # Units that were looked up and found good: nearly every line asks about the same few.
-        self._good: set[tuple[str, date, bool]] = set()
+        # The span in which a unit was last found good: nearly every line asks about the same few.
+        self._good: dict[tuple[str, bool], UnitSpan] = {}
 
     def put_unit(self, event: UnitPublished) -> None:
         self._good.clear()
@@ -50,8 +60,8 @@ class Directory:
 
     def check_unit(self, code: str, day: date, field: str, *, commune: bool = False) -> None:
         """Raise Invalid unless the code is a unit's on that day, and a commune's where one is needed."""
-        asked = (code, day, commune)
-        if asked in self._good:
+        good = self._good.get((code, commune))
+        if good is not None and good.from_day <= day and (good.until_day is None or day < good.until_day):
             return
         spans = self._units.get(code)
         if spans is None:
@@ -62,12 +72,34 @@ class Directory:
                     raise Invalid(
                         f"{code} ({span.name}) is a {span.level}; the commune is needed.", field=field
                     )
-                if len(self._good) > MOST_REMEMBERED:
-                    self._good.clear()
-                self._good.add(asked)
+                self._good[code, commune] = span
                 return
-        held = "; ".join(f"from {span.from_day} to before {span.until_day or 'now'}" for span in spans)
-        raise Invalid(f"The unit {code} did not exist on {day}; it did {held}.", field=field)
+        raise Invalid(
+            f"The unit {code} did not exist on {day}: its code is valid {when_valid(spans)}.", field=field
+        )
+
+    def ever_below(self, root: str) -> list[str]:
+        """Every code that was `root` or below it on any day, in order. Raises Invalid for an unknown code."""
+        if root not in self._units:
+            raise Invalid(f"No unit has the code {root}.", field="province", remedy="See GET /v1/units.")
+        # On other days nothing comes to be below anything.
+        days = {span.from_day for spans in self._units.values() for span in spans}
+        found: set[str] = set()
+        for day in days:
+            valid: set[str] = set()
+            children: defaultdict[str, list[str]] = defaultdict(list)
+            for code, spans in self._units.items():
+                for span in spans:
+                    if span.from_day <= day and (span.until_day is None or day < span.until_day):
+                        valid.add(code)
+                        if span.parent is not None:
+                            children[span.parent].append(code)
+            below = [root] if root in valid else []
+            while below:
+                code = below.pop()
+                found.add(code)
+                below += children[code]
+        return sorted(found)
 
     def province_of(self, campaign: str) -> str:
         """The code of the province that runs a known campaign."""

@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 class Kit:
     """The parts that all services share, and the lists to which a service adds its own.
 
+    `rooms` is the memory that large requests share; `body_limits` are how many bytes the bodies may have of
+    paths that begin so, where that is less than usual.
+
     `started` run once, in order, after the migrations; `background` tasks run from then to the stop;
     `readiness` checks answer None when ready, else what is missing; `moved` are called after a driven
     clock was moved.
@@ -47,6 +50,7 @@ class Kit:
     keys: ApiKeys
     stored_clock: StoredClock | None
     rooms: Rooms = field(default_factory=Rooms)
+    body_limits: dict[str, int] = field(default_factory=dict)
     started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     background: list[tuple[str, Callable[[], Awaitable[None]]]] = field(default_factory=list)
     readiness: list[Callable[[], str | None]] = field(default_factory=list)

@@ -60,7 +60,7 @@ def add_line_routes(
             answers = iter(await submit(understood))
             return [refused.get(place) or next(answers) for place in range(len(lines))]
 
-        return await answer_bulk(request, name, decoder, handle)
+        return await answer_bulk(request, name, decoder, handle, request.app.state.kit.rooms)
 
     for endpoint in (post_line, post_lines):
         endpoint.__annotations__["key"] = writer

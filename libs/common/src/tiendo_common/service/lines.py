@@ -1,5 +1,6 @@
 """Lines of facts: decoded one by one, answered one by one, in one JSON shape for single and bulk requests."""
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,23 +17,40 @@ from tiendo_common.identity import PERSONAL_NUMBER_LENGTH
 from tiendo_common.observability import metrics
 from tiendo_common.service import problems
 from tiendo_common.service.bodies import (
+    BYTE_ORDER_MARK,
     JSON_TYPES,
     MAX_BODY,
     MAX_SINGLE,
     NDJSON,
     NDJSON_TYPES,
+    WORK,
+    Rooms,
+    announced,
     check_media_type,
+    read_blocks,
     read_body,
     split_lines,
 )
+from tiendo_common.service.packed import Packed
 
 #: The end of the text. `$` alone would also match before a line break that ends it.
 END = r"$(?!\n)"
 #: No control characters: neither the database nor a log line can hold all of them.
 PRINTABLE = r"^[^\x00-\x1f\x7f]+" + END
 
+#: What a pattern asks for, in words: under this key of a type's `Meta.extra`.
+WORDS = "in words"
+_PRINTABLE = {WORDS: "text without control characters"}
+
 UnitCode = Annotated[
-    str, Meta(min_length=2, max_length=10, pattern=r"^[0-9]+" + END, description="Official code.")
+    str,
+    Meta(
+        min_length=2,
+        max_length=10,
+        pattern=r"^[0-9]+" + END,
+        description="Official code.",
+        extra={WORDS: "an official code, digits only"},
+    ),
 ]
 Team = Annotated[
     str,
@@ -42,24 +60,31 @@ Team = Annotated[
         # Nine digits or more are somebody's phone or personal number.
         pattern=r"^(?!.*[0-9]{9})[^\x00-\x1f\x7f]+" + END,
         description="What the team is called. It is published: no person's name or number.",
+        extra={WORDS: "text without control characters, and without nine digits in a row: it is published"},
     ),
 ]
 #: Times outside these years are slips, and cannot all be turned into a day here.
 YEARS = range(1900, 3000)
 
 
-class FactLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What every line about a citizen says."""
+class FactLine(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """What every line about a citizen says. A field that we don't know is a slip, not something to pass over."""
 
     line_id: Annotated[
         str,
-        Meta(min_length=1, max_length=100, pattern=PRINTABLE, description="Unique per API key, for ever."),
+        Meta(
+            min_length=1,
+            max_length=100,
+            pattern=PRINTABLE,
+            description="Unique per API key, for ever.",
+            extra=_PRINTABLE,
+        ),
     ]
     citizen_id: Annotated[
         str, Meta(description="Personal number, 12 digits. Hashed on arrival; never stored or logged.")
     ]
     occurred_at: Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
-    campaign: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+    campaign: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE, extra=_PRINTABLE)]
 
 
 LineT = TypeVar("LineT", bound=FactLine)
@@ -68,9 +93,13 @@ LineT = TypeVar("LineT", bound=FactLine)
 #: chunk has locked: 39 ms at the 99th percentile beside chunks of 1,000, 99 ms beside 5,000.
 CHUNK = 1000
 
-_ENUM = re.compile(r"^Invalid enum value .*$", re.DOTALL)
+_ENUM = re.compile(r"^Invalid enum value ", re.DOTALL)
+_PATTERN = re.compile(r"^Expected `[^`]*` matching regex ")
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
+#: Names of fields that may be repeated: others could be, or hold, a personal number.
+_NAME = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -99,16 +128,14 @@ class LineDecoder(Generic[LineT]):
 
     def __init__(self, line: type[LineT]) -> None:
         self._decoder = msgspec.json.Decoder(line)
+        self._fields = {field.name: field.type for field in _described(line).fields}
 
     def decode(self, raw: bytes) -> LineT:
         """Raises Invalid, whose text repeats no value of the line: it could be a personal number."""
         try:
             line = self._decoder.decode(raw)
         except msgspec.ValidationError as error:
-            text = str(error)
-            place = _PLACE.search(text) or _MISSING.search(text)
-            text = _ENUM.sub("This is not one of the accepted values", _PLACE.sub("", text))
-            raise Invalid(text, field=place.group(1) if place else None) from None
+            raise self._problem(str(error)) from None
         except msgspec.DecodeError as error:
             raise Invalid(f"The line is not JSON: {error}", remedy="Send one JSON object a line.") from None
         except UnicodeDecodeError:
@@ -126,6 +153,57 @@ class LineDecoder(Generic[LineT]):
                         remedy="Send an identifier that says nothing about the citizen.",
                     )
         return line
+
+    def _problem(self, text: str) -> Invalid:
+        """What a decoder's complaint says, in our words."""
+        if unknown := _UNKNOWN.search(text):
+            return self._unknown(unknown.group(1))
+        found = _PLACE.search(text) or _MISSING.search(text)
+        place = found.group(1) if found else None
+        text = _PLACE.sub("", text)
+        meant = (
+            _meant(self._fields[name]) if (name := (place or "").partition("[")[0]) in self._fields else ""
+        )
+        if _ENUM.search(text):
+            text = f"This is not one of the accepted values: {meant}."
+        elif _PATTERN.search(text):
+            text = f"This must be {meant}."
+        return Invalid(text, field=place)
+
+    def _unknown(self, name: str) -> Invalid:
+        if not _NAME.fullmatch(name):
+            return Invalid(
+                "The line has a field that is not known here.",
+                remedy=f"Leave it out. The fields are {', '.join(self._fields)}.",
+            )
+        near = difflib.get_close_matches(name.lower(), self._fields, n=1)
+        return Invalid(
+            f"There is no field {name!r} in this kind of line.",
+            field=name,
+            remedy=f"Did you mean {near[0]!r}?"
+            if near
+            else f"Leave it out. The fields are {', '.join(self._fields)}.",
+        )
+
+
+def _described(line: type[FactLine]) -> msgspec.inspect.StructType:
+    described = msgspec.inspect.type_info(line)
+    assert isinstance(described, msgspec.inspect.StructType)
+    return described
+
+
+def _meant(kind: msgspec.inspect.Type) -> str:
+    """What values of a type are accepted: those of a list, or what its pattern asks for."""
+    match kind:
+        case msgspec.inspect.LiteralType(values=values):
+            return ", ".join(str(value) for value in values)
+        case msgspec.inspect.Metadata(extra={"in words": words}):
+            return str(words)
+        case msgspec.inspect.Metadata(type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            return _meant(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return next((words for each in types if (words := _meant(each))), "")
+    return ""
 
 
 class _Id(msgspec.Struct):
@@ -156,7 +234,8 @@ async def answer_single(
     """Answer a request that carries one line: 201 for a new fact, 200 for one on record before, else the
     status of the line's problem. Raises Invalid, TooLarge, UnsupportedMedia."""
     check_media_type(request, JSON_TYPES)
-    answer = await handle(decoder.decode(await read_body(request, MAX_SINGLE)))
+    body = await read_body(request, MAX_SINGLE)
+    answer = await handle(decoder.decode(body.removeprefix(BYTE_ORDER_MARK)))
     metrics.LINES.labels(kind, answer.status).inc()
     if answer.problem is not None:
         status = answer.problem["status"]
@@ -171,37 +250,55 @@ async def answer_bulk(
     kind: str,
     decoder: LineDecoder[LineT],
     handle: Callable[[list[LineT]], Awaitable[list[Answer]]],
+    rooms: Rooms,
 ) -> Response:
     """Answer a request that carries many lines (NDJSON): one answer a line, in the order of the lines.
 
     Lines are handled in that order, some at a time, so that a large request delays nobody for long. What
     was answered before the database went away is on record; sending everything again is harmless. Raises
-    Invalid, TooLarge, UnsupportedMedia for what is wrong with the request as a whole.
+    Invalid, TooLarge, UnsupportedMedia for what is wrong with the request as a whole, Busy if there is no room
+    for it.
     """
     check_media_type(request, NDJSON_TYPES)
-    answers: list[Answer] = []
-    lines = split_lines(await read_body(request, MAX_BODY))
-    while some := list(islice(lines, CHUNK)):
-        numbers: list[int] = []
-        readable: list[LineT] = []
-        for number, raw in some:
-            try:
-                readable.append(decoder.decode(raw))
-                numbers.append(number)
-            except Invalid as problem:
-                # An id that is itself unacceptable is not repeated.
-                line_id = None if problem.field == "line_id" else line_id_of(raw)
-                answer = rejected(line_id, problem)
-                answer.line = number
-                answers.append(answer)
-        handled = await handle(readable)
-        for number, answer in zip(numbers, handled, strict=True):
-            answer.line = number
-        answers += handled
-    answers.sort(key=lambda answer: answer.line)
-    for outcome, count in Counter([answer.status for answer in answers]).items():
+    answered, packed = Counter[str](), Packed()
+    async with rooms.room(announced(request, MAX_BODY) + WORK) as room:
+        blocks = await read_blocks(request, MAX_BODY)
+        lines = split_lines(blocks)
+        while some := list(islice(lines, CHUNK)):
+            room.shrink(sum(len(block) for block in blocks) + WORK)
+            answers = await _answer_some(some, decoder, handle)
+            answered.update(answer.status for answer in answers)
+            packed.add(_encoder.encode_lines(answers))
+    for outcome, count in answered.items():
         metrics.LINES.labels(kind, outcome).inc(count)
-    return Response(_encoder.encode_lines(answers), media_type=NDJSON)
+    return packed.response(request, NDJSON)
+
+
+async def _answer_some(
+    lines: list[tuple[int, bytes]],
+    decoder: LineDecoder[LineT],
+    handle: Callable[[list[LineT]], Awaitable[list[Answer]]],
+) -> list[Answer]:
+    """The answers to numbered lines, in their order."""
+    answers: list[Answer] = []
+    numbers: list[int] = []
+    readable: list[LineT] = []
+    for number, raw in lines:
+        try:
+            readable.append(decoder.decode(raw))
+            numbers.append(number)
+        except Invalid as problem:
+            # An id that is itself unacceptable is not repeated.
+            line_id = None if problem.field == "line_id" else line_id_of(raw)
+            answer = rejected(line_id, problem)
+            answer.line = number
+            answers.append(answer)
+    handled = await handle(readable)
+    for number, answer in zip(numbers, handled, strict=True):
+        answer.line = number
+    answers += handled
+    answers.sort(key=lambda answer: answer.line)
+    return answers
 
 
 def documented(line: type[FactLine], *, bulk: bool = False) -> dict[str, Any]:

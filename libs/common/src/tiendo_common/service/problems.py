@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Problem, Unavailable
-from tiendo_common.service.bodies import UNREAD, too_large
+from tiendo_common.service.bodies import UNREAD, BodyTooLarge, too_large
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ def answer(problem: Problem) -> JSONResponse:
     document = problem.document()
     if problem.status == 413:
         return _LastAnswer(document, problem.status, {"Connection": "close"}, MEDIA_TYPE)
-    headers = {"Retry-After": "1"} if problem.status == 503 else {}
+    headers = {"Retry-After": str(problem.retry_after)} if problem.status == 503 else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(document, problem.status, headers, MEDIA_TYPE)
@@ -115,7 +115,7 @@ def install(app: FastAPI) -> None:
     async def on_http(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 413:
-            return answer(too_large())
+            return answer(too_large(error.limit if isinstance(error, BodyTooLarge) else None))
         return _plain(error.status_code, "http", str(error.detail), str(error.detail), headers=error.headers)
 
     async def on_anything(request: Request, error: Exception) -> JSONResponse:

@@ -21,7 +21,10 @@ Attribution = Literal["residence", "collecting"]
 #: Likewise.
 ATTRIBUTIONS: tuple[Attribution, ...] = get_args(Attribution)
 RESIDENCE, COLLECTING = range(2)
-#: Likewise, the dimensions of a breakdown: how a citizen came; a group of citizens that plans name.
+#: How a citizen came; a group of citizens that plans name.
+Dimension = Literal["channel", "cohort"]
+#: Likewise.
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 CHANNEL, COHORT = range(2)
 
 Counted = IntakeRestated | ApprovalRestated | AccountRestated | AttemptFailed

@@ -1,26 +1,35 @@
 """Counters against records: whether both say the same of every unit and day."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
+    CHANNEL,
+    DIMENSIONS,
     INDICATORS,
     RESIDENCE,
     Attribution,
+    BreakdownCell,
+    Dimension,
     TotalCell,
 )
 from tiendo_common.events.state import Indicator
 
 #: unit, attribution, day, indicator, level: a total whenever it became known.
 Cell = tuple[str, int, date, int, int]
+#: the same, then dimension and value
+Part = tuple[str, int, date, int, int, int, str]
+
+CellT = TypeVar("CellT", Cell, Part)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A cell of which records and counters say different things."""
+    """A cell of which records and counters say different things; `dimension` and `value` of a breakdown."""
 
     indicator: Indicator
     attribution: Attribution
@@ -29,41 +38,71 @@ class Difference:
     day: date
     records: int
     counters: int
+    dimension: Dimension | None = None
+    value: str | None = None
 
 
-def add_known(cells: defaultdict[Cell, int], totals: Mapping[TotalCell, int], sign: int) -> None:
-    """Add (sign 1) or take away (sign -1) totals, whichever day they became known."""
+def add_known(
+    cells: defaultdict[Cell, int], totals: Mapping[TotalCell, int], sign: int, units: Container[str]
+) -> None:
+    """Add (sign 1) or take away (sign -1) the totals of these units, whichever day they became known."""
     for (unit, attribution, day, _known, indicator, level), n in totals.items():
-        cells[unit, attribution, day, indicator, level] += sign * n
+        if unit in units:
+            cells[unit, attribution, day, indicator, level] += sign * n
 
 
-def differences(
-    units: Iterable[str], records: Mapping[Cell, int], counters: Mapping[Cell, int]
-) -> tuple[int, list[Difference]]:
-    """How many cells of `units` were compared, and those that differ, in order. A missing cell is a zero."""
-    wanted = frozenset(units)
-    cells = sorted(cell for cell in records.keys() | counters.keys() if cell[0] in wanted)
-    return len(cells), [
-        Difference(
-            INDICATORS[indicator],
-            ATTRIBUTIONS[attribution],
-            unit,
-            level,
-            day,
-            records.get(cell, 0),
-            counters.get(cell, 0),
-        )
-        for cell in cells
-        for unit, attribution, day, indicator, level in (cell,)
-        if records.get(cell, 0) != counters.get(cell, 0)
-    ]
+def add_known_parts(
+    parts: defaultdict[Part, int], breakdowns: Mapping[BreakdownCell, int], sign: int, units: Container[str]
+) -> None:
+    """Likewise of breakdowns."""
+    for (unit, attribution, day, _known, indicator, level, dimension, value), n in breakdowns.items():
+        if unit in units:
+            parts[unit, attribution, day, indicator, level, dimension, value] += sign * n
 
 
-def citizens(units: Iterable[str], records: Mapping[Cell, int]) -> dict[Indicator, int]:
-    """How many of the units' residents stand at each indicator in the end."""
-    wanted = frozenset(units)
+def take_back(counters: defaultdict[CellT, int], since: Mapping[CellT, int], units: Container[str]) -> None:
+    """Bring the counters of these units back to what they were before what has happened since."""
+    for cell, n in since.items():
+        if cell[0] in units:
+            counters[cell] -= n
+
+
+def totals_of(parts: Mapping[Part, int]) -> defaultdict[Cell, int]:
+    """The totals that breakdowns come to: everybody came by exactly one channel."""
+    cells: defaultdict[Cell, int] = defaultdict(int)
+    for (unit, attribution, day, indicator, level, dimension, _value), n in parts.items():
+        if dimension == CHANNEL:
+            cells[unit, attribution, day, indicator, level] += n
+    return cells
+
+
+def differences(records: Mapping[CellT, int], counters: Mapping[CellT, int]) -> tuple[int, list[Difference]]:
+    """How many cells were compared, and those that differ, in order. A missing cell is a zero."""
+    cells = records.keys() | counters.keys()
+    wrong = sorted(cell for cell in cells if records.get(cell, 0) != counters.get(cell, 0))
+    return len(cells), [_difference(cell, records.get(cell, 0), counters.get(cell, 0)) for cell in wrong]
+
+
+def _difference(cell: Cell | Part, records: int, counters: int) -> Difference:
+    unit, attribution, day, indicator, level = cell[:5]
+    dimension, value = (DIMENSIONS[cell[5]], cell[6]) if len(cell) == 7 else (None, None)
+    return Difference(
+        INDICATORS[indicator],
+        ATTRIBUTIONS[attribution],
+        unit,
+        level,
+        day,
+        records,
+        counters,
+        dimension,
+        value,
+    )
+
+
+def citizens(records: Mapping[Cell, int]) -> dict[Indicator, int]:
+    """How many residents of the units stand at each indicator in the end."""
     sums: dict[Indicator, int] = dict.fromkeys(INDICATORS, 0)
-    for (unit, attribution, _day, indicator, _level), n in records.items():
-        if attribution == RESIDENCE and unit in wanted:
+    for (_unit, attribution, _day, indicator, _level), n in records.items():
+        if attribution == RESIDENCE:
             sums[INDICATORS[indicator]] += n
     return sums

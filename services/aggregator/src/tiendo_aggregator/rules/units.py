@@ -10,6 +10,7 @@ from functools import cached_property
 import msgspec
 
 from tiendo_common.errors import Invalid
+from tiendo_common.events.directory import when_valid
 from tiendo_common.events.state import UnitSpan
 
 #: From when the oldest tree that we have is taken to hold: long before the first account could be recorded.
@@ -139,10 +140,6 @@ class Gazetteer:
             spans = self.spans.get(code)
             remedy = "GET /v1/units?search= finds codes by name."
             if spans:
-                valid = "; ".join(
-                    f"from {span.from_day}" + (f" to before {span.until_day}" if span.until_day else "")
-                    for span in spans
-                )
-                remedy = f"Unit {code} is valid {valid}: ask as of such a day."
+                remedy = f"The code {code} is valid {when_valid(spans)}: ask as of such a day."
             raise Invalid(f"There is no unit {code!r} on {day}.", field=field, remedy=remedy)
         return tree

@@ -6,7 +6,7 @@ from datetime import date
 
 from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, BreakdownCell, TotalCell
 from tiendo_aggregator.rules.progress import Count
-from tiendo_aggregator.rules.reconciliation import Cell
+from tiendo_aggregator.rules.reconciliation import Cell, Part
 from tiendo_common.eventlog.port import Connection, Partition
 from tiendo_common.events.state import Indicator
 
@@ -89,11 +89,24 @@ async def all_totals(connection: Connection, units: Sequence[str]) -> defaultdic
     cells: defaultdict[Cell, int] = defaultdict(int)
     for *cell, n in await connection.fetch(
         "SELECT unit, attribution, day, indicator, level, sum(n) FROM total "
-        "WHERE unit = ANY($1) GROUP BY unit, attribution, day, indicator, level",
+        "WHERE attribution IN (0, 1) AND unit = ANY($1) GROUP BY unit, attribution, day, indicator, level",
         units,
     ):
         cells[tuple(cell)] = n
     return cells
+
+
+async def all_breakdowns(connection: Connection, units: Sequence[str]) -> defaultdict[Part, int]:
+    """Likewise of the breakdowns."""
+    parts: defaultdict[Part, int] = defaultdict(int)
+    for *part, n in await connection.fetch(
+        "SELECT unit, attribution, day, indicator, level, dimension, value, sum(n) FROM breakdown "
+        "WHERE attribution IN (0, 1) AND unit = ANY($1) "
+        "GROUP BY unit, attribution, day, indicator, level, dimension, value",
+        units,
+    ):
+        parts[tuple(part)] = n
+    return parts
 
 
 async def positions(connection: Connection, consumer: str) -> dict[Partition, int]:

@@ -1,7 +1,8 @@
 """The proof: counters against the records they were folded from, without stopping anything."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
@@ -13,14 +14,28 @@ from tiendo_aggregator.errors import LogUnreadable
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
     COUNTED,
+    DIMENSIONS,
     INDICATORS,
     Attribution,
+    Boundary,
     Counted,
+    Dimension,
+    breakdowns,
     fold,
     totals,
 )
-from tiendo_aggregator.rules.reconciliation import Cell, Difference, add_known, citizens, differences
-from tiendo_aggregator.storage.counting import all_totals, positions
+from tiendo_aggregator.rules.reconciliation import (
+    Cell,
+    Difference,
+    Part,
+    add_known,
+    add_known_parts,
+    citizens,
+    differences,
+    take_back,
+    totals_of,
+)
+from tiendo_aggregator.storage.counting import all_breakdowns, all_totals, positions
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.errors import ConsumerError, Invalid
@@ -30,28 +45,59 @@ from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
 _FETCH = 20_000
-
+#: Cells that changed since a tally was taken and are kept between its pieces, a quarter of a kilobyte each.
+_MOST_KEPT = 150_000
+_INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
+_ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
+_DIMENSION = {dimension: number for number, dimension in enumerate(DIMENSIONS)}
 
 #: The next sequence of a partition; they begin at 1, and no log gets near the bound.
 Head = Annotated[int, msgspec.Meta(ge=1, lt=2**62)]
 
 
+class TallyCell(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Net change on a day; of a breakdown also by what."""
+
+    indicator: Indicator
+    attribution: Attribution
+    unit: str
+    level: Literal[1, 2]
+    day: date
+    n: int
+    dimension: Dimension | None = None
+    value: str | None = None
+
+
 class Tally(msgspec.Struct, frozen=True):
     """What a producer's records say: net changes per day, and its log's heads in the same snapshot.
 
-    A cell is indicator, attribution, unit, level, day, net change. Tens of thousands come in one request.
+    `units`: those that were counted; None: all. `breakdowns`: cells are by channel and by cohort, not totals.
     """
 
     heads: dict[str, list[Head]]
-    cells: list[tuple[Indicator, Attribution, str, Literal[1, 2], date, int]]
+    cells: list[TallyCell]
+    units: list[str] | None = None
+    breakdowns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Units from a code on, up to before another, in the order of codes as text; None: to the end."""
+
+    first: str = ""
+    before: str | None = None
+
+    def __contains__(self, code: str) -> bool:
+        return self.first <= code and (self.before is None or code < self.before)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether counters and records agree, cell by cell."""
+    """Whether counters and records agree, cell by cell. `breakdowns`: whether these were compared, too."""
 
     campaign: str
     compared: int
+    breakdowns: bool
     totals: Mapping[Indicator, int]
     differing: Sequence[Difference]
 
@@ -60,8 +106,26 @@ class Verdict:
         return not self.differing
 
 
+class _Since:
+    """What happened to a province's counters since the heads of some tallies, up to positions of each table.
+
+    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each.
+    """
+
+    def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
+        self.heads = heads
+        self.units = units
+        self.cells: defaultdict[Cell, int] = defaultdict(int)
+        self.cells_at = dict(heads)
+        self.parts: defaultdict[Part, int] = defaultdict(int)
+        self.parts_at = dict(heads)
+
+
 class Reconciliation:
-    """Compares the totals with tallies of the producers' records."""
+    """Compares the counters with tallies of the producers' records.
+
+    `totals` and `breakdowns` are the names of the consumers that fold them.
+    """
 
     def __init__(
         self,
@@ -69,43 +133,96 @@ class Reconciliation:
         reader: LogReader,
         plans: Plans,
         units: Units,
-        consumer: str,
         topics: Sequence[str],
+        *,
+        totals: str,
+        breakdowns: str,
     ) -> None:
         self._pool = pool
         self._reader = reader
         self._plans = plans
         self._units = units
-        self._consumer = consumer
         self._topics = topics
+        self._totals = totals
+        self._breakdowns = breakdowns
         self._decoder = EventDecoder[Counted](COUNTED)
+        # The reader is for one at a time, and so is the memory.
+        self._turn = asyncio.Lock()
+        self._since: _Since | None = None
 
-    async def compare(self, campaign: str, tallies: Sequence[Tally]) -> Verdict:
-        """Compare every cell of every unit that was ever in the campaign's province.
+    async def compare(self, campaign: str, tallies: Sequence[Tally], span: Span = Span()) -> Verdict:
+        """Compare every cell of every unit of `span` that was ever in the campaign's province.
 
-        Counters and positions are read in one snapshot; the log between them and the tallies' heads is
-        folded in, or out where the counters are ahead, so both sides speak of exactly the same events.
+        Counters and positions are read in one snapshot; the log between the tallies' heads and them is folded
+        out, or in where the counters are behind, so both sides speak of exactly the same events. Each of the two
+        tables has a consumer, and so positions, of its own.
 
-        Raises UnknownCampaign, Invalid for tallies that don't cover the topics, LogUnreadable.
+        Raises UnknownCampaign, Invalid for tallies that don't cover the units or the topics, LogUnreadable.
         """
         plan = await self._plans.get(campaign)
-        units = self._units.gazetteer.ever_below(plan.campaign.province)
+        province = self._units.gazetteer.ever_below(plan.campaign.province)
+        units = [code for code in province if code in span]
         heads = self._heads(tallies)
-        async with (
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            counters = await all_totals(connection, units)
-            reached = await positions(connection, self._consumer)
-        start = {partition: reached.get(partition, 1) for partition in heads}
-        await self._fold_between(counters, start, heads, 1)
-        await self._fold_between(counters, heads, start, -1)
-        records: defaultdict[Cell, int] = defaultdict(int)
+        with_breakdowns = self._covers(tallies, units)
+        wanted = frozenset(units)
+        said, said_parts = _said(tallies, wanted)
+        async with self._turn:
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                cells = await all_totals(connection, units)
+                reached = await positions(connection, self._totals)
+                if with_breakdowns:
+                    parts = await all_breakdowns(connection, units)
+                    parts_reached = await positions(connection, self._breakdowns)
+            since = self._take_since(heads, frozenset(province))
+            async for sums, sign in self._between(since.cells_at, reached):
+                add_known(since.cells, totals(sums), sign, since.units)
+            take_back(cells, since.cells, wanted)
+            if with_breakdowns:
+                async for sums, sign in self._between(since.parts_at, parts_reached):
+                    add_known_parts(since.parts, breakdowns(sums), sign, since.units)
+                take_back(parts, since.parts, wanted)
+            if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
+                self._since = since
+        if not with_breakdowns:
+            compared, differing = differences(said, cells)
+            return Verdict(campaign, compared, False, citizens(said), differing)
+        said = totals_of(said_parts)
+        compared, differing = differences(said, cells)
+        compared_parts, differing_parts = differences(said_parts, parts)
+        return Verdict(
+            campaign, compared + compared_parts, True, citizens(said), [*differing, *differing_parts]
+        )
+
+    def _take_since(self, heads: dict[Partition, int], province: frozenset[str]) -> _Since:
+        """What the last piece of the same tallies left, or from the heads on. Whoever takes it puts it back
+        once it is whole again."""
+        since, self._since = self._since, None
+        if since is None or (since.heads, since.units) != (heads, province):
+            return _Since(heads, province)
+        return since
+
+    def _covers(self, tallies: Sequence[Tally], units: Sequence[str]) -> bool:
+        """Whether the tallies are of breakdowns. Raises Invalid unless they speak of all these units."""
         for tally in tallies:
-            for indicator, attribution, unit, level, day, n in tally.cells:
-                records[unit, ATTRIBUTIONS.index(attribution), day, INDICATORS.index(indicator), level] += n
-        compared, differing = differences(units, records, counters)
-        return Verdict(campaign, compared, citizens(units, records), differing)
+            missing = [] if tally.units is None else sorted(set(units) - set(tally.units))
+            if missing:
+                # A producer that has not heard of a unit yet would leave out what is counted there.
+                raise Invalid(
+                    f"A tally does not speak of {len(missing)} units of the province: {', '.join(missing[:5])}.",
+                    field="tallies.units",
+                    remedy="Take the tallies again, of the campaign's province.",
+                )
+        kinds = {tally.breakdowns for tally in tallies}
+        if len(kinds) > 1:
+            raise Invalid(
+                "One tally is of totals, another of breakdowns.",
+                field="tallies.breakdowns",
+                remedy="Take both in the same way.",
+            )
+        return True in kinds
 
     def _heads(self, tallies: Sequence[Tally]) -> dict[Partition, int]:
         heads = {
@@ -124,33 +241,61 @@ class Reconciliation:
                 )
         return {partition: next_ for partition, next_ in heads.items() if partition.topic in self._topics}
 
-    async def _fold_between(
-        self,
-        cells: defaultdict[Cell, int],
-        start: Mapping[Partition, int],
-        end: Mapping[Partition, int],
-        sign: int,
-    ) -> None:
-        """Add the events from `start` to before `end`, where that is ahead."""
-        at = {partition: Position(next_) for partition, next_ in start.items() if next_ < end[partition]}
-        while at:
-            try:
-                chunks = [
-                    _before(chunk, end[chunk.partition]) for chunk in await self._reader.fetch(at, _FETCH)
-                ]
-                add_known(cells, totals(fold(Batch(chunks).events(self._decoder))), sign)
-            except ConsumerError as error:
-                raise LogUnreadable(str(error)) from error
-            if not chunks:
-                partition = min(at)
+    async def _between(
+        self, at_first: dict[Partition, int], reached: Mapping[Partition, int]
+    ) -> AsyncIterator[tuple[Mapping[Boundary, int], int]]:
+        """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
+        has not. At the end `at_first` is what was reached."""
+        goal = {partition: reached.get(partition, 1) for partition in at_first}
+        for begin, end, sign in ((at_first, goal, 1), (goal, at_first, -1)):
+            at = {partition: Position(next_) for partition, next_ in begin.items() if next_ < end[partition]}
+            while at:
+                try:
+                    chunks = [
+                        _before(chunk, end[chunk.partition]) for chunk in await self._reader.fetch(at, _FETCH)
+                    ]
+                    sums = fold(Batch(chunks).events(self._decoder))
+                except ConsumerError as error:
+                    raise LogUnreadable(str(error)) from error
+                if not chunks:
+                    partition = min(at)
+                    raise Invalid(
+                        f"The tally says that {partition.topic}/{partition.number} went to {end[partition]}; "
+                        f"the log ends at {at[partition].next}.",
+                        field="tallies.heads",
+                        remedy="Take the tallies from the services that these counters follow.",
+                    )
+                yield sums, sign
+                at |= {chunk.partition: chunk.after for chunk in chunks}
+                at = {
+                    partition: position
+                    for partition, position in at.items()
+                    if position.next < end[partition]
+                }
+        at_first.update(goal)
+
+
+def _said(
+    tallies: Sequence[Tally], units: Container[str]
+) -> tuple[defaultdict[Cell, int], defaultdict[Part, int]]:
+    """What the tallies say of these units: totals, and breakdowns."""
+    cells: defaultdict[Cell, int] = defaultdict(int)
+    parts: defaultdict[Part, int] = defaultdict(int)
+    for tally in tallies:
+        for said in tally.cells:
+            if said.unit not in units:
+                continue
+            cell = said.unit, _ATTRIBUTION[said.attribution], said.day, _INDICATOR[said.indicator], said.level
+            if tally.breakdowns != (said.dimension is not None and said.value is not None):
                 raise Invalid(
-                    f"The tally says that {partition.topic}/{partition.number} went to {end[partition]}; "
-                    f"the log ends at {at[partition].next}.",
-                    field="tallies.heads",
-                    remedy="Take the tallies from the services that these counters follow.",
+                    "A tally of totals has cells of breakdowns, or the other way about.",
+                    field="tallies.cells",
                 )
-            at |= {chunk.partition: chunk.after for chunk in chunks}
-            at = {partition: position for partition, position in at.items() if position.next < end[partition]}
+            if said.dimension is None or said.value is None:
+                cells[cell] += said.n
+            else:
+                parts[*cell, _DIMENSION[said.dimension], said.value] += said.n
+    return cells, parts
 
 
 def _before(chunk: Chunk, end: int) -> Chunk:

@@ -1,35 +1,25 @@
-"""Each measurement, by the name that `make bench ONLY=name` knows."""
+"""Tiendo on its embedded default."""
 
 import asyncio
-import json
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import httpx2
 
 from benchmarks.bare import Bare, activation_rows, intake_rows
-from benchmarks.lines import OCCURRED_AT, intake_lines
+from benchmarks.campaign import campaign, register, replay_whole
+from benchmarks.lines import intake_lines
 from benchmarks.result import Result, against
 from benchmarks.single_requests import prepare, requests_a_second
-from benchmarks.stack import FACTS, empty_folder, fresh_stack, paused, processes
+from benchmarks.stack import empty_folder, fresh_stack, paused, processes
 from tiendo.instance import Instance, running_instance
-from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
 
-CAMPAIGN = "kon-tum-2023"
 #: Rows of the baseline: enough for steady state, few enough for memory.
 BARE_LINES = 150_000
 BULK_LINES = 100_000
 SINGLE_LINES = 20_000
-
-
-def campaign() -> Campaign:
-    return load_campaign(find_campaign(CAMPAIGN, FACTS), FACTS)
 
 
 async def replay(runs: int = 3) -> list[Result]:
@@ -42,7 +32,7 @@ async def replay(runs: int = 3) -> list[Result]:
         with empty_folder() as data:
             async with running_instance(data, clock="driven") as instance:
                 watch = asyncio.create_task(_watch_memory(instance, peaks))
-                outcome = await _replay(data)
+                outcome = await replay_whole(data)
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
                 assert all(figure["matches"] for figure in outcome["figures"]), outcome
@@ -75,7 +65,7 @@ async def bulk_intake(runs: int = 5) -> list[Result]:
     for run in range(runs):
         lines = intake_lines(subject, BULK_LINES, run=run)
         async with fresh_stack() as instance:
-            await _register(instance, subject)
+            await register(instance, subject)
             with paused(instance, ("activation", "aggregator", "notifier")):
                 rates.append(await _send_bulk(instance, lines))
                 bare = await intake_rows(instance.database_url("intake"), BULK_LINES)
@@ -93,7 +83,7 @@ async def single_post(runs: int = 5) -> list[Result]:
     skeletons: list[float] = []
     subject = campaign()
     async with fresh_stack() as instance:
-        await _register(instance, subject)
+        await register(instance, subject)
         with paused(instance, ("activation", "aggregator", "notifier")):
             keys_file = instance.data / "api-keys.json"
             with socket.socket() as probe:
@@ -129,23 +119,6 @@ async def start(runs: int = 3) -> list[Result]:
     return [Result("start", times[len(times) // 2], "s", None, None, "<= 10 s", runs)]
 
 
-MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Result]]]] = {
-    "replay": replay,
-    "bulk_intake": bulk_intake,
-    "single_post": single_post,
-    "start": start,
-}
-
-
-async def _replay(data: Path) -> Any:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tiendo", "replay", CAMPAIGN, "--data", str(data), "--json",
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    return json.loads(out)
-
-
 async def _watch_memory(instance: Instance, peaks: dict[str, list[float]]) -> None:
     for seen in peaks.values():
         seen.append(0.0)
@@ -161,18 +134,6 @@ async def _watch_memory(instance: Instance, peaks: dict[str, list[float]]) -> No
 async def _bare_rate(parts: list[Bare], *, by_copy: bool = False) -> float:
     seconds = [await replace(part, by_copy=by_copy).seconds() for part in parts]
     return sum(len(part.rows) for part in parts) / sum(seconds)
-
-
-async def _register(instance: Instance, subject: Campaign) -> None:
-    async with httpx2.AsyncClient(headers=instance.headers) as http:
-        for service in instance.services:
-            answer = await http.post(f"{instance.url(service)}/v1/clock", json={"now": OCCURRED_AT})
-            answer.raise_for_status()
-        answer = await http.put(
-            f"{instance.url('aggregator')}/v1/campaigns/{subject.id}", json=subject.document()
-        )
-        answer.raise_for_status()
-    await asyncio.sleep(1)  # intake hears of the campaign
 
 
 async def _send_bulk(instance: Instance, lines: list[str]) -> float:

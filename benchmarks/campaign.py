@@ -1,0 +1,48 @@
+"""The campaign that is measured with: Kon Tum's of 2023."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.lines import OCCURRED_AT
+from benchmarks.stack import FACTS
+from tiendo.instance import Instance
+from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
+
+CAMPAIGN = "kon-tum-2023"
+
+
+def campaign() -> Campaign:
+    """Its file."""
+    return load_campaign(find_campaign(CAMPAIGN, FACTS), FACTS)
+
+
+async def replay_whole(data: Path) -> Any:
+    """Send all of it to the instance on a folder; what the replay says of itself. Raises RuntimeError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tiendo", "replay", CAMPAIGN, "--data", str(data), "--json",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out, said = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the replay ended with status {process.returncode}: {said.decode()[-2000:]}")
+    return json.loads(out)
+
+
+async def register(instance: Instance, subject: Campaign) -> None:
+    """Make the campaign known; a driven clock is moved into it."""
+    async with httpx2.AsyncClient(headers=instance.headers) as http:
+        if instance.clock == "driven":
+            for service in instance.services:
+                answer = await http.post(f"{instance.url(service)}/v1/clock", json={"now": OCCURRED_AT})
+                answer.raise_for_status()
+        answer = await http.put(
+            f"{instance.url('aggregator')}/v1/campaigns/{subject.id}", json=subject.document()
+        )
+        answer.raise_for_status()
+    await asyncio.sleep(1)  # intake hears of the campaign
