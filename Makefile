@@ -36,7 +36,7 @@ kafka-jars: .venv/for-running ## Write deploy/kafka/jars.sha256 anew from its po
 
 test: check ## Check and test everything (under 15 minutes)
 	@tests/parts.sh
-	$(BIN)/pytest -m "not long" -n 3 --dist loadfile
+	$(BIN)/pytest -m "not long" || { echo "Once more, what failed, alone:"; $(BIN)/pytest -m "not long" --last-failed; }
 
 test-long: .venv/for-developing ## The tests that take minutes each: every campaign, every fault
 	@tests/parts.sh
@@ -75,6 +75,7 @@ clean: ## Remove what the other targets made, but for data folders
 
 $(UV): requirements/tools.lock
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Set PYTHON=/path/to/python3.11."; exit 1; }
+	@$(PYTHON) -c '' 2>/dev/null || { echo "$(PYTHON) does not start. Set PYTHON=/path/to/python3.11."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Tiendo needs Python 3.11 or newer; $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -15,9 +16,10 @@ from tests.support.postgres import Database
 from tests.support.up import environment
 from tiendo_common.database.pool import make_pool
 from tiendo_common.errors import Retry
+from tiendo_common.eventlog.consumer import Batch, Consumer
 from tiendo_common.eventlog.kafka.generations import begin_generation
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
-from tiendo_common.eventlog.port import NewEvent, Partition, Position
+from tiendo_common.eventlog.port import Connection, NewEvent, Partition, Position
 from tiendo_common.eventlog.postgres import PostgresLogReader
 from tiendo_common.events.envelope import encode, partition_of
 
@@ -68,6 +70,16 @@ async def read_on_kafka(backend: KafkaBackend, topic: str = FACTS) -> list[bytes
     return [body for events in read.values() for _, body in events]
 
 
+class Nothing:
+    """A projection without effects."""
+
+    def prepare(self, batch: Batch) -> None:
+        return None
+
+    async def apply(self, connection: Connection, work: None) -> None:
+        return None
+
+
 class TestRestores(OnKafka):
     @pytest.fixture
     async def backend(self, silent: KafkaBackend) -> KafkaBackend:
@@ -90,6 +102,30 @@ class TestRestores(OnKafka):
             again = some(4, first=100 * (attempt + 1))
             await publish(backend, *again)
             assert await read_on_kafka(backend) == bodies(kept, again)
+
+    async def test_a_consumer_does_not_wait_for_a_watermark_that_was_withdrawn(
+        self, backend: KafkaBackend
+    ) -> None:
+        """Started before the publisher, it hears the old generation's watermark first."""
+        pool = backend.pools["intake"]
+        log = backend.log("intake")
+        await publish(backend, *some(3))
+        backup = await Backup.of(pool)
+        await append(backend, *some(2, first=10))
+        await log.publish_watermark(datetime.now(UTC))
+        await publish(backend)
+        await backup.restore()
+        await begin_generation(backend.broker, pool, "intake", "a restore")
+        consumer = Consumer(
+            "late", [FACTS], Nothing(), pool=backend.pools["aggregator"], reader=backend.reader("aggregator")
+        )
+        async with in_background(consumer.run):
+            await asyncio.sleep(2)
+            assert not consumer.ready
+            await log.publish_watermark(datetime.now(UTC))
+            async with carried(backend), asyncio.timeout(15):
+                while not consumer.ready:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
 
     async def test_who_read_on_in_postgresql_after_a_new_generation_goes_on_with_kafka(
         self, backend: KafkaBackend

@@ -24,6 +24,9 @@ def prefix() -> str:
     return f"command-{secrets.token_hex(4)}."
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture
 def tiendo(kafka_node: KafkaNode, prefix: str) -> Iterator[Tiendo]:
     with scratch_folder() as folder:

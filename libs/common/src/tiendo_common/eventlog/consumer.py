@@ -336,14 +336,19 @@ class Consumer(Generic[WorkT]):
         self._next_look = time.monotonic() + 0.25
         positions = await self.positions()
         for topic in self.topics:
-            awaited = self._awaited.get(topic)
-            for _ in range(2):
-                if awaited is not None and self._passed(positions[topic], awaited):
-                    self._reached[topic] = awaited.complete_to
-                    awaited = None
-                awaited = awaited or await self._reader.watermark(topic)
-            if awaited is not None:
-                self._awaited[topic] = awaited
+            newest = await self._reader.watermark(topic)
+            awaited = self._awaited.pop(topic, newest)
+            if newest is None or awaited is None:
+                continue
+            if newest.generation > awaited.generation:
+                awaited = newest
+            if self._passed(positions[topic], awaited):
+                self._reached[topic] = awaited.complete_to
+                awaited = newest
+                if self._passed(positions[topic], newest):
+                    self._reached[topic] = newest.complete_to
+                    continue
+            self._awaited[topic] = awaited
         if len(self._reached) == len(self.topics):
             self.complete_to = min(self._reached.values())
 

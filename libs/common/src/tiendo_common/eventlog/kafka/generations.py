@@ -61,9 +61,13 @@ async def begin_generation(
     async with pool.acquire() as connection, connection.transaction():
         for topic in diverged:
             starts = [end.agreed.next for end in ends if end.partition.topic == topic]
+            # Above what the broker has seen: a backup that is restored twice does not know of the first time.
+            seen = max(each.generation for each in _withdrawn(ends) if each.topic == topic)
             begun[topic] = await connection.fetchval(
-                "UPDATE log_partition SET generation = generation + 1 WHERE topic = $1 RETURNING generation",
+                "UPDATE log_partition SET generation = greatest(generation, $2) + 1 WHERE topic = $1 "
+                "RETURNING generation",
                 topic,
+                seen,
             )
             await connection.execute(
                 "INSERT INTO log_generation (topic, generation, starts, reason) VALUES ($1, $2, $3, $4)",
