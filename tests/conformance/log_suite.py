@@ -302,7 +302,7 @@ class EventLogConformance:
         reader = backend.reader("aggregator")
 
         async def write(dice: random.Random) -> None:
-            while len(set(watermarks)) < 6 and time.monotonic() < until:
+            while (len(set(watermarks)) < 6 or len(acknowledged) < 200) and time.monotonic() < until:
                 new = intake_event(new_record_id())
                 async with backend.pool("intake").acquire() as connection, connection.transaction():
                     await append_in(backend, connection, [new])

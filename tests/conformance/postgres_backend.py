@@ -68,7 +68,8 @@ class PostgresBackend:
 
 async def make_tables(pool: asyncpg.Pool, service: str) -> None:
     """What the service's migrations make of the log, in an empty schema."""
-    tables = [*log_tables(owned_by(service)), CONSUMER_TABLES, *settled_dead_letters(), *log_generations()]
+    topics = owned_by(service)
+    tables = [*log_tables(topics), CONSUMER_TABLES, *settled_dead_letters(), *log_generations(topics)]
     await pool.execute(";".join(tables))
 
 

@@ -16,6 +16,7 @@ import asyncpg
 import httpx2
 import pytest
 
+from tests.support.downstream import Downstream, read_topic
 from tests.support.kafka import KafkaNode
 from tests.support.postgres import scratch_folder
 from tests.support.up import Cell, Ended, Sender, Tiendo, Up, counters
@@ -105,6 +106,14 @@ async def read_anew(broker: Broker) -> Events:
     finally:
         await reader.close()
     return found
+
+
+async def downstream(broker: Broker, topic: str) -> Downstream:
+    """A reader with nothing of ours, once it has read all of a topic."""
+    reader = Downstream(broker.prefix)
+    reader.hear(await read_topic(broker.bootstrap, broker.topic("control"), 1))
+    reader.read(await read_topic(broker.bootstrap, broker.topic(topic), TOPICS[topic].partitions))
+    return reader
 
 
 @contextlib.asynccontextmanager
@@ -234,6 +243,16 @@ def test_after_a_restore_a_new_generation_and_the_journal_sent_again_nothing_is_
         assert up.counters() == sender.expected()
         # Whoever begins to read today reads the log, to the byte, and nothing of what was withdrawn.
         assert asyncio.run(read_anew(broker_of(tiendo))) == log_of(up)
+        # So does somebody else's service that does what docs/events.md says.
+        reader = asyncio.run(downstream(broker_of(tiendo), "intake"))
+        assert reader.withdrawn == lost["intake"].total()
+        assert +reader.counts == Counter(
+            {
+                (unit, level, day): n
+                for (indicator, attribution, unit, level, day), n in sender.expected().items()
+                if (indicator, attribution) == (0, 0)
+            }
+        )
 
 
 def test_consumers_that_have_read_what_is_withdrawn_stop_and_the_aggregator_can_count_anew(

@@ -293,6 +293,11 @@ async def test_doctor_says_what_waits_and_what_stopped(database: Database) -> No
                 "discard", "--all", "--consumer", "dossiers", "--reason", "of a build that is gone"
             )
             await services.activation.ready()
+
+            async def buried() -> bool:
+                return "activation dead letters" in {check.name for check in examine(services.data, 8400)}
+
+            await eventually(buried)
             checks = {check.name: check for check in examine(services.data, 8400)}
             assert "activation/dossiers stopped" not in checks
             assert checks["activation dead letters"].detail == "1 wait: dossiers 1"

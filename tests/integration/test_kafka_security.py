@@ -13,7 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError, TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -31,7 +31,7 @@ from tiendo.broker.secured import Secured
 from tiendo.supervisor import free_port_base
 from tiendo_common.database.bootstrap import SERVICES
 from tiendo_common.errors import Retry
-from tiendo_common.eventlog.kafka.connection import Broker, stop
+from tiendo_common.eventlog.kafka.connection import Broker, start, stop
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
 from tiendo_common.eventlog.kafka.reader import KafkaLogReader
 from tiendo_common.eventlog.port import NewEvent, Partition, Position
@@ -274,39 +274,15 @@ async def test_who_is_not_activation_cannot_read_the_dossiers(cluster: Cluster, 
         assert f"{allowed}dossier" in str(refused.value)
 
 
-async def test_nor_can_anybody_elses_client_that_has_such_a_users_password(
+async def test_nor_can_a_client_with_nothing_of_ours_that_has_such_a_users_password(
     cluster: Cluster, allowed: str
 ) -> None:
-    require("kcat", shutil.which("kcat") is not None, "On Debian: apt install kcat")
-    for user, topic, said in (
-        ("activation", "dossier", ""),
-        ("aggregator", "intake", ""),
-        ("aggregator", "dossier", "Topic authorization failed"),
-        ("notifier", "dossier", "Topic authorization failed"),
-    ):
-        complaint = await asyncio.to_thread(kcat, cluster, user, f"{allowed}{topic}")
-        assert said in complaint
-        assert bool(said) == bool(complaint), complaint
-
-
-def kcat(cluster: Cluster, user: str, topic: str) -> str:
-    """What kcat complains of when it reads a topic."""
-    options = {
-        "security.protocol": "SASL_SSL",
-        "ssl.ca.location": str(cluster.ca),
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": user,
-        "sasl.password": cluster.secured.users[user],
-    }
-    given = [part for name, value in options.items() for part in ("-X", f"{name}={value}")]
-    ended = subprocess.run(
-        ["kcat", "-b", cluster.secured.bootstrap, *given, "-C", "-t", topic, "-o", "beginning", "-e", "-q"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.stderr
+    """(kcat would be another's, but librdkafka before 2.6.1 has a SCRAM that Kafka 4 refuses.)"""
+    for user in ("aggregator", "notifier"):
+        options = cluster.broker(user, allowed).client("thief")
+        thief = AIOKafkaConsumer(f"{allowed}dossier", **options, auto_offset_reset="earliest")
+        with pytest.raises(TopicAuthorizationFailedError):
+            await asyncio.wait_for(start(thief), 20)
 
 
 async def test_a_service_cannot_write_to_anothers_topic(cluster: Cluster, allowed: str) -> None:

@@ -165,6 +165,22 @@ class Up:
                 await Clocks(client).move_to(NOW)
 
         asyncio.run(move())
+        # News of a campaign takes a moment to arrive. A line of the future is refused, and why tells of it.
+        future = f"{NOW.year + 1}-01-01T00:00:00+07:00"
+        for path, line in (
+            ("/v1/intakes", intake_line(citizen(), occurred_at=future)),
+            ("/v1/activations", activation_line(citizen(), occurred_at=future)),
+        ):
+            until = time.monotonic() + 30
+            while self._refusal(path, line) == "campaign":
+                assert time.monotonic() < until, path
+                time.sleep(0.05)
+
+    def _refusal(self, path: str, line: dict[str, Any]) -> str:
+        """The field that is wrong with a line."""
+        url = f"{self.instance.url(_SERVICES[path])}{path}"
+        answer = httpx2.post(url, json=line, headers=self.instance.headers, timeout=60, trust_env=False)
+        return str(answer.json()["field"])
 
     def counters(self) -> Counter[Cell]:
         """What the aggregator counts, read from its own table once all that was written is counted."""
@@ -220,7 +236,8 @@ class Sender:
             ("/v1/approvals", approvals),
             ("/v1/activations", activations),
         ):
-            assert self._post(up, path, lines) == {"accepted": len(lines)}
+            answers = self._post(up, path, lines)
+            assert answers == {"accepted": len(lines)}, answers
             self.journal += [(path, line) for line in lines]
 
     def send_again(self, up: Up) -> Counter[str]:

@@ -16,10 +16,10 @@ class Totals:
     """Citizens by unit, day, indicator and level."""
 
     def __init__(self) -> None:
-        self._decoder = EventDecoder[counting.Counted](counting.COUNTED)
+        self._decoder = EventDecoder[counting.Lean](counting.LEAN)
 
     def prepare(self, batch: Batch) -> Mapping[counting.TotalCell, int]:
-        return counting.totals(counting.fold(batch.events(self._decoder)))
+        return counting.count_totals(batch.events(self._decoder))
 
     async def apply(self, connection: Connection, work: Mapping[counting.TotalCell, int]) -> None:
         await add_totals(connection, work)
@@ -29,7 +29,7 @@ class Breakdowns:
     """The same citizens by channel and by cohort."""
 
     def __init__(self) -> None:
-        self._decoder = EventDecoder[counting.Counted](counting.COUNTED)
+        self._decoder = EventDecoder[counting.Lean](counting.LEAN)
 
     def prepare(self, batch: Batch) -> Mapping[counting.BreakdownCell, int]:
         return counting.breakdowns(counting.fold(batch.events(self._decoder)))

@@ -18,10 +18,9 @@ from tiendo_common.eventlog.claims import Claims
 from tiendo_common.eventlog.dead_letters import DeadLetter
 from tiendo_common.eventlog.port import Chunk, Connection, LogReader, Partition, Position, Watermark
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
-from tiendo_common.events.envelope import Event
 from tiendo_common.observability import metrics
 
-EventT = TypeVar("EventT", bound=Event)
+EventT = TypeVar("EventT", bound=msgspec.Struct)
 WorkT = TypeVar("WorkT")
 
 log = structlog.get_logger(__name__)
@@ -45,6 +44,10 @@ class Batch:
         """Every readable event, in order within each partition. Raises UnknownEvent (see EventDecoder)."""
         decode = decoder.decode
         for chunk in self.chunks:
+            readable = decoder.decode_all(chunk.bodies)
+            if readable is not None:
+                yield from readable
+                continue
             for sequence, body in zip(chunk.sequences, chunk.bodies, strict=True):
                 try:
                     event = decode(body)
@@ -85,7 +88,7 @@ class Projection(Protocol[WorkT]):
     """What a consumer does with events."""
 
     def prepare(self, batch: Batch) -> WorkT:
-        """Decode and sum up in memory. No I/O: runs while the previous batch is being committed."""
+        """Decode and sum up in memory, maybe in another thread. No I/O: the previous batch is being committed."""
         ...
 
     async def apply(self, connection: Connection, work: WorkT) -> None:
@@ -111,6 +114,9 @@ class Consumer(Generic[WorkT]):
     HEARTBEAT = 2.0
     #: Seconds that a look at an idle log may take: short after an event, longer when nothing comes.
     POLL = (0.01, 0.08)
+    #: Batches of so many events are prepared in a thread: the commit beside, and all that the service does, go on
+    #: meanwhile. Smaller ones are done before a thread has begun.
+    THREAD_FROM = 500
 
     def __init__(
         self,
@@ -230,7 +236,10 @@ class Consumer(Generic[WorkT]):
                 if chunks:
                     pause = self.POLL[0]
                     batch = Batch(chunks)
-                    work = self._projection.prepare(batch)
+                    if len(batch) < self.THREAD_FROM:
+                        work = self._projection.prepare(batch)
+                    else:
+                        work = await asyncio.to_thread(self._projection.prepare, batch)
                     if commit is not None:
                         await commit
                     commit = asyncio.create_task(self._commit(batch, work))

@@ -97,6 +97,7 @@ class PostgresLogReader:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._generations: dict[str, list[asyncpg.Record]] = {}
 
     async def fetch(
         self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
@@ -121,6 +122,13 @@ class PostgresLogReader:
         each: int,
     ) -> list[Chunk]:
         try:
+            if topic not in self._generations:
+                # Once: a generation begins while nobody reads.
+                self._generations[topic] = await self._pool.fetch(
+                    f"SELECT generation, starts FROM {schema_of(TOPICS[topic].owner)}.log_generation "  # noqa: S608
+                    "WHERE topic = $1 ORDER BY generation",
+                    topic,
+                )
             found = await read_log(self._pool, topic, partitions, positions, each, "seq, body")
         except (
             asyncpg.UndefinedTableError,
@@ -132,11 +140,18 @@ class PostgresLogReader:
         for partition, rows in found.items():
             sequences = [row[1] for row in rows]
             check_gapless(partition, positions[partition].next, sequences)
-            after = Position(sequences[-1] + 1, positions[partition].generation)
+            after = Position(sequences[-1] + 1, self._generation(partition, sequences[-1]))
             chunks.append(
                 Chunk(partition, sequences, [row[2] for row in rows], after, appended=rows[0]["appended"])
             )
         return chunks
+
+    def _generation(self, partition: Partition, sequence: int) -> int:
+        """Under which generation an event is on the broker: whoever reads on there must say so."""
+        begun = self._generations[partition.topic]
+        return max(
+            (each["generation"] for each in begun if each["starts"][partition.number] <= sequence), default=1
+        )
 
     async def watermark(self, topic: str) -> Watermark | None:
         try:

@@ -63,8 +63,9 @@ def settled_dead_letters() -> list[str]:
     ]
 
 
-def log_generations() -> list[str]:
+def log_generations(topics: Iterable[Topic]) -> list[str]:
     """A producer's log generations: which sequences of the one before were withdrawn, and why."""
+    consumers = sorted({role_of(consumer) for topic in topics for consumer in topic.consumers})
     return [
         """
         CREATE TABLE log_generation (
@@ -75,7 +76,8 @@ def log_generations() -> list[str]:
             at timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (topic, generation)
         )
-        """
+        """,
+        *(f"GRANT SELECT ON log_generation TO {consumer}" for consumer in consumers),
     ]
 
 

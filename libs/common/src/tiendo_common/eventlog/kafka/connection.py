@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,19 +130,23 @@ class Client(Protocol):
 
 
 async def undisturbed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Do what may connect to a broker; a cancellation waits for its end. Cut off while it connects, the client loses
-    connections that stay open (aiokafka 0.14, tried). Raises TimeoutError if it does not come back in time, also
-    where it takes no notice of being cancelled."""
+    """Do what may connect to a broker; cancellations, however many, wait for its end. Cut off while it connects, the
+    client loses connections that stay open (aiokafka 0.14, tried). Raises TimeoutError if it does not come back in
+    time, also where it takes no notice of being cancelled."""
     task = asyncio.ensure_future(work)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=_PATIENCE)
+    until = time.monotonic() + _PATIENCE
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and (left := until - time.monotonic()) > 0:
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if not task.done():
         task.cancel()
+    if cancelled is not None:
         task.add_done_callback(_forget)
-        raise
-    if not done:
-        task.cancel()
+        raise cancelled
+    if not task.done():
         task.add_done_callback(_forget)
         raise TimeoutError(f"the client of the broker did not come back within {_PATIENCE:g} s")
     if task.cancelled():
@@ -151,10 +156,15 @@ async def undisturbed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 @contextlib.contextmanager
 def break_offs_as_faults() -> Iterator[None]:
-    """Raise TimeoutError for a cancellation that nobody asked for: when a connection breaks the client cancels what it
-    waits for, which looks as if we had been told to stop (aiokafka 0.14, seen)."""
+    """Raise TimeoutError for what a breaking connection comes out as: when it breaks the client cancels what it waits
+    for, which looks as if we had been told to stop; and it may write to one that uvloop has closed already, which
+    is a RuntimeError (aiokafka 0.14, both seen)."""
     try:
         yield
+    except RuntimeError as error:
+        if "the handler is closed" not in str(error):
+            raise
+        raise TimeoutError("a connection to the broker was closed under the client") from error
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -178,12 +188,20 @@ async def start(client: Client) -> None:
         raise
 
 
-async def stop(client: Client) -> None:
-    """Disconnect a client, whatever state it is in; a fault on the way is noted and forgotten."""
+async def stop(*clients: Client) -> None:
+    """Disconnect clients, whatever state they are in; a fault on the way is noted and forgotten."""
+
+    async def disconnect() -> list[BaseException | None]:
+        return await asyncio.gather(*(client.stop() for client in clients), return_exceptions=True)
+
     try:
-        await undisturbed(client.stop())
-    except (KafkaError, TimeoutError) as error:
-        log.info("a connection to the broker did not end well", reason=str(error))
+        outcomes = await undisturbed(disconnect())
+    except TimeoutError as error:
+        outcomes = [error]
+    for outcome in outcomes:
+        if outcome is not None:
+            reason = str(outcome) or type(outcome).__name__
+            log.info("a connection to the broker did not end well", reason=reason)
 
 
 def said(error: KafkaError | TimeoutError) -> str:

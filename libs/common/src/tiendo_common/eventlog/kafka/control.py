@@ -47,8 +47,9 @@ class Control:
                     raise Retry(f"{place.topic} is not delivered")
 
     def watermark(self, topic: str) -> Watermark | None:
-        """The newest that was heard."""
-        return self._watermarks.get(topic)
+        """The newest that was heard, unless a newer generation withdrew what it waits for."""
+        heard = self._watermarks.get(topic)
+        return heard if heard and heard.generation >= self.newest_generation(topic) else None
 
     def newest_generation(self, topic: str) -> int:
         """The newest that was announced."""
@@ -64,9 +65,11 @@ class Control:
     async def close(self) -> None:
         """Disconnect; what was heard stays known."""
         client, self._client = self._client, None
-        await self._offsets.close()
-        if client is not None:
-            await stop(client)
+        try:
+            await self._offsets.close()
+        finally:
+            if client is not None:
+                await stop(client)
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._client is None:

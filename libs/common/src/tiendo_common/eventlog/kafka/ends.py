@@ -45,8 +45,10 @@ class Ends:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self._offsets.close()
-        await stop(self._client)
+        try:
+            await self._offsets.close()
+        finally:
+            await stop(self._client)
 
     async def compare(self, positions: Mapping[Partition, Position]) -> list[End]:
         """From what was last known to be published, and from the beginning if that is gone.
@@ -57,10 +59,6 @@ class Ends:
         """
         places = {self._broker.at(partition): partition for partition in positions}
         first, end = await self._offsets.first(places), await self._offsets.end(places)
-        heads = {
-            Partition(row["topic"], row["partition"]): row["next"]
-            for row in await self._pool.fetch("SELECT topic, partition, next FROM log_partition")
-        }
         ends: dict[Partition, End] = {}
         reading: dict[TopicPartition, int] = {}
         for at, partition in places.items():
@@ -77,9 +75,7 @@ class Ends:
         while any([await self._client.position(at) < end[at] for at in reading]):
             for at, records in (await self._client.getmany(timeout_ms=500, max_records=2000)).items():
                 partition = places[at]
-                compared = await self._compared(
-                    partition, positions[partition].generation, heads[partition], records
-                )
+                compared = await self._compared(partition, positions[partition].generation, records)
                 for record, sequence in compared:
                     ends[partition] = _after(ends[partition], record, sequence)
         return list(ends.values())
@@ -88,7 +84,6 @@ class Ends:
         self,
         partition: Partition,
         generation: int,
-        head: int,
         records: Sequence[ConsumerRecord[bytes, bytes]],
     ) -> list[tuple[ConsumerRecord[bytes, bytes], int | None]]:
         """Records of this generation, or a later one, with their sequence; None if the log lacks them."""
@@ -100,20 +95,32 @@ class Ends:
                 continue  # readers set it aside
             if place[0] >= generation:
                 places.append((record, *place))
+        table = f"log_{partition.topic}"
         stored = {
             row["seq"]: row["body"]
             for row in await self._pool.fetch(
-                f"SELECT seq, body FROM log_{partition.topic} "  # noqa: S608
-                "WHERE partition = $1 AND seq = ANY($2::bigint[])",
+                f"SELECT seq, body FROM {table} WHERE partition = $1 AND seq = ANY($2::bigint[])",  # noqa: S608
                 partition.number,
                 [sequence for _, _, sequence in places],
             )
         }
-        state = TOPICS[partition.topic].kind == "state"
+        newest: dict[bytes, int] = {}
+        if TOPICS[partition.topic].kind == "state":
+            missing = {
+                record.key.decode() for record, _, sequence in places if record.key and sequence not in stored
+            }
+            newest = {
+                row["key"].encode(): row["seq"]
+                for row in await self._pool.fetch(
+                    f"SELECT key, seq FROM {table} WHERE key = ANY($1)",  # noqa: S608
+                    sorted(missing),
+                )
+            }
         answer: list[tuple[ConsumerRecord[bytes, bytes], int | None]] = []
         for record, its_generation, sequence in places:
-            # Of a state topic the log keeps only the newest event of a key: an older one was there, too.
-            superseded = state and sequence not in stored and sequence < head
+            # Of a state topic the log keeps only the newest event of a key: an older one was there, too. One of a
+            # key that the log does not know, or knows an older one of, was lost by the log.
+            superseded = sequence not in stored and sequence < newest.get(record.key or b"", 0)
             same = its_generation == generation and (superseded or stored.get(sequence) == record.value)
             answer.append((record, sequence if same else None))
         return answer

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.kafka import wire
-from tiendo_common.eventlog.kafka.connection import Broker, said
+from tiendo_common.eventlog.kafka.connection import Broker, said, start, stop
 from tiendo_common.eventlog.kafka.ends import End, Ends
 from tiendo_common.eventlog.kafka.offsets import Offsets
-from tiendo_common.eventlog.kafka.publisher import PUBLISHER
+from tiendo_common.eventlog.kafka.publisher import PUBLISHER, generations_begun, say
 from tiendo_common.eventlog.port import Partition, Position
 from tiendo_common.events.catalogue import TOPICS, owned_by
 
@@ -44,8 +44,9 @@ async def begin_generation(
 ) -> tuple[dict[str, int], list[Withdrawn]]:
     """Begin a new generation of those topics of a service that diverged: it, by topic, and what was withdrawn.
 
-    To be run while no service reads or writes. Publishers that still hold a claim are fenced. Safe to run again:
-    where nothing diverges, nothing is begun. Raises Retry.
+    To be run while no service reads or writes. Publishers that still hold a claim are fenced. Readers are told before
+    this returns, since one may start before the publisher. Safe to run again: where nothing diverges, nothing is
+    begun. Raises Retry.
     """
     ends = await _ends(broker, pool, service)
     diverged = sorted({end.partition.topic for end in ends if end.strangers})
@@ -89,7 +90,20 @@ async def begin_generation(
                     start if facts else 1,
                     last[Partition(topic, number)],
                 )
+    await _announce(broker, pool)
     return begun, _withdrawn(ends)
+
+
+async def _announce(broker: Broker, pool: asyncpg.Pool) -> None:
+    producer = AIOKafkaProducer(**broker.client("generations"), acks="all", enable_idempotence=True)
+    try:
+        await start(producer)
+        try:
+            await say(broker, producer, await generations_begun(pool))
+        finally:
+            await stop(producer)
+    except (KafkaError, TimeoutError) as error:
+        raise Retry(f"the broker does not answer: {said(error)}") from error
 
 
 async def _ends(broker: Broker, pool: asyncpg.Pool, service: str) -> list[End]:

@@ -194,10 +194,7 @@ class KafkaPublisher:
         await self._claims.renew()
         held = {(partition, held.epoch) for partition, held in self._claims.held.items()}
         self._verified &= held
-        for partition in [
-            each for each in self._state if (each, self._claims.held) and not self._holds(each)
-        ]:
-            await stop(self._state.pop(partition))
+        await stop(*(self._state.pop(each) for each in list(self._state) if not self._holds(each)))
         fresh = held - self._verified
         if not fresh:
             return
@@ -304,18 +301,7 @@ class KafkaPublisher:
 
     async def _announce_generations(self) -> None:
         """Make sure that readers know every generation of our topics before they see one of its records."""
-        rows = await self._pool.fetch(
-            "SELECT topic, generation, starts, reason FROM log_generation ORDER BY topic, generation"
-        )
-        await self._say(
-            wire.GenerationBegun(
-                topic=row["topic"],
-                generation=row["generation"],
-                starts=tuple(row["starts"]),
-                reason=row["reason"],
-            )
-            for row in rows
-        )
+        await self._say(await generations_begun(self._pool))
 
     async def _forward_watermarks(self) -> None:
         """Tell readers what the service has said of its topics, once all below it is on the broker. Whoever holds
@@ -344,17 +330,7 @@ class KafkaPublisher:
         self.said |= news
 
     async def _say(self, words: Iterable[wire.Word]) -> None:
-        """Send words to the control topic and wait until they are acknowledged."""
-        control = self._broker.control
-        producer = await self._fact_producer()
-        async with asyncio.timeout(3 * REQUEST_TIMEOUT):
-            acknowledged = [
-                await producer.send(
-                    control.topic, wire.encode_word(word), key=wire.key_of(word), partition=control.partition
-                )
-                for word in words
-            ]
-            await asyncio.gather(*acknowledged)
+        await say(self._broker, await self._fact_producer(), words)
 
     async def _producer(self, partition: Partition) -> AIOKafkaProducer:
         if TOPICS[partition.topic].kind == "fact":
@@ -390,11 +366,42 @@ class KafkaPublisher:
         metrics.PUBLISHER_RESTARTS.inc()
         producers = [*self._state.values(), *([self._facts] if self._facts is not None else [])]
         self._facts, self._state, self._verified, self.said = None, {}, set(), {}
-        await asyncio.gather(*map(stop, producers))
+        await stop(*producers)
 
     async def _let_go(self) -> None:
         await self._claims.release()
         await self._disconnect()
+
+
+async def generations_begun(pool: asyncpg.Pool) -> list[wire.GenerationBegun]:
+    """All generations of a producer's topics but the first."""
+    rows = await pool.fetch(
+        "SELECT topic, generation, starts, reason FROM log_generation ORDER BY topic, generation"
+    )
+    return [
+        wire.GenerationBegun(
+            topic=row["topic"],
+            generation=row["generation"],
+            starts=tuple(row["starts"]),
+            reason=row["reason"],
+        )
+        for row in rows
+    ]
+
+
+async def say(broker: Broker, producer: AIOKafkaProducer, words: Iterable[wire.Word]) -> None:
+    """Send words to the control topic and wait until they are acknowledged. Raises KafkaError, TimeoutError."""
+    async with asyncio.timeout(3 * REQUEST_TIMEOUT):
+        acknowledged = [
+            await producer.send(
+                broker.control.topic,
+                wire.encode_word(word),
+                key=wire.key_of(word),
+                partition=broker.control.partition,
+            )
+            for word in words
+        ]
+        await asyncio.gather(*acknowledged)
 
 
 def _partition_key(body: bytes) -> bytes | None:

@@ -1,6 +1,7 @@
 """Reads topics on the broker by position (see LogReader)."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 
@@ -27,6 +28,9 @@ from tiendo_common.events.catalogue import TOPICS
 from tiendo_common.observability import metrics
 
 log = structlog.get_logger(__name__)
+
+#: Records that are taken from the client at once.
+_SLICE = 1000
 
 #: Seconds without a record, though the broker has some, after which the client is not believed any more.
 _SILENCE = 5.0
@@ -118,12 +122,13 @@ class KafkaLogReader:
 
     async def close(self) -> None:
         client, self._client, self._at, self._checked = self._client, None, {}, set()
-        await self._offsets.close()
-        await self._group.close()
-        if self._own_control:
-            await self._control.close()
-        if client is not None:
-            await stop(client)
+        async with contextlib.AsyncExitStack() as stack:  # all of them, though we are told to stop meanwhile
+            if client is not None:
+                stack.push_async_callback(stop, client)
+            if self._own_control:
+                stack.push_async_callback(self._control.close)
+            stack.push_async_callback(self._group.close)
+            stack.push_async_callback(self._offsets.close)
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._client is None:
@@ -134,6 +139,8 @@ class KafkaLogReader:
                 # State topics are written in transactions, which fence a publisher that lost its lease.
                 isolation_level="read_committed",
                 max_partition_fetch_bytes=2**20,
+                # Of all partitions together; aiokafka's 50 MB are copied some times on their way.
+                fetch_max_bytes=2**23,
                 # What a change of the assignment waits for: the broker holds the old fetch open until then.
                 fetch_max_wait_ms=100,
             )
@@ -195,15 +202,25 @@ class KafkaLogReader:
         return chunks
 
     async def _take(self, client: AIOKafkaConsumer, limit: int, wait: float) -> list[Chunk]:
-        found = await client.getmany(
-            *map(self._broker.at, self._at), timeout_ms=int(wait * 1000), max_records=max(1, limit)
-        )
-        chunks = []
-        for at, records in found.items():
-            chunk = await self._chunk(client, self._broker.of(at), records)
-            if chunk is not None:
-                chunks.append(chunk)
-                self._at[chunk.partition] = chunk.after
+        places = list(map(self._broker.at, self._at))
+        chunks: list[Chunk] = []
+        left = max(1, limit)
+        while left > 0:
+            # In slices: what is unpacked at once still lies in the processor's cache when it is looked at, and a
+            # commit under way gets its turns between them.
+            size = min(left, _SLICE)
+            found = await client.getmany(*places, timeout_ms=int(wait * 1000), max_records=size)
+            for at, records in found.items():
+                chunk = await self._chunk(client, self._broker.of(at), records)
+                if chunk is not None:
+                    chunks.append(chunk)
+                    self._at[chunk.partition] = chunk.after
+            taken = sum(map(len, found.values()))
+            if taken < size:
+                break
+            left -= taken
+            wait = 0.0
+            await asyncio.sleep(0)
         return chunks
 
     async def _chunk(

@@ -3,11 +3,12 @@
 from alembic import op
 
 from tiendo_common.eventlog.schema import log_generations, settled_dead_letters
+from tiendo_common.events.catalogue import owned_by
 
 revision = "20261124_0002"
 down_revision = "20261122_0001"
 
 
 def upgrade() -> None:
-    for statement in [*settled_dead_letters(), *log_generations()]:
+    for statement in [*settled_dead_letters(), *log_generations(owned_by("activation"))]:
         op.execute(statement)
