@@ -468,13 +468,15 @@ async def test_pieces_are_compared_while_the_counters_go_on(
     """What happened between two pieces is folded once, and a row that is wrong is found in any of them."""
     events = lives(900)
     decoded = 0
-    decode = EventDecoder.decode
+    decode_all = EventDecoder.decode_all
 
-    def counting(self: Any, body: bytes) -> Any:
+    def counting(self: Any, bodies: Sequence[bytes]) -> Any:
         nonlocal decoded
-        event = decode(self, body)
-        decoded += isinstance(event, IntakeRestated | ApprovalRestated | AccountRestated)
-        return event
+        events = decode_all(self, bodies)
+        decoded += sum(
+            isinstance(event, IntakeRestated | ApprovalRestated | AccountRestated) for event in events or ()
+        )
+        return events
 
     async with started(database, tmp_path) as (service, feed):
         await feed.append(events[:1000])
@@ -484,7 +486,7 @@ async def test_pieces_are_compared_while_the_counters_go_on(
         await service.kit.pool.execute(
             "DELETE FROM breakdown WHERE ctid = (SELECT ctid FROM breakdown WHERE unit = '23427' LIMIT 1)"
         )
-        monkeypatch.setattr(EventDecoder, "decode", counting)
+        monkeypatch.setattr(EventDecoder, "decode_all", counting)
         bounds = ["", "23284", "23427", "23521", None]
         found: list[dict[str, Any]] = []
         for low, high in itertools.pairwise(bounds):

@@ -33,7 +33,7 @@ from tiendo_common.clock import VIETNAM, DrivenClock, new_event_id
 from tiendo_common.database.pool import make_pool
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.eventlog.postgres import PostgresEventLog
-from tiendo_common.eventlog.schema import log_tables
+from tiendo_common.eventlog.schema import log_generations, log_tables
 from tiendo_common.events.catalogue import owned_by
 from tiendo_common.events.state import (
     CampaignPublication,
@@ -81,7 +81,8 @@ class Aggregator:
         self._log = PostgresEventLog("aggregator", pool)
 
     async def make_tables(self) -> None:
-        for statement in log_tables(owned_by("aggregator")):
+        topics = owned_by("aggregator")
+        for statement in [*log_tables(topics), *log_generations(topics)]:
             await self._pool.execute(statement)
 
     async def publish(self, *events: NewEvent) -> None:

@@ -23,7 +23,7 @@ from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.clock import new_event_id
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.eventlog.postgres import PostgresEventLog
-from tiendo_common.eventlog.schema import log_tables
+from tiendo_common.eventlog.schema import log_generations, log_tables
 from tiendo_common.events.catalogue import owned_by
 from tiendo_common.events.restatements import (
     AccountRestated,
@@ -200,7 +200,8 @@ async def producers(database: Database) -> AsyncIterator[Producers]:
                 asyncpg.create_pool(database.dsn(service), min_size=1, max_size=2)
             )
             if not await pools[service].fetchval("SELECT to_regclass('log_partition')"):
-                for statement in log_tables(owned_by(service)):
+                topics = owned_by(service)
+                for statement in [*log_tables(topics), *log_generations(topics)]:
                     await pools[service].execute(statement)
         yield Producers(pools)
 

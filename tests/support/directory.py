@@ -9,7 +9,7 @@ from tests.support.postgres import Database
 from tiendo_common.clock import new_event_id
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.eventlog.postgres import PostgresEventLog
-from tiendo_common.eventlog.schema import log_tables
+from tiendo_common.eventlog.schema import log_generations, log_tables
 from tiendo_common.events.catalogue import owned_by
 from tiendo_common.events.state import (
     CampaignPublication,
@@ -55,7 +55,8 @@ async def publish_directory(database: Database) -> None:
     """Make the aggregator's log and publish the units and the campaign, as its own role."""
     pool = await asyncpg.create_pool(database.dsn("aggregator"), min_size=0, max_size=2)
     try:
-        for statement in log_tables(owned_by("aggregator")):
+        topics = owned_by("aggregator")
+        for statement in [*log_tables(topics), *log_generations(topics)]:
             await pool.execute(statement)
         campaign = CampaignPublication(
             campaign=CAMPAIGN,
