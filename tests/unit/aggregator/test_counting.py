@@ -14,8 +14,11 @@ from tiendo_aggregator.rules.counting import (
     COHORT,
     COUNTED,
     INDICATORS,
+    LEAN,
     Counted,
+    Lean,
     breakdowns,
+    count_totals,
     fold,
     totals,
 )
@@ -29,6 +32,7 @@ from tiendo_common.events.state import Indicator
 
 D = date(2023, 11, 11)
 decoder = EventDecoder[Counted](COUNTED)
+lean_decoder = EventDecoder[Lean](LEAN)
 
 units = st.sampled_from(["23281", "23284", "23427"])
 segments = st.builds(
@@ -76,6 +80,11 @@ def test_counters_hold_the_last_state_in_whatever_order_events_come(
     assert {(u, a, day, i, lv): n for (u, a, day, _, i, lv), n in counted.items()} == {
         cell: n for cell, n in expected.items() if n
     }
+    # So does the road that the consumers take.
+    lean = lean_decoder.decode_all([encode(new.event) for new in events])
+    assert lean is not None
+    assert count_totals(lean) == counted
+    assert breakdowns(fold(lean)) == breakdowns(fold(read(events)))
 
 
 def test_where_a_citizen_lives_and_who_did_the_work_are_counted_apart() -> None:
@@ -144,6 +153,7 @@ def test_a_failed_attempt_is_known_and_counted_nowhere() -> None:
         ),
     )
     assert not fold([decoder.decode(encode(failed))])
+    assert not count_totals([lean_decoder.decode(encode(failed))])
 
 
 def test_an_event_of_a_newer_contract_is_not_passed_over() -> None:

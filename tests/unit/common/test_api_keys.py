@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tiendo_common.errors import BadKeys
+from tiendo_common.identity import PersonHasher
 from tiendo_common.service.auth import SCOPES, ApiKeys
 
 
@@ -102,3 +104,13 @@ def test_a_slip_while_editing_locks_nobody_out(file: Path, slip: bytes | None) -
     write(file, ("newcomer", "fresh", []))
     keys.refresh()
     assert name_of(keys, "fresh") == "newcomer"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"keys": [{"sha256": 1}]}', b"\xff"])
+def test_a_service_does_not_start_with_a_file_that_is_none_of_keys(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(content)
+    with pytest.raises(BadKeys, match=r"keys\.json is no file of API keys"):
+        ApiKeys(file)
+    with pytest.raises(BadKeys, match=r"keys\.json is no file of person keys"):
+        PersonHasher.from_file(file)

@@ -1,6 +1,7 @@
 """The tree of errors that cross a boundary.
 
 TiendoError
+├── BadKeys              a file of keys is not what it must be: the service cannot start with it
 ├── Problem              somebody asked for what cannot be done; becomes an RFC 9457 answer
 └── ConsumerError        what a consumer does with the batch in its hands
     ├── Retry            drop the batch, wait, claim again: the fault is expected to pass
@@ -17,6 +18,10 @@ from typing import Any, ClassVar
 
 class TiendoError(Exception):
     """Every error of ours."""
+
+
+class BadKeys(TiendoError):
+    """A file of keys that cannot be used: names the file and the place in it, never a key."""
 
 
 class Problem(TiendoError):

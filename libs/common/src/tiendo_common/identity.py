@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tiendo_common.errors import Invalid
+from tiendo_common.errors import BadKeys, Invalid
 
 #: First three digits for those whose birth was registered in a province (Circular 59/2021/TT-BCA, annex);
 #: 100 and above stand for countries, of which the domain gives no list.
@@ -80,9 +80,12 @@ class PersonHasher:
 
     @classmethod
     def from_file(cls, path: Path) -> "PersonHasher":
-        """Keys from `{"keys": [{"id": 1, "secret": "<hex>"}]}`. Raises ValueError, OSError."""
-        stored = msgspec.json.decode(path.read_bytes(), type=_KeysFile).keys
-        return cls([PersonKey(key.id, bytes.fromhex(key.secret)) for key in stored])
+        """Keys from `{"keys": [{"id": 1, "secret": "<hex>"}]}`. Raises BadKeys, OSError."""
+        try:
+            stored = msgspec.json.decode(path.read_bytes(), type=_KeysFile).keys
+            return cls([PersonKey(key.id, bytes.fromhex(key.secret)) for key in stored])
+        except ValueError as error:
+            raise BadKeys(f"{path} is no file of person keys: {error}") from error
 
     def hash(self, number: str) -> bytes:
         """The hash under all keys."""

@@ -10,7 +10,7 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from tiendo_common.errors import Problem
+from tiendo_common.errors import BadKeys, Problem
 
 log = structlog.get_logger(__name__)
 
@@ -76,14 +76,17 @@ class ApiKeys:
         """Read the file again if it changed."""
         try:
             self._load()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, BadKeys) as error:
             log.error("API keys file not readable: keeping the keys known so far", reason=str(error))
 
     def _load(self) -> None:
         stat = self._path.stat()
         stamp = (stat.st_mtime_ns, stat.st_ino)
         if stamp != self._stamp:
-            keys = msgspec.json.decode(self._path.read_bytes(), type=_KeysFile).keys
+            try:
+                keys = msgspec.json.decode(self._path.read_bytes(), type=_KeysFile).keys
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise BadKeys(f"{self._path} is no file of API keys: {error}") from error
             self._by_hash = {key.sha256: key for key in keys}
             self._seen = {}
             self._stamp = stamp

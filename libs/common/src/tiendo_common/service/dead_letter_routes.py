@@ -23,6 +23,7 @@ from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.envelope import header_decoder
 from tiendo_common.observability import metrics
 from tiendo_common.service.auth import Admin
+from tiendo_common.service.documents import in_words
 from tiendo_common.service.idempotency import KeysRotated
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.person_keys import ROTATED
@@ -73,6 +74,7 @@ Name = Annotated[
         description="A consumer of this service: `GET /v1/positions` names them.",
         examples=["totals"],
     ),
+    in_words("1 to 100 characters, none of them NUL"),
 ]
 Id = Annotated[int, Path(ge=1, le=_MOST, description="The letter's id.")]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE, description=f"Letters at a time, {MAX_PAGE} at most.")]

@@ -14,16 +14,17 @@ import uvloop
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 from tiendo_common.database.migrate import migrate
 from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import Conflict
+from tiendo_common.errors import BadKeys, Conflict
 from tiendo_common.observability import logging as logs
 from tiendo_common.service import problems
 from tiendo_common.service.auth import Admin
 from tiendo_common.service.bodies import MAX_BODY, LimitBodies
 from tiendo_common.service.dead_letter_routes import add_dead_letter_routes
+from tiendo_common.service.documents import Sent
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.observing import ObserveRequests
 from tiendo_common.service.settings import ServiceSettings
@@ -33,12 +34,18 @@ log = structlog.get_logger(__name__)
 Wire = Callable[[Kit], None]
 
 
+class ClockMove(Sent):
+    """Where a driven clock shall go: never back."""
+
+    now: AwareDatetime
+
+
 class ClockReading(BaseModel):
     """An instant, and the business day that it falls on."""
 
     now: AwareDatetime
-    today: str | None = None
-    driven: bool | None = None
+    today: str
+    driven: bool = Field(description="Whether POST /v1/clock moves it.")
 
 
 class Runtime:
@@ -206,12 +213,12 @@ def _add_shared_routes(app: FastAPI, runtime: Runtime) -> None:
         return ClockReading(now=kit.clock.now(), today=kit.clock.today().isoformat(), driven=kit.clock.driven)
 
     @app.post("/v1/clock", tags=["operation"], summary="Move a driven clock forward")
-    async def move_clock(reading: ClockReading, _admin: Admin) -> ClockReading:
+    async def move_clock(move: ClockMove, _admin: Admin) -> ClockReading:
         if kit.stored_clock is None:
             raise Conflict(
                 "This service runs on the wall clock.", remedy="Start it with the clock set to driven."
             )
-        await kit.stored_clock.move_to(reading.now)
+        await kit.stored_clock.move_to(move.now)
         for follow in kit.moved:
             await follow()
         return await clock()
@@ -238,7 +245,10 @@ def serve(service: str, settings: ServiceSettings, wire: Wire, *, description: s
     # A chunk of lines makes tens of thousands of objects that hold no cycles: looking for some after every
     # 700 of them took 7% of the time.
     gc.set_threshold(50_000, 20, 50)
-    uvloop.run(_serve(service, settings, wire, description))
+    try:
+        uvloop.run(_serve(service, settings, wire, description))
+    except BadKeys as error:
+        raise SystemExit(f"{service} cannot start: {error}") from None
 
 
 class _Server(uvicorn.Server):
