@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import asyncpg
@@ -41,15 +41,16 @@ class Ledger:
     def prepare(self, batch: Batch) -> list[IntakeRestated]:
         return list(batch.events(self._decoder))
 
-    async def apply(self, connection: Connection, work: list[IntakeRestated]) -> None:
+    async def apply(self, connection: Connection, works: Sequence[list[IntakeRestated]]) -> None:
+        events = [event for work in works for event in work]
         await connection.execute(
             "INSERT INTO effect (event_id, record_id, version) SELECT * FROM unnest($1::uuid[], $2::text[], "
             "$3::int[]) ON CONFLICT (event_id) DO UPDATE SET times = effect.times + 1",
-            [event.id for event in work],
-            [event.data.record_id for event in work],
-            [event.data.version for event in work],
+            [event.id for event in events],
+            [event.data.record_id for event in events],
+            [event.data.version for event in events],
         )
-        await self._hook(connection, len(work))
+        await self._hook(connection, len(events))
 
 
 class Replica(Consumer[list[IntakeRestated]]):
@@ -140,6 +141,7 @@ class World:
         kind: type[Replica] = Replica,
         reader: LogReader | None = None,
         batch_size: int = 50,
+        gather: int = 0,
         dead_letter_bound: int = 1000,
     ) -> Replica:
         return kind(
@@ -149,6 +151,7 @@ class World:
             pool=self.pool,
             reader=reader or self.backend.reader("aggregator"),
             batch_size=batch_size,
+            gather=gather,
             dead_letter_bound=dead_letter_bound,
         )
 
@@ -216,6 +219,50 @@ class ConsumerConformance:
             await until(world.all_in)
         await world.check()
 
+    @pytest.mark.parametrize(("gather", "largest"), [(0, 16), (100, 100)])
+    async def test_what_is_read_while_a_commit_is_under_way_goes_with_the_next_one_up_to_a_bound(
+        self, world: World, gather: int, largest: int
+    ) -> None:
+        committed: list[int] = []
+
+        async def slow(_connection: Connection, events: int) -> None:
+            committed.append(events)
+            await asyncio.sleep(0.2)
+
+        await world.append(400)
+        async with running(world.replica(batch_size=16, gather=gather, hook=slow)):
+            await until(world.all_in)
+        await world.check()
+        assert largest - 16 < max(committed) <= largest
+
+    async def test_an_event_that_the_database_refuses_is_found_in_what_was_gathered(
+        self, world: World
+    ) -> None:
+        class Choosy(Ledger):
+            async def apply(self, connection: Connection, works: Sequence[list[IntakeRestated]]) -> None:
+                await asyncio.sleep(0.05)
+                await super().apply(connection, works)
+                if any(event.id == refused for work in works for event in work):
+                    await connection.execute("SELECT 1 / 0")
+
+        await world.append(200)
+        refused = world.appended.pop(120)
+        consumer = Replica(
+            "ledger",
+            [FACTS],
+            Choosy(),
+            pool=world.pool,
+            reader=world.backend.reader("aggregator"),
+            batch_size=16,
+            gather=100,
+        )
+        async with running(consumer):
+            await until(world.all_in)
+            await until(
+                lambda: world.pool.fetchval("SELECT count(*) = 1 FROM dead_letter WHERE consumer = 'ledger'")
+            )
+        await world.check()
+
     async def test_events_of_a_record_take_effect_in_order(self, world: World) -> None:
         seen: dict[str, list[int]] = {}
 
@@ -255,7 +302,7 @@ class ConsumerConformance:
         dice = random.Random(8)
         for _ in range(12):
             await world.append(40)
-            async with running(world.replica(batch_size=16)):
+            async with running(world.replica(batch_size=16, gather=dice.choice([0, 100]))):
                 await asyncio.sleep(dice.random() / 10)
         async with running(world.replica()):
             await until(world.all_in)

@@ -1,7 +1,7 @@
 """Appending, claiming and folding in any order, against a model so plain that it can't be wrong."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -20,7 +20,7 @@ from tests.conformance.consumer_suite import Replica
 from tests.support.events import intake_event
 from tiendo_common.clock import new_event_id
 from tiendo_common.errors import Fenced
-from tiendo_common.eventlog.consumer import Batch
+from tiendo_common.eventlog.consumer import Batch, Effects
 from tiendo_common.eventlog.port import Connection, Partition
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import PARTITIONS, partition_of
@@ -44,10 +44,10 @@ class Folding:
     def prepare(self, batch: Batch) -> list[IntakeRestated]:
         return list(batch.events(self._decoder))
 
-    async def apply(self, connection: Connection, work: list[IntakeRestated]) -> None:
+    async def apply(self, connection: Connection, works: Sequence[list[IntakeRestated]]) -> None:
         await connection.executemany(
             "INSERT INTO folded (consumer, event_id) VALUES ($1, $2)",
-            [(self._consumer, event.id) for event in work],
+            [(self._consumer, event.id) for work in works for event in work],
         )
 
 
@@ -73,7 +73,7 @@ class Stepped(Replica):
         assert self.in_hand is not None
         batch, work = self.in_hand
         self.in_hand = None
-        await self._commit(batch, work)
+        await self._store(Effects.of(batch, work))
         return [event.id for event in work]
 
     async def leave(self) -> None:

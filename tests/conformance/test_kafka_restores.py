@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Nothing:
     def prepare(self, _batch: Batch, /) -> None:
         return None
 
-    async def apply(self, _connection: Connection, _work: None, /) -> None:
+    async def apply(self, _connection: Connection, _works: Sequence[None], /) -> None:
         return None
 
 

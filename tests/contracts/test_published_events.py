@@ -176,7 +176,7 @@ class Province:
         while chunks := await reader.fetch(self._dossiers, 500):
             work = projection.prepare(Batch(chunks))
             async with self.pools["activation"].acquire() as connection, connection.transaction():
-                await projection.apply(connection, work)
+                await projection.apply(connection, [work])
             self._dossiers |= {chunk.partition: chunk.after for chunk in chunks}
         for life in lives:
             while life.model.followed < len(life.model.desk.dossiers):

@@ -1,5 +1,7 @@
 """Follows the restricted topic of dossiers."""
 
+from collections.abc import Sequence
+
 from tiendo_activation.use_cases import Accounts
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.consumer import Batch
@@ -19,8 +21,8 @@ class DossierProjection:
     def prepare(self, batch: Batch) -> list[DossierRestated]:
         return list(batch.events(self._decoder))
 
-    async def apply(self, connection: Connection, work: list[DossierRestated]) -> None:
+    async def apply(self, connection: Connection, works: Sequence[list[DossierRestated]]) -> None:
         try:
-            await self._accounts.follow(connection, work)
+            await self._accounts.follow(connection, [dossier for work in works for dossier in work])
         except Collision as collision:
             raise Retry(f"an account was opened by a request at the same moment: {collision}") from None

@@ -1,6 +1,6 @@
 """The two projections. Each has a consumer of its own, so that neither waits for or stops the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tiendo_aggregator.rules import counting
 from tiendo_aggregator.storage.counting import add_breakdowns, add_totals
@@ -21,8 +21,8 @@ class Totals:
     def prepare(self, batch: Batch) -> Mapping[counting.TotalCell, int]:
         return counting.count_totals(batch.events(self._decoder))
 
-    async def apply(self, connection: Connection, work: Mapping[counting.TotalCell, int]) -> None:
-        await add_totals(connection, work)
+    async def apply(self, connection: Connection, works: Sequence[Mapping[counting.TotalCell, int]]) -> None:
+        await add_totals(connection, counting.add_up(works))
 
 
 class Breakdowns:
@@ -34,5 +34,7 @@ class Breakdowns:
     def prepare(self, batch: Batch) -> Mapping[counting.BreakdownCell, int]:
         return counting.breakdowns(counting.fold(batch.events(self._decoder)))
 
-    async def apply(self, connection: Connection, work: Mapping[counting.BreakdownCell, int]) -> None:
-        await add_breakdowns(connection, work)
+    async def apply(
+        self, connection: Connection, works: Sequence[Mapping[counting.BreakdownCell, int]]
+    ) -> None:
+        await add_breakdowns(connection, counting.add_up(works))

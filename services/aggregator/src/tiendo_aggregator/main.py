@@ -24,7 +24,17 @@ def wire(kit: Kit) -> None:
     """Put the parts together and hand them to the skeleton."""
     settings = kit.settings
     assert isinstance(settings, Settings)
-    totals = Consumer("totals", TOPICS, Totals(), pool=kit.pool, reader=kit.reader("totals"), linger=0.03)
+    # Catching up, many events are written at once: the more there are, the fewer rows each of them needs.
+    totals = Consumer(
+        "totals",
+        TOPICS,
+        Totals(),
+        pool=kit.pool,
+        reader=kit.reader("totals"),
+        batch_size=12_000,
+        linger=0.03,
+        gather=50_000,
+    )
     # Nobody waits for a breakdown as for a total, and it has ten times the cells.
     breakdowns = Consumer(
         "breakdowns",
@@ -32,8 +42,9 @@ def wire(kit: Kit) -> None:
         Breakdowns(),
         pool=kit.pool,
         reader=kit.reader("breakdowns"),
-        batch_size=16_000,
+        batch_size=12_000,
         linger=0.15,
+        gather=150_000,
     )
 
     origin = Origin(kit.source, kit.clock)

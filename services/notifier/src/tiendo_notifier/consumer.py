@@ -1,5 +1,7 @@
 """Judges the aggregator's progress as it is published."""
 
+from collections.abc import Sequence
+
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
@@ -17,5 +19,5 @@ class ProgressProjection:
     def prepare(self, batch: Batch) -> list[ProgressPublication]:
         return [event.data for event in batch.events(self._decoder)]
 
-    async def apply(self, connection: Connection, work: list[ProgressPublication]) -> None:
-        await self._judge(connection, work)
+    async def apply(self, connection: Connection, works: Sequence[list[ProgressPublication]]) -> None:
+        await self._judge(connection, [figures for work in works for figures in work])

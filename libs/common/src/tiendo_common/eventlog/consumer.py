@@ -84,6 +84,34 @@ class Batch:
         return sum(len(chunk.bodies) for chunk in self.chunks)
 
 
+class Effects(Generic[WorkT]):
+    """What is to be committed together: the works of some batches, in order, and where they end.
+
+    The events themselves are not kept: catching up, that would be most of a process's memory.
+    """
+
+    def __init__(self) -> None:
+        self.works: list[WorkT] = []
+        self.to: dict[Partition, Position] = {}
+        self.rejected: list[DeadLetter] = []
+        self.events = 0
+        self.oldest: float | None = None
+
+    @classmethod
+    def of(cls, batch: Batch, work: WorkT) -> "Effects[WorkT]":
+        effects = cls()
+        effects.add(batch, work)
+        return effects
+
+    def add(self, batch: Batch, work: WorkT) -> None:
+        self.works.append(work)
+        self.to |= {chunk.partition: chunk.after for chunk in batch.chunks}
+        self.rejected += batch.rejected
+        self.events += len(batch)
+        appended = [chunk.appended for chunk in batch.chunks if chunk.appended is not None]
+        self.oldest = min(appended if self.oldest is None else [self.oldest, *appended], default=None)
+
+
 class Projection(Protocol[WorkT]):
     """What a consumer does with events."""
 
@@ -91,8 +119,8 @@ class Projection(Protocol[WorkT]):
         """Decode and sum up in memory, maybe in another thread. No I/O: the previous batch is being committed."""
         ...
 
-    async def apply(self, connection: Connection, work: WorkT) -> None:
-        """Write the effects, in the transaction that also moves the position."""
+    async def apply(self, connection: Connection, works: Sequence[WorkT]) -> None:
+        """Write the effects of what was prepared, in that order, in the transaction that also moves the position."""
         ...
 
 
@@ -105,7 +133,8 @@ class Consumer(Generic[WorkT]):
     (Stop) is held and stands still; the others go on.
 
     `linger`: seconds to wait after a small batch, so that the next one is larger: many events change the same
-    few counters, and a row is cheaper to write once than often.
+    few counters, and a row is cheaper to write once than often. `gather`: up to so many events that were read
+    while a commit was under way are committed together, likewise; none unless it is above `batch_size`.
     """
 
     #: Seconds a claim lasts without renewal; a dead replica's partitions move after this.
@@ -128,6 +157,7 @@ class Consumer(Generic[WorkT]):
         reader: LogReader,
         batch_size: int = 8000,
         linger: float = 0.0,
+        gather: int = 0,
         dead_letter_bound: int = 1000,
     ) -> None:
         self.name = name
@@ -138,12 +168,15 @@ class Consumer(Generic[WorkT]):
         self._reader = reader
         self._batch_size = batch_size
         self._linger = linger
+        self._gather = gather
         self._dead_letter_bound = dead_letter_bound
         self._claims = Claims(pool, name, topics, lease=self.LEASE, heartbeat=self.HEARTBEAT)
         self._stopped: dict[tuple[str, int] | None, Stop] = {}
         self._awaited: dict[str, Watermark] = {}
         self._reached: dict[str, datetime] = {}
         self._next_look = 0.0
+        # Up to where each partition goes batch by batch, since the database refused something on the way.
+        self._careful: dict[Partition, int] = {}
 
     @property
     def halted(self) -> str | None:
@@ -216,11 +249,12 @@ class Consumer(Generic[WorkT]):
         work = self._projection.prepare(batch)
         if batch.rejected:
             raise msgspec.DecodeError(batch.rejected[0].reason)
-        await self._projection.apply(connection, work)
+        await self._projection.apply(connection, [work])
 
     async def _consume(self) -> None:
-        """Claim, then fetch, prepare and commit, the commit of one batch beside the next one's fetch."""
+        """Claim, then fetch, prepare and commit: what is read while a commit is under way goes with the next one."""
         positions = await self._claim()
+        effects = Effects[WorkT]()
         commit: asyncio.Task[None] | None = None
         pause = self.POLL[0]
         try:
@@ -229,27 +263,38 @@ class Consumer(Generic[WorkT]):
                     if commit is not None:
                         await commit
                         commit = None
+                    if effects.to:
+                        await self._commit(effects)
+                        effects = Effects()
                     positions = await self._claim()
-                chunks = await self._reader.fetch(
-                    positions, self._batch_size, wait=pause if commit is None else 0.0
-                )
+                if not effects.to or effects.events + self._batch_size <= self._gather:
+                    chunks = await self._reader.fetch(positions, self._batch_size, wait=pause)
+                else:
+                    chunks = []
+                    if commit is not None:
+                        await commit
                 if chunks:
                     pause = self.POLL[0]
                     batch = Batch(chunks)
-                    if len(batch) < self.THREAD_FROM:
-                        work = self._projection.prepare(batch)
-                    else:
-                        work = await asyncio.to_thread(self._projection.prepare, batch)
-                    if commit is not None:
-                        await commit
-                    commit = asyncio.create_task(self._commit(batch, work))
+                    work = await self._prepare(batch)
                     positions |= {chunk.partition: chunk.after for chunk in chunks}
-                    if self._linger and len(batch) < self._batch_size // 4:
-                        await asyncio.sleep(self._linger)
-                elif commit is not None:
+                    if self._is_careful(chunks):
+                        if commit is not None:
+                            await commit
+                            commit = None
+                        await self._commit_carefully(batch, work)
+                        continue
+                    effects.add(batch, work)
+                if commit is not None and commit.done():
                     await commit
                     commit = None
-                else:
+                if commit is None and effects.to:
+                    small = effects.events < self._batch_size // 16
+                    commit = asyncio.create_task(self._commit(effects))
+                    effects = Effects()
+                    if self._linger and small:
+                        await asyncio.sleep(self._linger)
+                elif commit is None and not chunks:
                     pause = min(pause * 1.2, self.POLL[1])
                 if commit is None or time.monotonic() >= self._next_look:
                     await self._look_at_watermarks()
@@ -258,9 +303,30 @@ class Consumer(Generic[WorkT]):
                 commit.cancel()
                 await asyncio.gather(commit, return_exceptions=True)
 
-    async def _commit(self, batch: Batch, work: WorkT) -> None:
+    async def _prepare(self, batch: Batch) -> WorkT:
+        if len(batch) < self.THREAD_FROM:
+            return self._projection.prepare(batch)
+        return await asyncio.to_thread(self._projection.prepare, batch)
+
+    async def _commit(self, effects: Effects[WorkT]) -> None:
         try:
-            await self._commit_whole(batch, work)
+            await self._store(effects)
+        except REFUSED as refusal:
+            self._careful |= {partition: position.next for partition, position in effects.to.items()}
+            raise Retry(f"the database refuses a batch: {type(refusal).__name__}") from refusal
+
+    def _is_careful(self, chunks: Sequence[Chunk]) -> bool:
+        """Whether any of these lies where the database refused something: then a batch that it refuses again is
+        committed event by event, and what it refuses alone is kept aside."""
+        for chunk in chunks:
+            first = chunk.sequences[0] if chunk.sequences else chunk.after.next
+            if first >= self._careful.get(chunk.partition, first):
+                self._careful.pop(chunk.partition, None)
+        return any(chunk.partition in self._careful for chunk in chunks)
+
+    async def _commit_carefully(self, batch: Batch, work: WorkT) -> None:
+        try:
+            await self._store(Effects.of(batch, work))
         except REFUSED as refusal:
             log.warning("a batch is refused: one by one", consumer=self.name, reason=type(refusal).__name__)
             for single in batch.singles():
@@ -269,27 +335,23 @@ class Consumer(Generic[WorkT]):
     async def _commit_single(self, single: Batch) -> None:
         """Commit a batch of one event, or keep that event aside if the database will not have it."""
         try:
-            await self._commit_whole(single, self._projection.prepare(single))
+            await self._store(Effects.of(single, self._projection.prepare(single)))
         except REFUSED as refusal:
-            nothing = Batch([])
-            await self._commit_whole(
-                single.refused(type(refusal).__name__), self._projection.prepare(nothing)
-            )
+            aside = single.refused(type(refusal).__name__)
+            await self._store(Effects.of(aside, self._projection.prepare(Batch([]))))
 
-    async def _commit_whole(self, batch: Batch, work: WorkT) -> None:
+    async def _store(self, effects: Effects[WorkT]) -> None:
         started = time.perf_counter()
-        to = {chunk.partition: chunk.after for chunk in batch.chunks}
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._claims.advance(connection, to)
-            await self._projection.apply(connection, work)
-            if batch.rejected:
-                await self._bury(connection, batch.rejected)
-        self._claims.moved(to)
-        metrics.CONSUMED.labels(self.name).inc(len(batch))
+            await self._claims.advance(connection, effects.to)
+            await self._projection.apply(connection, effects.works)
+            if effects.rejected:
+                await self._bury(connection, effects.rejected)
+        self._claims.moved(effects.to)
+        metrics.CONSUMED.labels(self.name).inc(effects.events)
         metrics.BATCH_SECONDS.labels(self.name).observe(time.perf_counter() - started)
-        appended = [chunk.appended for chunk in batch.chunks if chunk.appended is not None]
-        if appended:
-            metrics.EVENT_AGE.labels(self.name).observe(max(0.0, epoch_seconds() - min(appended)))
+        if effects.oldest is not None:
+            metrics.EVENT_AGE.labels(self.name).observe(max(0.0, epoch_seconds() - effects.oldest))
 
     async def _bury(self, connection: Connection, letters: list[DeadLetter]) -> None:
         """Keep poison aside. The bound is looked at before: a batch's letters are kept together or not at all,

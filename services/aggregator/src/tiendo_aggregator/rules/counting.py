@@ -6,9 +6,9 @@ the last state of every record, in whatever order topics are read.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -105,6 +105,7 @@ Boundary = tuple[date, date, int, int, str, str, str, tuple[str, ...]]
 TotalCell = tuple[str, int, date, date, int, int]
 #: the same, then dimension and value
 BreakdownCell = tuple[str, int, date, date, int, int, int, str]
+CellT = TypeVar("CellT", TotalCell, BreakdownCell)
 
 
 def fold(events: Iterable[Counted] | Iterable[Lean]) -> Mapping[Boundary, int]:
@@ -169,6 +170,17 @@ def count_totals(events: Iterable[Counted] | Iterable[Lean]) -> dict[TotalCell, 
         if n:
             cells[residence, RESIDENCE, day, known, indicator, level] += n
             cells[collecting, COLLECTING, day, known, indicator, level] += n
+    return {cell: n for cell, n in cells.items() if n}
+
+
+def add_up(parts: Sequence[Mapping[CellT, int]]) -> Mapping[CellT, int]:
+    """The sums of the same cells, without those that stay."""
+    if len(parts) == 1:
+        return parts[0]
+    cells: defaultdict[CellT, int] = defaultdict(int)
+    for part in parts:
+        for cell, n in part.items():
+            cells[cell] += n
     return {cell: n for cell, n in cells.items() if n}
 
 
