@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx2
 import psutil
 import pytest
 
@@ -38,6 +39,21 @@ class Up:
         found = attach(self.data)
         assert found is not None
         return found
+
+    def wait_for_lines(self) -> None:
+        """Return while lines are being answered: a busy machine takes a while to make them up."""
+        before, until = self._answered(), time.monotonic() + 120
+        while self._answered() == before:
+            assert time.monotonic() < until, "no line is answered"
+            time.sleep(0.02)
+
+    def _answered(self) -> list[str]:
+        """What intake says of the lines that it has answered since its start."""
+        try:
+            said = httpx2.get(f"{self.instance.url('intake')}/metrics", timeout=30, trust_env=False).text
+        except httpx2.TransportError:
+            return []
+        return [line for line in said.splitlines() if line.startswith("tiendo_lines_total")]
 
     def kill(self, name: str) -> None:
         """SIGKILL one part."""
@@ -90,6 +106,7 @@ def replayed(up: Up) -> dict[str, Any]:
         try:
             for victim in VICTIMS:
                 time.sleep(BETWEEN_KILLS)
+                up.wait_for_lines()
                 assert replay.poll() is None, "the replay ended before everything was killed"
                 up.kill(victim)
             out, _ = replay.communicate(timeout=850)

@@ -33,7 +33,7 @@ def wire(kit: Kit) -> None:
         reader=kit.reader("totals"),
         batch_size=12_000,
         linger=0.03,
-        gather=50_000,
+        gather=48_000,
     )
     # Nobody waits for a breakdown as for a total, and it has ten times the cells.
     breakdowns = Consumer(
@@ -44,7 +44,7 @@ def wire(kit: Kit) -> None:
         reader=kit.reader("breakdowns"),
         batch_size=12_000,
         linger=0.15,
-        gather=150_000,
+        gather=48_000,
     )
 
     origin = Origin(kit.source, kit.clock)
