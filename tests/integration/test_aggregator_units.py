@@ -33,7 +33,7 @@ from tests.support.units import (
 from tiendo_common.clock import VIETNAM
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.state import ProgressPublished, UnitPublished
+from tiendo_common.events.state import ProgressPublished, TargetSet, UnitPublished
 
 pytestmark = pytest.mark.anyio
 
@@ -307,6 +307,16 @@ async def newest_units(service: RunningAggregator, campaign: str) -> set[str]:
     return {event.unit for event in events if event.day == last}
 
 
+async def published_targets(service: RunningAggregator, campaign: str, indicator: str) -> dict[str, int]:
+    """The newest target of each unit."""
+    decoder = EventDecoder([TargetSet])
+    rows = await service.kit.pool.fetch("SELECT body FROM log_targets")
+    targets = [decoder.decode(row["body"]).data for row in rows]
+    return {
+        each.unit: each.value for each in targets if (each.campaign, each.indicator) == (campaign, indicator)
+    }
+
+
 async def test_a_running_campaign_is_published_under_its_new_units_once_they_are_mapped(
     database: Database, feed: Producers, tmp_path: Path
 ) -> None:
@@ -350,7 +360,17 @@ async def test_a_running_campaign_is_published_under_its_new_units_once_they_are
         await eventually(lambda: closed("kon-tum", "2025-07-02"))
         assert await closed("ha-noi", "2025-06-30")
         units = await newest_units(service, "kon-tum")
-        assert units == {"51", *(took_in()[code] for code in communes_of("62"))}
+        took = took_in()
+        assert units == {"51", *(took[code] for code in communes_of("62"))}
+        # Whoever judges these figures knows what the new units must reach, to the same sum.
+        goals = await published_targets(service, "kon-tum", "intake")
+        at_first = (await service.get("/v1/campaigns/kon-tum/progress", as_of="2025-06-30", depth=9))["units"]
+        sums: defaultdict[str, int] = defaultdict(int)
+        for unit in at_first:
+            if unit["level"] == "commune":
+                sums[took[unit["code"]]] += unit["indicators"]["intake"]["target"]
+        assert goals["51"] == sum(sums.values()) == 421_100
+        assert {code: goals[code] for code in sums} == sums
 
 
 async def test_another_replica_hears_of_it(database: Database, feed: Producers, tmp_path: Path) -> None:
@@ -544,4 +564,4 @@ async def test_a_tree_does_not_pull_the_ground_from_under_what_is_in_force(
     assert problem["type"] == "urn:tiendo:problem:edition-contradicted"
     await service.client.delete("/v1/reorganisations/1")
     problem = await refused(service, "PUT", "/v1/units/editions/2023-06-01", {"units": next_tree()})
-    assert "plan of kon-tum-2023 would have other communes" in problem["detail"]
+    assert "Campaign kon-tum-2023 would have other units on its first day" in problem["detail"]

@@ -283,22 +283,27 @@ def test_a_code_that_was_another_units_once_is_not_counted_with_it() -> None:
 # --- other trees under what is in force --------------------------------------------------------------------------
 
 
-def test_a_tree_must_fit_the_mappings_and_plans_in_force() -> None:
-    gazetteer = small("01 -\n00001 01\n00002 01", "01 -\n00002 01")
+def test_a_tree_must_fit_the_mappings_and_campaigns_in_force() -> None:
+    gazetteer = small("01 -\n011 01\n012 01\n00001 011\n00002 012", "01 -\n00002 01")
     merge = Reorganisation(effective_on=CENSUS, rows=(row("00001", "00002"),))
     plan, _ = plan_of(gazetteer, "01", {"00001": 1, "00002": 1})
-    check_edition(gazetteer, [merge], [plan])
+    renamed = small("01 -\n011 01 New\n012 01\n00001 011 New\n00002 012", "01 -\n00002 01")
+    check_edition(gazetteer, renamed, [merge], [plan.campaign])
     faults: list[tuple[str, str, str]] = [
-        ("01 -\n00001 01\n00002 01", "01 -\n00003 01", "would no longer fit: There is no unit '00002'"),
         (
-            "01 -\n00001 01\n00002 01\n00003 01",
+            "01 -\n011 01\n012 01\n00001 011\n00002 012",
+            "01 -\n00003 01",
+            "would no longer fit: There is no unit '00002'",
+        ),
+        (
+            "01 -\n011 01\n012 01\n00001 012\n00002 012\n00003 011",
             "01 -\n00002 01\n00003 01",
-            "plan of c would have other communes",
+            r"Campaign c would have other units on its first day, 2023-11-11: 00001, 00003\.",
         ),
     ]
     for before, after, words in faults:
         with pytest.raises(EditionContradicted, match=words) as refused:
-            check_edition(small(before, after), [merge], [plan])
+            check_edition(gazetteer, small(before, after), [merge], [plan.campaign])
         assert (refused.value.status, refused.value.field) == (409, "units")
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.plan import Plan, UnitTargets
+from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
 from tiendo_aggregator.rules.progress import Count, sum_up
-from tiendo_aggregator.rules.units import Followed, Gazetteer, Reorganisation
+from tiendo_aggregator.rules.units import Followed, Gazetteer, Reorganisation, Tree
 from tiendo_aggregator.rules.units.reorganisation import check_complete, preview
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
@@ -54,10 +54,13 @@ def rebased_work(
 
 
 def check_edition(
-    gazetteer: Gazetteer, reorganisations: Collection[Reorganisation], plans: Iterable[Plan]
+    now: Gazetteer,
+    then: Gazetteer,
+    reorganisations: Collection[Reorganisation],
+    campaigns: Iterable[Campaign],
 ) -> None:
-    """Raise EditionContradicted unless all that is in force fits these trees: every mapping, and every plan's communes
-    on the first day of its campaign."""
+    """Raise EditionContradicted unless what is in force fits the trees of `then`: every mapping, and each campaign's
+    units on its first day, to which its targets and eligible populations were given (their names may change)."""
     for each in reorganisations:
         others = [
             other
@@ -65,21 +68,24 @@ def check_edition(
             if other is not each and other.effective_on == each.effective_on
         ]
         try:
-            check_complete(preview(each, gazetteer, others))
+            check_complete(preview(each, then, others))
         except Invalid as error:
             raise EditionContradicted(
                 f"The reorganisation effective on {each.effective_on} would no longer fit: {error.detail}",
                 field="units",
                 remedy="DELETE /v1/reorganisations/{id} takes it back; then bring the tree, then apply it anew.",
             ) from error
-    for plan in plans:
-        campaign = plan.campaign
-        communes = set(gazetteer.as_of(campaign.first_day).communes(campaign.province))
-        if communes != plan.eligible.keys():
-            strange = sorted(communes ^ plan.eligible.keys())
+    for campaign in campaigns:
+        was, would_be = (_parents(each.as_of(campaign.first_day), campaign.province) for each in (now, then))
+        if was != would_be:
+            strange = sorted({code for code, _ in was ^ would_be})
             raise EditionContradicted(
-                f"The plan of {campaign.id} would have other communes on its first day, {campaign.first_day}: "
+                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
                 f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
                 field="units",
                 remedy="Let the tree begin after that day.",
             )
+
+
+def _parents(tree: Tree, root: str) -> set[tuple[str, str | None]]:
+    return {(code, tree.units[code].parent) for code in tree.below(root)}

@@ -14,12 +14,12 @@ from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
-from tiendo_aggregator.rules.rebasing import rebased_counts, rebased_work
+from tiendo_aggregator.rules.rebasing import rebased_counts, rebased_plan, rebased_work
 from tiendo_aggregator.storage.counting import count, work_done
 from tiendo_aggregator.storage.plan import StoredCampaign
-from tiendo_aggregator.storage.publishing import close_day, may_publish, published
+from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.origin import Origin
-from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM
 from tiendo_common.database.pool import PASSING_FAULTS
@@ -117,7 +117,8 @@ class ProgressPublisher:
                     return
                 documents = await self._documents(connection, campaign, day, complete_to)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
-                await self._append(connection, keys, documents)
+                targets = await self._moved_targets(connection, campaign, day)
+                await self._append(connection, keys, documents, targets)
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
 
     async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
@@ -144,23 +145,44 @@ class ProgressPublisher:
         done = rebased_work(await work_done(connection, units, day), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
+    async def _moved_targets(self, connection: Connection, campaign: Campaign, day: date) -> list[NewEvent]:
+        """The targets of the units that the campaign has on a day, where that is not what was published last: with the
+        first day on another tree, and the first after a reorganisation was taken back. Whoever judges the day's
+        figures knows what its units had to reach."""
+        stored = await self._plans.get(campaign.id)
+        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        _, targets = rebased_plan(stored.plan, stored.targets, followed)
+        events = [
+            target_set(self._origin, campaign.id, followed.tree, unit, indicator, value)
+            for (unit, indicator), value in targets.items()
+        ]
+        last = await published_targets(connection, [event.key or "" for event in events])
+        return [
+            event
+            for event, value in zip(events, targets.values(), strict=True)
+            if last.get(event.key or "") != value
+        ]
+
     async def _append(
-        self, connection: Connection, keys: Sequence[str], documents: Sequence[ProgressPublication]
+        self,
+        connection: Connection,
+        keys: Sequence[str],
+        documents: Sequence[ProgressPublication],
+        targets: Sequence[NewEvent] = (),
     ) -> None:
-        await self._log.append(
-            connection,
-            [
-                NewEvent(
-                    "progress",
-                    ProgressPublished(
-                        **self._origin.attributes(document.unit, document.campaign, document.campaign),
-                        data=document,
-                    ),
-                    key=key,
-                )
-                for key, document in zip(keys, documents, strict=True)
-            ],
-        )
+        news = [
+            NewEvent(
+                "progress",
+                ProgressPublished(
+                    **self._origin.attributes(document.unit, document.campaign, document.campaign),
+                    data=document,
+                ),
+                key=key,
+            )
+            for key, document in zip(keys, documents, strict=True)
+        ]
+        # In one call, which takes the logs in their order.
+        await self._log.append(connection, [*targets, *news])
 
 
 def _says_the_same(old: ProgressPublication, new: ProgressPublication) -> bool:

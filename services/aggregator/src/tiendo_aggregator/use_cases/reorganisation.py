@@ -104,8 +104,10 @@ class UnitChanges:
         history = self._units.history
         spans = await asyncio.to_thread(self._units.spans_with, from_day, edition)
         gazetteer = Gazetteer(spans)
-        plans = [(await self._plans.get(each.campaign.id)).plan for each in await self._plans.all()]
-        await asyncio.to_thread(check_edition, gazetteer, history.reorganisations, plans)
+        campaigns = [each.campaign for each in await self._plans.all()]
+        await asyncio.to_thread(
+            check_edition, history.gazetteer, gazetteer, history.reorganisations, campaigns
+        )
         result = ImportedEdition(
             from_day=from_day,
             until_day=next(iter(gazetteer.changes(from_day, date.max)), None),
