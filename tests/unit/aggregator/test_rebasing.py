@@ -125,6 +125,7 @@ def reorganised(draw: st.DrawFn) -> tuple[Gazetteer, Reorganisation, dict[str, l
             above.setdefault(part, top)
             share = "whole" if len(parts) == 1 else "part" if place else "part-main"
             rows.append(row(code, part, share))
+    new_lines[0] += " Renamed"  # so that there is another tree whatever was drawn
     new_lines += [f"{code} {there}" for code, there in above.items()]
     numbers = {
         code: draw(st.lists(st.integers(0, 50), min_size=6, max_size=6))
@@ -148,8 +149,8 @@ def test_totals_are_the_same_before_and_after_to_the_unit(
         plan, targets = plan_of(gazetteer, province, eligible)
         old = history.follow(province, FIRST, CENSUS - timedelta(days=1))
         new = history.follow(province, FIRST, CENSUS)
-        old.require(FIRST, field="tree")
-        new.require(FIRST, field="tree")
+        old.require(FIRST, FIRST, field="tree")
+        new.require(FIRST, CENSUS, field="tree")
         counts = counts_of(numbers)
         before, after = on_tree(plan, targets, old, counts), on_tree(plan, targets, new, counts)
         takes = asked.takes()
@@ -180,7 +181,7 @@ def test_a_campaign_of_2023_keeps_its_totals_on_the_trees_of_2025(province: str,
     before = on_tree(plan, targets, history.follow(province, FIRST, FIRST), counts)
     for day, root in ((CENSUS, province), (REFORM, becomes)):
         followed = history.follow(province, FIRST, day)
-        followed.require(day, field="tree")
+        followed.require(day, day, field="tree")
         assert followed.root == root
         assert followed.tree.units.keys() >= set(followed.places.values())
         after = on_tree(plan, targets, followed, counts)
@@ -195,7 +196,7 @@ def test_a_campaign_of_2023_keeps_its_totals_on_the_trees_of_2025(province: str,
 def test_without_the_rule_made_by_hand_quang_binhs_six_are_named() -> None:
     followed = History(country(), [REFORMED]).follow("44", FIRST, REFORM)
     with pytest.raises(Invalid) as refused:
-        followed.require(FIRST, field="tree")
+        followed.require(FIRST, REFORM, field="tree")
     assert refused.value.field == "tree"
     assert "6 units have no place: Xã Hóa Phúc (18910)" in refused.value.detail
     assert "effective_on 2025-01-01" in (refused.value.remedy or "")
@@ -203,9 +204,9 @@ def test_without_the_rule_made_by_hand_quang_binhs_six_are_named() -> None:
 
 def test_without_the_reform_kon_tum_has_no_place_on_its_tree() -> None:
     history = History(country())
-    history.follow("62", FIRST, CENSUS).require(CENSUS, field="tree")
+    history.follow("62", FIRST, CENSUS).require(CENSUS, CENSUS, field="tree")
     with pytest.raises(Invalid, match="have no place"):
-        history.follow("62", FIRST, REFORM).require(FIRST, field="tree")
+        history.follow("62", FIRST, REFORM).require(FIRST, REFORM, field="tree")
 
 
 def test_on_its_own_tree_a_campaign_is_what_it_was() -> None:
@@ -234,10 +235,10 @@ def test_a_commune_shared_with_another_province_is_counted_up_to_the_day_only() 
     merge = Reorganisation(effective_on=CENSUS, rows=(row("00001", "00003"),))
     check_complete(preview(merge, gazetteer))
     followed = History(gazetteer, [merge]).follow("01", FIRST, CENSUS)
-    followed.require(CENSUS - timedelta(days=1), field="tree")
+    followed.require(CENSUS - timedelta(days=1), CENSUS, field="tree")
     assert followed.places == {"01": "02", "00001": "00003", "00002": "00002"}
     with pytest.raises(Invalid) as refused:
-        followed.require(CENSUS, field="as_of")
+        followed.require(CENSUS, CENSUS, field="as_of")
     assert (
         "00003 (00003). What is counted there from 2025-01-01 on can't be told apart" in refused.value.detail
     )
@@ -249,7 +250,7 @@ def test_a_code_that_means_two_units_on_the_way_is_refused() -> None:
     merge = Reorganisation(effective_on=CENSUS, rows=(row("00001", "00002"),))
     history = History(gazetteer, [merge])
     with pytest.raises(Invalid, match=r"1 units have no place: 00001"):
-        history.follow("01", FIRST, REFORM).require(FIRST, field="tree")
+        history.follow("01", FIRST, REFORM).require(FIRST, REFORM, field="tree")
 
 
 def test_a_unit_founded_within_the_campaigns_place_belongs_to_it() -> None:
@@ -265,7 +266,9 @@ def test_a_province_whose_communes_go_two_ways_cannot_be_followed() -> None:
     ruled = Reorganisation(effective_on=CENSUS, rows=(row("01", "02"),))
     for reorganisations in ([], [ruled]):
         with pytest.raises(Invalid, match=r"01 \(01\)"):
-            History(gazetteer, reorganisations).follow("01", FIRST, CENSUS).require(FIRST, field="tree")
+            History(gazetteer, reorganisations).follow("01", FIRST, CENSUS).require(
+                FIRST, CENSUS, field="tree"
+            )
 
 
 def test_a_code_that_was_another_units_once_is_not_counted_with_it() -> None:

@@ -101,7 +101,7 @@ class ReorganisationDocument(Sent):
     effective_on: Day = Field(description="The first day of the tree after.")
     resolution: Text = Field(examples=["202/2025/QH15"])
     rows: Annotated[list[MappingRow], Field(max_length=50_000)]
-    within: list[UnitCode] | None = Field(
+    within: Annotated[list[UnitCode], Field(min_length=1)] | None = Field(
         None, description="Only these units of the tree before and those below them; null: the whole tree."
     )
     placing: Placing | None = Field(

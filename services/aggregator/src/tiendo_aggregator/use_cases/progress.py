@@ -96,7 +96,7 @@ class Progress:
                 remedy=f"Ask on the tree of {day} or a later one, or as of {on}.",
             )
         followed = self._units.history.follow(province, stored.campaign.first_day, on)
-        followed.require(day, field=field)
+        followed.require(day, on, field=field)
         root = unit if unit is not None else followed.root
         self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
         if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):

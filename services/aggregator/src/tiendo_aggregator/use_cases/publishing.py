@@ -139,7 +139,7 @@ class ProgressPublisher:
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
     ) -> list[ProgressPublication]:
         followed = self._units.history.follow(campaign.province, campaign.first_day, day)
-        followed.require(day, field="day")
+        followed.require(day, day, field="day")
         units = list(followed.places)
         counts = rebased_counts(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
         done = rebased_work(await work_done(connection, units, day), followed)

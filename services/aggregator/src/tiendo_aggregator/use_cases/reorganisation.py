@@ -177,7 +177,7 @@ async def _side(
 ) -> Side:
     campaign = stored.campaign
     followed = history.follow(campaign.province, campaign.first_day, tree)
-    followed.require(as_of, field="rows")
+    followed.require(as_of, tree, field="rows")
     root = followed.root
     [top] = await standings(connection, stored, followed, root=root, by="residence", as_of=as_of, depth=0)
     return Side(root, sum(1 for _ in followed.tree.below(root)), top.indicators)

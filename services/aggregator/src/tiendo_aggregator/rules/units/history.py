@@ -19,7 +19,6 @@ class Followed:
     something from outside as well, or whose code was another unit's, each with the day from which that holds.
     """
 
-    day: date
     root: str
     tree: Tree
     places: Mapping[str, str]
@@ -28,13 +27,13 @@ class Followed:
     names: Mapping[str, str]
     changed: bool = True
 
-    def require(self, as_of: date, *, field: str) -> None:
-        """Raise Invalid unless everything counted by the end of `as_of` has its place on this tree."""
+    def require(self, as_of: date, on: date, *, field: str) -> None:
+        """Raise Invalid unless everything counted by the end of `as_of` has its place on this tree, that of `on`."""
         if self.lost:
             day = min(self.lost.values())
             gone = sorted(code for code, each in self.lost.items() if each == day)
             raise Invalid(
-                f"On the tree of {self.day}, {len(gone)} units have no place: {self._some(gone)}. They ended "
+                f"On the tree of {on}, {len(gone)} units have no place: {self._some(gone)}. They ended "
                 f"on {day}, and nothing says what they became.",
                 field=field,
                 remedy=f"POST /v1/reorganisations with effective_on {day} and a row for each of them; or ask on "
@@ -44,7 +43,7 @@ class Followed:
         if mixed:
             day = min(self.shared[code] for code in mixed)
             raise Invalid(
-                f"{len(mixed)} units of the tree of {self.day} have taken in others from outside: "
+                f"{len(mixed)} units of the tree of {on} have taken in others from outside: "
                 f"{self._some(mixed)}. What is counted there from {day} on can't be told apart.",
                 field=field,
                 remedy=f"Ask as of a day before {day}; make a campaign on the new tree for what comes after.",
@@ -82,9 +81,7 @@ class History:
         changes = self.gazetteer.changes(since, day)
         tree = self.gazetteer.as_of(day)
         if not changes:
-            return Followed(
-                day, root, tree, {code: code for code in tree.below(root)}, {}, {}, {}, changed=False
-            )
+            return Followed(root, tree, {code: code for code in tree.below(root)}, {}, {}, {}, changed=False)
         start = self.gazetteer.as_of(since)
         places = {code: code for code in start.below(root)}
         names = {code: start.units[code].name for code in places}
@@ -101,7 +98,7 @@ class History:
             there = step.place[root]
             after = _concerned(step, live, there) if there is not None else None
             if lost or after is None or there is None:
-                return Followed(day, root, tree, places, lost or {root: change}, shared, names)
+                return Followed(root, tree, places, lost or {root: change}, shared, names)
             root = there
             places = {code: step.place[place] or place for code, place in places.items()}
             names |= {code: step.new.units[code].name for code in after}
@@ -116,7 +113,7 @@ class History:
                     shared.setdefault(code, change)
             live = after
         return Followed(
-            day, root, Tree({code: tree.units[code] for code in sorted(live)}), places, {}, shared, names
+            root, Tree({code: tree.units[code] for code in sorted(live)}), places, {}, shared, names
         )
 
     def _step(self, day: date) -> Step:
