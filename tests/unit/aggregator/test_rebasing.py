@@ -129,7 +129,7 @@ def reorganised(draw: st.DrawFn) -> tuple[Gazetteer, Reorganisation, dict[str, l
     new_lines += [f"{code} {there}" for code, there in above.items()]
     numbers = {
         code: draw(st.lists(st.integers(0, 50), min_size=6, max_size=6))
-        for code in [*communes, "01", "011", "02"]
+        for code in [*communes, *tops, *districts]
     }
     asked = Reorganisation(effective_on=CENSUS, rows=tuple(rows), placing="all-to-main")
     return small("\n".join(old_lines), "\n".join(new_lines)), asked, numbers
