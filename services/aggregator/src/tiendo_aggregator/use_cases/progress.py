@@ -42,8 +42,7 @@ async def standings(
     depth: int,
 ) -> list[UnitProgress]:
     """Where `root`, a unit of the tree that the campaign was followed to, and what is below it stand."""
-    inside = set(followed.tree.below(root))
-    codes = [code for code, there in followed.places.items() if there in inside]
+    codes = followed.codes_below(root)
     counts = await count(connection, codes, ATTRIBUTIONS.index(by), as_of, stored.campaign.first_day)
     plan, targets = rebased_plan(stored.plan, stored.targets, followed)
     return unit_progress(plan, targets, followed.tree, root, depth, rebased_counts(counts, followed))

@@ -27,6 +27,11 @@ class Followed:
     names: Mapping[str, str]
     changed: bool = True
 
+    def codes_below(self, root: str) -> list[str]:
+        """The codes whose cells count at `root`, a unit of the tree, or below it."""
+        inside = set(self.tree.below(root))
+        return [code for code, there in self.places.items() if there in inside]
+
     def require(self, as_of: date, on: date, *, field: str) -> None:
         """Raise Invalid unless everything counted by the end of `as_of` has its place on this tree, that of `on`."""
         if self.lost:
