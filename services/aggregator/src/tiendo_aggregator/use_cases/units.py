@@ -134,8 +134,13 @@ class Units:
                 return
             sent = await stored_editions(connection)
             reorganisations = await in_force(connection)
-            spans = await asyncio.to_thread(merge_editions, in_order({**self._files, **sent}))
-            self._history = History(Gazetteer(spans), reorganisations)
+            if self._history is not None and sent == self._sent:
+                gazetteer = self._history.gazetteer
+            else:
+                gazetteer = Gazetteer(
+                    await asyncio.to_thread(merge_editions, in_order({**self._files, **sent}))
+                )
+            self._history = History(gazetteer, reorganisations)
             self._sent, self._revision = sent, revision
 
     def _changes(self, stored: Spans, spans: Spans) -> list[NewEvent]:

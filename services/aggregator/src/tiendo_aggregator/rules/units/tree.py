@@ -135,6 +135,7 @@ class Gazetteer:
         days |= {span.until_day for each in spans.values() for span in each if span.until_day is not None}
         self._bounds = sorted(days)
         self._trees: dict[int, Tree] = {}
+        self._codes_from: dict[int, frozenset[str]] = {}
 
     def period(self, day: date) -> int:
         """A number that is the same for two days if the tree did not change between them."""
@@ -158,13 +159,17 @@ class Gazetteer:
             tree = self._trees[period] = Tree(valid)
         return tree
 
-    def codes_from(self, day: date) -> set[str]:
+    def codes_from(self, day: date) -> frozenset[str]:
         """Every code that some unit has on `day` or later."""
-        return {
-            code
-            for code, spans in self.spans.items()
-            if any(s.until_day is None or s.until_day > day for s in spans)
-        }
+        period = self.period(day)
+        codes = self._codes_from.get(period)
+        if codes is None:
+            codes = self._codes_from[period] = frozenset(
+                code
+                for code, spans in self.spans.items()
+                if any(span.until_day is None or span.until_day > day for span in spans)
+            )
+        return codes
 
     def existed_before(self, code: str, day: date) -> bool:
         """Whether some unit had this code before `day`."""
