@@ -1,8 +1,8 @@
 """What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
 
 Problem
-├── NotFound ── UnknownCampaign
-├── Conflict ── PlanContradicted
+├── NotFound ── UnknownCampaign, UnknownReorganisation
+├── Conflict ── PlanContradicted, EditionContradicted
 └── Unavailable ── NotLoaded, LogUnreadable
 """
 
@@ -28,6 +28,25 @@ class PlanContradicted(Conflict):
 
     code = "plan-contradicted"
     title = "This would withdraw what was assigned"
+
+
+class UnknownReorganisation(NotFound):
+    """No reorganisation has this id."""
+
+    code = "unknown-reorganisation"
+    title = "No such reorganisation"
+
+    def __init__(self, id_: int) -> None:
+        super().__init__(
+            f"There is no reorganisation {id_}.", field="id", remedy="GET /v1/reorganisations lists them."
+        )
+
+
+class EditionContradicted(Conflict):
+    """What is in force stands on units that another tree would not have."""
+
+    code = "edition-contradicted"
+    title = "Something in force stands on other units"
 
 
 class NotLoaded(Unavailable):

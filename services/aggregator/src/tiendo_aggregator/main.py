@@ -2,6 +2,7 @@
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.origin import Origin
@@ -9,6 +10,7 @@ from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.reorganisation import UnitChanges
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.consumer import Consumer
 from tiendo_common.service.kit import Kit
@@ -69,12 +71,15 @@ def wire(kit: Kit) -> None:
     kit.readiness.append(units.missing)
     kit.add_consumer(totals)
     kit.add_consumer(breakdowns)
+    kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
     kit.publish_log()
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
+    kit.body_limits["/v1/units/"] = kit.body_limits["/v1/reorganisations"] = MAX_UNITS_BODY
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
+    kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
 
 
 def main() -> None:

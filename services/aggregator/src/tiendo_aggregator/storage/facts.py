@@ -6,13 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from tiendo_aggregator.rules.units import EDITIONS
+from tiendo_aggregator.rules.units import EDITIONS, Edition
 from tiendo_common.errors import TiendoError
 from tiendo_common.events.state import UnitSpan
 
 
 class BadFacts(TiendoError):
     """A file of facts is missing or cannot be what it says."""
+
+
+def read_editions_by_day(data_facts: Path) -> dict[date, Edition]:
+    """Every edition by the day on which it begins. Raises BadFacts, naming the file and the line."""
+    return {first: edition for (first, _), edition in zip(EDITIONS, read_editions(data_facts), strict=True)}
 
 
 def read_editions(data_facts: Path) -> list[dict[str, UnitSpan]]:

@@ -5,9 +5,10 @@ from datetime import date, timedelta
 
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.state import ProgressPublication, ProgressPublished
+from tiendo_common.events.state import ProgressPublication, ProgressPublished, TargetSet
 
 _decoder = EventDecoder([ProgressPublished])
+_target_decoder = EventDecoder([TargetSet])
 
 
 async def may_publish(connection: Connection) -> bool:
@@ -36,6 +37,14 @@ async def published(
         if is_fresh:
             fresh.add(key)
     return documents, fresh
+
+
+async def published_targets(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """The targets that were last published under these keys."""
+    return {
+        key: _target_decoder.decode(body).data.value
+        for key, body in await connection.fetch("SELECT key, body FROM log_targets WHERE key = ANY($1)", keys)
+    }
 
 
 async def close_day(connection: Connection, campaign: str, day: date) -> bool:

@@ -16,7 +16,13 @@ from tiendo_aggregator.storage.plan import (
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.port import EventLog, NewEvent
-from tiendo_common.events.state import CampaignPublication, CampaignPublished, TargetPublication, TargetSet
+from tiendo_common.events.state import (
+    CampaignPublication,
+    CampaignPublished,
+    Indicator,
+    TargetPublication,
+    TargetSet,
+)
 
 
 class Plans:
@@ -83,21 +89,22 @@ class Plans:
         before = old.targets if old is not None else {}
         for (unit, indicator), value in targets.items():
             if before.get((unit, indicator)) != value:
-                target = TargetPublication(
-                    campaign=campaign.id,
-                    unit=unit,
-                    unit_name=tree.units[unit].name,
-                    indicator=indicator,
-                    value=value,
-                )
-                events.append(
-                    NewEvent(
-                        "targets",
-                        TargetSet(**self._origin.attributes(unit, campaign.id, campaign.id), data=target),
-                        key=f"{campaign.id}/{unit}/{indicator}",
-                    )
-                )
+                events.append(target_set(self._origin, campaign.id, tree, unit, indicator, value))
         return events
+
+
+def target_set(
+    origin: Origin, campaign: str, tree: Tree, unit: str, indicator: Indicator, value: int
+) -> NewEvent:
+    """News of what a unit must reach."""
+    target = TargetPublication(
+        campaign=campaign, unit=unit, unit_name=tree.units[unit].name, indicator=indicator, value=value
+    )
+    return NewEvent(
+        "targets",
+        TargetSet(**origin.attributes(unit, campaign, campaign), data=target),
+        key=f"{campaign}/{unit}/{indicator}",
+    )
 
 
 def _publication(campaign: Campaign) -> CampaignPublication:

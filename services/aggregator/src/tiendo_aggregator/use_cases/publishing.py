@@ -1,8 +1,9 @@
 """Progress as events: each unit's newest totals while a campaign runs, and one last word on each day."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import asyncpg
@@ -13,15 +14,16 @@ from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
+from tiendo_aggregator.rules.rebasing import rebased_counts, rebased_plan, rebased_work
 from tiendo_aggregator.storage.counting import count, work_done
 from tiendo_aggregator.storage.plan import StoredCampaign
-from tiendo_aggregator.storage.publishing import close_day, may_publish, published
+from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.origin import Origin
-from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM
 from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import Unavailable
+from tiendo_common.errors import Invalid, Unavailable
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.state import ProgressPublication, ProgressPublished
 
@@ -57,6 +59,7 @@ class ProgressPublisher:
         self._lock = asyncio.Lock()
         self._closed_for: datetime | None = None
         self._next_look = 0.0
+        self._said: dict[str, str] = {}
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -81,14 +84,29 @@ class ProgressPublisher:
                 return
             campaigns = await self._plans.all()
             for stored in campaigns:
-                await self._close_days(stored, reached, complete_to)
+                with self._on_its_tree(stored.campaign):
+                    await self._close_days(stored, reached, complete_to)
             self._closed_for = reached
             if look:
                 self._next_look = time.monotonic() + self.PAUSE.total_seconds()
                 today = self._origin.clock.today()
                 for stored in campaigns:
                     if is_watched(stored.campaign, today):
-                        await self._publish_changes(stored.campaign, today, complete_to)
+                        with self._on_its_tree(stored.campaign):
+                            await self._publish_changes(stored.campaign, today, complete_to)
+
+    @contextlib.contextmanager
+    def _on_its_tree(self, campaign: Campaign) -> Iterator[None]:
+        """Leave a campaign out, and its days open, while its units have no place on the day's tree: what is said
+        then is late and never wrong. The others go on."""
+        try:
+            yield
+        except Invalid as error:
+            if self._said.get(campaign.id) != error.detail:
+                log.warning(
+                    "progress not published", campaign=campaign.id, reason=error.detail, remedy=error.remedy
+                )
+                self._said[campaign.id] = error.detail
 
     async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> None:
         campaign = stored.campaign
@@ -99,7 +117,8 @@ class ProgressPublisher:
                     return
                 documents = await self._documents(connection, campaign, day, complete_to)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
-                await self._append(connection, keys, documents)
+                targets = await self._moved_targets(connection, campaign, day)
+                await self._append(connection, keys, documents, targets)
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
 
     async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
@@ -119,29 +138,51 @@ class ProgressPublisher:
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
     ) -> list[ProgressPublication]:
-        tree = self._units.gazetteer.as_of(day)
-        units = list(tree.below(campaign.province))
-        counts = await count(connection, units, RESIDENCE, day, campaign.first_day)
-        done = await work_done(connection, units, day)
-        return publications(campaign.id, tree, campaign.province, day, complete_to, counts, done)
+        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed.require(day, day, field="day")
+        units = list(followed.places)
+        counts = rebased_counts(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
+        done = rebased_work(await work_done(connection, units, day), followed)
+        return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
+
+    async def _moved_targets(self, connection: Connection, campaign: Campaign, day: date) -> list[NewEvent]:
+        """The targets of the units that the campaign has on a day, where that is not what was published last: with the
+        first day on another tree, and the first after a reorganisation was taken back. Whoever judges the day's
+        figures knows what its units had to reach."""
+        stored = await self._plans.get(campaign.id)
+        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        _, targets = rebased_plan(stored.plan, stored.targets, followed)
+        events = [
+            target_set(self._origin, campaign.id, followed.tree, unit, indicator, value)
+            for (unit, indicator), value in targets.items()
+        ]
+        last = await published_targets(connection, [event.key or "" for event in events])
+        return [
+            event
+            for event, value in zip(events, targets.values(), strict=True)
+            if last.get(event.key or "") != value
+        ]
 
     async def _append(
-        self, connection: Connection, keys: Sequence[str], documents: Sequence[ProgressPublication]
+        self,
+        connection: Connection,
+        keys: Sequence[str],
+        documents: Sequence[ProgressPublication],
+        targets: Sequence[NewEvent] = (),
     ) -> None:
-        await self._log.append(
-            connection,
-            [
-                NewEvent(
-                    "progress",
-                    ProgressPublished(
-                        **self._origin.attributes(document.unit, document.campaign, document.campaign),
-                        data=document,
-                    ),
-                    key=key,
-                )
-                for key, document in zip(keys, documents, strict=True)
-            ],
-        )
+        news = [
+            NewEvent(
+                "progress",
+                ProgressPublished(
+                    **self._origin.attributes(document.unit, document.campaign, document.campaign),
+                    data=document,
+                ),
+                key=key,
+            )
+            for key, document in zip(keys, documents, strict=True)
+        ]
+        # In one call, which takes the logs in their order.
+        await self._log.append(connection, [*targets, *news])
 
 
 def _says_the_same(old: ProgressPublication, new: ProgressPublication) -> bool:

@@ -4,7 +4,7 @@ import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import msgspec
@@ -26,6 +26,23 @@ EDITIONS: tuple[tuple[date, str], ...] = (
 
 #: A code's spans, oldest first.
 Spans = Mapping[str, tuple[UnitSpan, ...]]
+
+#: A whole tree, which holds from one day to the day before the next one's.
+Edition = Mapping[str, UnitSpan]
+
+
+def in_order(editions: Mapping[date, Edition]) -> list[Edition]:
+    """Whole trees by their first days, oldest first, each ending where the next one begins."""
+    days = sorted(editions)
+    return [
+        {
+            code: span
+            if (span.from_day, span.until_day) == (day, until)
+            else msgspec.structs.replace(span, from_day=day, until_day=until)
+            for code, span in editions[day].items()
+        }
+        for day, until in zip(days, [*days[1:], None], strict=True)
+    ]
 
 
 def merge_editions(editions: Sequence[Mapping[str, UnitSpan]]) -> dict[str, tuple[UnitSpan, ...]]:
@@ -51,6 +68,11 @@ def _continues(old: UnitSpan, new: UnitSpan) -> bool:
         new.level,
         new.name,
     )
+
+
+def eve(day: date) -> date:
+    """The day before."""
+    return day - timedelta(days=1)
 
 
 def search_key(name: str) -> str:
@@ -88,8 +110,12 @@ class Tree:
                 for child in self.children.get(root, ()):
                     yield from self.below(child, None if depth is None else depth - 1)
 
-    def up_to(self, code: str, root: str) -> Iterator[str]:
-        """`code` and every unit above it, up to and with `root`."""
+    def roots(self) -> list[str]:
+        """The units without a parent, by code."""
+        return [code for code in sorted(self.units) if self.units[code].parent is None]
+
+    def up_to(self, code: str, root: str | None) -> Iterator[str]:
+        """`code` and every unit above it, up to and with `root`; None: to the top."""
         step: str | None = code
         while step is not None:
             yield step
@@ -109,10 +135,19 @@ class Gazetteer:
         days |= {span.until_day for each in spans.values() for span in each if span.until_day is not None}
         self._bounds = sorted(days)
         self._trees: dict[int, Tree] = {}
+        self._codes_from: dict[int, frozenset[str]] = {}
+
+    def period(self, day: date) -> int:
+        """A number that is the same for two days if the tree did not change between them."""
+        return bisect_right(self._bounds, day)
+
+    def changes(self, since: date, day: date) -> list[date]:
+        """The days after `since`, up to and with `day`, from which the tree was another."""
+        return self._bounds[self.period(since) : self.period(day)]
 
     def as_of(self, day: date) -> Tree:
         """The tree of a day; without units before FIRST_DAY."""
-        period = bisect_right(self._bounds, day)
+        period = self.period(day)
         tree = self._trees.get(period)
         if tree is None:
             valid = {
@@ -123,6 +158,22 @@ class Gazetteer:
             }
             tree = self._trees[period] = Tree(valid)
         return tree
+
+    def codes_from(self, day: date) -> frozenset[str]:
+        """Every code that some unit has on `day` or later."""
+        period = self.period(day)
+        codes = self._codes_from.get(period)
+        if codes is None:
+            codes = self._codes_from[period] = frozenset(
+                code
+                for code, spans in self.spans.items()
+                if any(span.until_day is None or span.until_day > day for span in spans)
+            )
+        return codes
+
+    def existed_before(self, code: str, day: date) -> bool:
+        """Whether some unit had this code before `day`."""
+        return any(span.from_day < day for span in self.spans.get(code, ()))
 
     def ever_below(self, root: str) -> list[str]:
         """Every code that was `root` or below it on any day."""

@@ -106,14 +106,23 @@ def make_router(
         campaign: InPath,
         _reader: Reader,
         as_of: Annotated[date | None, Query(description="End of this day; today unless said.")] = None,
-        unit: Annotated[str | None, Query(description="The campaign's province unless said.")] = None,
+        tree: Annotated[
+            date | None,
+            Query(
+                description="Units of this day, as_of or later; as_of unless said.", examples=["2025-07-01"]
+            ),
+        ] = None,
+        unit: Annotated[
+            str | None, Query(description="What the campaign's province is on that tree unless said.")
+        ] = None,
         by: Annotated[
             Attribution, Query(description="Where citizens live, or the unit that did the work.")
         ] = "residence",
         depth: Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")] = 0,
     ) -> ProgressAnswer:
-        """Sums over the tree of `as_of`, whose units and names may differ from today's."""
-        report = await progress.report(campaign, as_of=as_of, unit=unit, by=by, depth=depth)
+        """Sums over the units of a day, whose codes and names may differ from today's. On a tree later than that of
+        the campaign's first day, the campaign's units are what they have become by the reorganisations in force."""
+        report = await progress.report(campaign, as_of=as_of, tree=tree, unit=unit, by=by, depth=depth)
         return ProgressAnswer.model_validate(report)
 
     @router.post(

@@ -210,6 +210,7 @@ class ProgressAnswer(_Answered):
 
     campaign: str
     as_of: date
+    tree: date = Field(description="The units are those of this day.")
     by: Attribution
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."

@@ -1,0 +1,260 @@
+"""What goes over HTTP about trees and reorganisations."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from tiendo_aggregator.http_schemas import Day, Level, StandingAnswer, Text, _Answered
+from tiendo_aggregator.rules.units import Reorganisation, Tree
+from tiendo_aggregator.rules.units.edition import SentUnit
+from tiendo_aggregator.rules.units.reorganisation import Kind, Operation, Placing, Row, Share
+from tiendo_aggregator.use_cases.reorganisation import ImportedEdition, Outcome
+from tiendo_common.events.state import Indicator
+from tiendo_common.service.documents import Sent, in_words
+
+#: Lists in answers end here; their whole length is told beside them.
+LISTED = 1000
+
+UnitCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{2,10}$"),
+    Field(examples=["62"]),
+    in_words("a unit's code: two to ten digits, as text"),
+]
+
+
+class EditionRow(Sent):
+    """One unit, as a line of `data/units/*.csv`."""
+
+    code: UnitCode
+    parent_code: UnitCode | None = Field(description="The unit above it; null for a province.")
+    level: Level
+    name: Text
+
+
+class EditionDocument(Sent):
+    """A whole tree."""
+
+    units: Annotated[list[EditionRow], Field(min_length=1, max_length=50_000)]
+
+    def rows(self) -> list[SentUnit]:
+        """As the rules know them."""
+        return [
+            SentUnit(code=each.code, parent_code=each.parent_code, level=each.level, name=each.name)
+            for each in self.units
+        ]
+
+
+class DifferenceOfTrees(_Answered):
+    """Codes whose unit is another than on that day now."""
+
+    added: list[str]
+    gone: list[str]
+    renamed: list[str]
+    moved: list[str]
+
+
+class EditionAnswer(BaseModel):
+    """What an edition changes on its first day. Lists end after 1000 codes; `counts` has the whole numbers."""
+
+    dry_run: bool = Field(description="True: nothing was written.")
+    from_day: date
+    until_day: date | None = Field(description="The first day on which the tree is another; null: none yet.")
+    units: int
+    counts: dict[str, int]
+    difference: DifferenceOfTrees
+
+    @classmethod
+    def of(cls, result: ImportedEdition, *, dry_run: bool) -> Self:
+        found = result.difference
+        lists = {
+            "added": found.added,
+            "gone": found.gone,
+            "renamed": found.renamed,
+            "moved": found.moved,
+        }
+        return cls(
+            dry_run=dry_run,
+            from_day=result.from_day,
+            until_day=result.until_day,
+            units=result.units,
+            counts={name: len(each) for name, each in lists.items()},
+            difference=DifferenceOfTrees(**{name: each[:LISTED] for name, each in lists.items()}),
+        )
+
+
+class MappingRow(Sent):
+    """One line of a mapping file."""
+
+    from_code: UnitCode = Field(description="A unit of the tree before.")
+    to_code: UnitCode = Field(description="The unit of the tree after that it became, or a part of it.")
+    share: Share
+    resolution: Text | None = Field(None, description="Its own resolution, if not the reorganisation's.")
+
+
+class ReorganisationDocument(Sent):
+    """How the tree before a day becomes that of the day. A unit that no row names keeps its code; one above others goes
+    to the lowest unit that stands above all that was below it."""
+
+    effective_on: Day = Field(description="The first day of the tree after.")
+    resolution: Text = Field(examples=["202/2025/QH15"])
+    rows: Annotated[list[MappingRow], Field(max_length=50_000)]
+    within: Annotated[list[UnitCode], Field(min_length=1)] | None = Field(
+        None, description="Only these units of the tree before and those below them; null: the whole tree."
+    )
+    placing: Placing | None = Field(
+        None,
+        description="What is done with the records of divided units: all to the main part; all to the part that keeps "
+        "the unit's code, else to the main one. By hamlet and by share are refused as not yet done.",
+    )
+    placements: dict[UnitCode, UnitCode] = Field(
+        default_factory=dict,
+        description="A rule made by hand: the divided unit, and the part that takes all.",
+    )
+
+    def asked(self) -> Reorganisation:
+        """As the rules know it."""
+        return Reorganisation(
+            effective_on=self.effective_on,
+            rows=tuple(
+                Row(
+                    from_code=row.from_code,
+                    to_code=row.to_code,
+                    share=row.share,
+                    resolution=row.resolution or self.resolution,
+                )
+                for row in self.rows
+            ),
+            within=None if self.within is None else tuple(self.within),
+            placing=self.placing,
+            placements=self.placements,
+        )
+
+
+class NamedUnit(BaseModel):
+    """A unit of one of the two trees."""
+
+    code: str
+    name: str
+
+
+class OperationAnswer(BaseModel):
+    """One thing that happens to units."""
+
+    kind: Kind
+    units: list[NamedUnit] = Field(description="Which they are on the tree before.")
+    become: list[NamedUnit] = Field(description="What they are on the tree after; the main part first.")
+    resolutions: list[str]
+
+    @classmethod
+    def of(cls, operation: Operation, old: Tree, new: Tree) -> Self:
+        return cls(
+            kind=operation.kind,
+            units=_named(operation.units, old),
+            become=_named(operation.become, new),
+            resolutions=list(operation.resolutions),
+        )
+
+
+class HigherUnit(BaseModel):
+    """A unit above others, and where it goes: what its own teams did is summed there."""
+
+    unit: NamedUnit
+    becomes: NamedUnit
+
+
+class SideAnswer(_Answered):
+    """A campaign on one tree, at the end of the last day of the tree before."""
+
+    root: str = Field(description="What its province is on this tree.")
+    units: int
+    indicators: dict[Indicator, StandingAnswer]
+
+
+class RebasedCampaignAnswer(_Answered):
+    """A campaign before and after: the same totals under other units; or why it cannot be followed."""
+
+    campaign: str
+    before: SideAnswer | None
+    after: SideAnswer | None
+    problem: str | None
+
+
+class ReorganisationAnswer(BaseModel):
+    """What a reorganisation does and leaves open. Lists end after 1000 entries; `counts` has the whole numbers."""
+
+    dry_run: bool = Field(description="True: nothing was written.")
+    id: int | None = Field(description="By which it can be undone; null unless it was applied.")
+    effective_on: date
+    applicable: bool = Field(description="Whether nothing is left open.")
+    counts: dict[str, int]
+    levels_dropped: list[str]
+    levels_added: list[str]
+    operations: list[OperationAnswer]
+    higher: list[HigherUnit]
+    unmapped: list[NamedUnit] = Field(description="Units that would be lost: each needs a row.")
+    needs_rule: list[NamedUnit] = Field(description="Divided units without a rule.")
+    reused: list[NamedUnit] = Field(
+        description="Units placed elsewhere though their code goes on: place them at the part that keeps it."
+    )
+    founded: list[NamedUnit] = Field(description="New units that have part in none of before.")
+    campaigns: list[RebasedCampaignAnswer]
+
+    @classmethod
+    def of(cls, outcome: Outcome, *, dry_run: bool) -> Self:
+        found = outcome.preview
+        old, new = found.step.old, found.step.new
+        return cls(
+            dry_run=dry_run,
+            id=outcome.id,
+            effective_on=found.step.day,
+            applicable=not (found.unmapped or found.needs_rule or found.reused),
+            counts={
+                **found.counts,
+                "kept": found.kept,
+                "higher": len(found.higher),
+                "unmapped": len(found.unmapped),
+                "needs_rule": len(found.needs_rule),
+                "reused": len(found.reused),
+                "founded": len(found.founded),
+            },
+            levels_dropped=found.levels_dropped,
+            levels_added=found.levels_added,
+            operations=[OperationAnswer.of(each, old, new) for each in found.operations[:LISTED]],
+            higher=[
+                HigherUnit(unit=_named([code], old)[0], becomes=_named([there], new)[0])
+                for code, there in sorted(found.higher.items())
+            ],
+            unmapped=_named(found.unmapped, old),
+            needs_rule=_named(found.needs_rule, old),
+            reused=_named(found.reused, old),
+            founded=_named(found.founded, new),
+            campaigns=[RebasedCampaignAnswer.model_validate(each) for each in outcome.campaigns],
+        )
+
+
+def _named(codes: Sequence[str], tree: Tree) -> list[NamedUnit]:
+    return [NamedUnit(code=code, name=tree.units[code].name) for code in codes[:LISTED]]
+
+
+class AppliedAnswer(_Answered):
+    """A reorganisation as it was applied, and whether it was taken back."""
+
+    id: int
+    effective_on: date
+    resolution: str
+    within: list[str] | None
+    rule: Placing | None = Field(description="What was done with divided units' records, as `placing` said.")
+    rows: int
+    applied_at: AwareDatetime
+    applied_by: str
+    undone_at: AwareDatetime | None
+    undone_by: str | None
+
+
+class ReorganisationsAnswer(_Answered):
+    """Every reorganisation that was ever applied, in that order."""
+
+    reorganisations: list[AppliedAnswer]

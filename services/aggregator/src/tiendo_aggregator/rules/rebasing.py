@@ -1,0 +1,91 @@
+"""A campaign on a later tree: its numbers under the units that its own have become, to the same totals.
+
+Nothing stored is changed. Counters, targets and eligible populations stay with the codes to which they were
+given, and are summed under the units of the tree that a report is on; so to take a reorganisation back is to
+stop summing so.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+import msgspec
+
+from tiendo_aggregator.errors import EditionContradicted
+from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
+from tiendo_aggregator.rules.progress import Count, sum_up
+from tiendo_aggregator.rules.units import Followed, Gazetteer, Reorganisation, Tree
+from tiendo_aggregator.rules.units.reorganisation import check_complete, preview
+from tiendo_common.errors import Invalid
+from tiendo_common.events.state import Indicator
+
+
+def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[Plan, UnitTargets]:
+    """The plan's eligible and the communes' targets where they count now; what is above has the sum.
+
+    A target of a unit between commune and province is the sum of its communes' targets before, and after.
+    """
+    if not followed.changed:
+        return plan, targets
+    eligible: defaultdict[str, int] = defaultdict(int)
+    for code, citizens in plan.eligible.items():
+        eligible[followed.places[code]] += citizens
+    communes = (
+        (followed.places[unit], indicator, value)
+        for (unit, indicator), value in targets.items()
+        if unit in plan.eligible
+    )
+    return (
+        msgspec.structs.replace(plan, eligible=dict(eligible)),
+        dict(sum_up(followed.tree, followed.root, communes)),
+    )
+
+
+def rebased_counts(counts: Iterable[Count], followed: Followed) -> list[Count]:
+    """Each count under the unit where it counts now."""
+    return [replace(count, unit=followed.places[count.unit]) for count in counts]
+
+
+def rebased_work(
+    work: Iterable[tuple[str, Indicator, int]], followed: Followed
+) -> list[tuple[str, Indicator, int]]:
+    """Likewise of work done."""
+    return [(followed.places[unit], indicator, n) for unit, indicator, n in work]
+
+
+def check_edition(
+    now: Gazetteer,
+    then: Gazetteer,
+    reorganisations: Collection[Reorganisation],
+    campaigns: Iterable[Campaign],
+) -> None:
+    """Raise EditionContradicted unless what is in force fits the trees of `then`: every mapping, and each campaign's
+    units on its first day, to which its targets and eligible populations were given (their names may change)."""
+    for each in reorganisations:
+        others = [
+            other
+            for other in reorganisations
+            if other is not each and other.effective_on == each.effective_on
+        ]
+        try:
+            check_complete(preview(each, then, others))
+        except Invalid as error:
+            raise EditionContradicted(
+                f"The reorganisation effective on {each.effective_on} would no longer fit: {error.detail}",
+                field="units",
+                remedy="DELETE /v1/reorganisations/{id} takes it back; then bring the tree, then apply it anew.",
+            ) from error
+    for campaign in campaigns:
+        was, would_be = (_parents(each.as_of(campaign.first_day), campaign.province) for each in (now, then))
+        if was != would_be:
+            strange = sorted({code for code, _ in was ^ would_be})
+            raise EditionContradicted(
+                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
+                f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
+                field="units",
+                remedy="Let the tree begin after that day.",
+            )
+
+
+def _parents(tree: Tree, root: str) -> set[tuple[str, str | None]]:
+    return {(code, tree.units[code].parent) for code in tree.below(root)}

@@ -1,0 +1,35 @@
+"""Units through time: the tree of a day, how one tree became the next, and a province followed from one to the other.
+
+What others need of it; the rooms are tree, edition, reorganisation and history.
+"""
+
+from tiendo_aggregator.rules.units.history import Followed, History
+from tiendo_aggregator.rules.units.reorganisation import Reorganisation
+from tiendo_aggregator.rules.units.tree import (
+    EDITIONS,
+    FIRST_DAY,
+    Edition,
+    Gazetteer,
+    Spans,
+    Tree,
+    eve,
+    in_order,
+    merge_editions,
+    search_key,
+)
+
+__all__ = [
+    "EDITIONS",
+    "FIRST_DAY",
+    "Edition",
+    "Followed",
+    "Gazetteer",
+    "History",
+    "Reorganisation",
+    "Spans",
+    "Tree",
+    "eve",
+    "in_order",
+    "merge_editions",
+    "search_key",
+]

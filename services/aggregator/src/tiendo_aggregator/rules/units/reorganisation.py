@@ -1,0 +1,419 @@
+"""A reorganisation: how the tree of one day became the next, by a mapping of units with its resolutions.
+
+Counters are keyed by code and day, and nothing in them is rewritten: a mapping says under which unit of the
+next tree the cells of a code are summed. For that to be exact also for what happens to old records later (an
+upgrade, a void, an approval that comes late are counted at the code where the record lives), all cells of a
+code must go to one place. So a divided unit goes whole to one of its parts, by a stated rule; and a code that
+goes elsewhere must not mean another unit afterwards.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+
+from tiendo_aggregator.rules.units.tree import Gazetteer, Tree, eve
+from tiendo_common.errors import Conflict, Invalid
+
+#: All of a unit goes there; its main part does; another part does.
+Share = Literal["whole", "part-main", "part"]
+#: What is done with a divided unit's records: all to the part that the mapping calls main; all to the part that
+#: keeps the unit's code, else to the main one; each where its hamlet went; as many to each part as were agreed.
+Placing = Literal["all-to-main", "all-to-kept-code", "by-hamlet", "by-share"]
+Kind = Literal["merge", "divide", "rename", "recode", "move"]
+
+
+class NotYet(Invalid):
+    """A rule that is meant to be, and that the counters alone cannot carry out exactly."""
+
+    code = "not-yet"
+    title = "This cannot be done exactly yet"
+
+
+class AlreadyReorganised(Conflict):
+    """A unit goes from one tree to the next in one way."""
+
+    code = "already-reorganised"
+    title = "Another reorganisation of these units is in force"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a mapping: a unit of the tree before, and one of the tree after that it became, or part of it."""
+
+    from_code: str
+    to_code: str
+    share: Share
+    resolution: str
+
+
+class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping onto the tree of `effective_on`, and the rule for what it divides.
+
+    `within` are the units whose part of the tree it is about; None: the whole. `placing` holds for divided
+    units that `placements` (unit to part) doesn't name.
+    """
+
+    effective_on: date
+    rows: tuple[Row, ...]
+    within: tuple[str, ...] | None = None
+    placing: Placing | None = None
+    placements: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+    def reach(self) -> Mapping[str, tuple[str, ...]]:
+        """What each named unit became, the whole or the main part first."""
+        reach: defaultdict[str, list[str]] = defaultdict(list)
+        for row in self.rows:
+            if row.share == "part":
+                reach[row.from_code].append(row.to_code)
+            else:
+                reach[row.from_code].insert(0, row.to_code)
+        return {code: tuple(each) for code, each in reach.items()}
+
+    def takes(self) -> Mapping[str, str]:
+        """The one unit to which all cells of a named unit go; divided ones without a rule are left out."""
+        takes = {}
+        for code, parts in self.reach().items():
+            if len(parts) == 1:
+                takes[code] = parts[0]
+            elif code in self.placements:
+                takes[code] = self.placements[code]
+            elif self.placing is not None:
+                kept = self.placing == "all-to-kept-code" and code in parts
+                takes[code] = code if kept else parts[0]
+        return takes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How the tree before a day became the tree of that day.
+
+    `place` tells for every unit before where its cells go, None if nothing says; `reach`, all units that have a
+    part of its area; `sources`, for each unit after, the lowest units before that have part in it.
+    """
+
+    day: date
+    old: Tree
+    new: Tree
+    place: Mapping[str, str | None]
+    reach: Mapping[str, tuple[str, ...]]
+    sources: Mapping[str, Sequence[str]]
+
+
+def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorganisation]) -> Step:
+    """The step of a day under the reorganisations of that day.
+
+    A unit that no mapping names keeps its code if the next tree has it. A unit above others (a district, say)
+    whose code is gone, or now stands above none of what was below it, goes to the lowest unit that stands
+    above all of that: so a level can be dropped without naming its units.
+    """
+    old, new = gazetteer.as_of(eve(day)), gazetteer.as_of(day)
+    takes: dict[str, str] = {}
+    reach: dict[str, tuple[str, ...]] = {}
+    for each in reorganisations:
+        takes |= each.takes()
+        reach |= each.reach()
+    place: dict[str, str | None] = {}
+    # Upwards: a unit is placed by those below it.
+    for code in reversed([code for root in old.roots() for code in old.below(root)]):
+        children = old.children.get(code, [])
+        if code in reach:
+            place[code] = takes.get(code)
+        elif children:
+            place[code] = _above(code, children, old, new, place)
+        else:
+            place[code] = code if code in new.units else None
+    sources: defaultdict[str, list[str]] = defaultdict(list)
+    for code, there in sorted(place.items()):
+        if code in old.children and code not in reach:
+            continue
+        for part in reach.get(code, (there,)):
+            if part is not None:
+                sources[part].append(code)
+    return Step(day, old, new, place, reach, sources)
+
+
+def _above(
+    code: str, children: Sequence[str], old: Tree, new: Tree, place: Mapping[str, str | None]
+) -> str | None:
+    ways = []
+    for child in children:
+        there = place[child]
+        if there is not None:
+            way = list(new.up_to(there, None))
+            # What a commune became is no place for a district's own, unless nothing is above it.
+            ways.append(way[1:] if child not in old.children and len(way) > 1 else way)
+    if any(code in way for way in ways):
+        return code
+    common = set.intersection(*map(set, ways)) if ways else set()
+    return next((each for each in (ways[0] if ways else ()) if each in common), None)
+
+
+# --- what is asked for, looked at before anything is written -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that happens to units: which they are before, and what they become."""
+
+    kind: Kind
+    units: tuple[str, ...]
+    become: tuple[str, ...]
+    resolutions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a reorganisation does, and what stands in its way.
+
+    `needs_rule` are divided units without one, `unmapped` the units of which nothing says where they go,
+    `reused` those that would go elsewhere while their code goes on for another unit. `founded` are units that
+    have part in none before: no hindrance, but worth a look. `higher` tells where units above others go.
+    """
+
+    step: Step
+    operations: list[Operation]
+    kept: int
+    needs_rule: list[str]
+    unmapped: list[str]
+    reused: list[str]
+    founded: list[str]
+    higher: Mapping[str, str]
+
+    @cached_property
+    def counts(self) -> Mapping[Kind, int]:
+        """How many operations of each kind."""
+        return Counter(each.kind for each in self.operations)
+
+    @property
+    def levels_dropped(self) -> list[str]:
+        """The levels that no unit has any more."""
+        return sorted(_levels(self.step.old) - _levels(self.step.new))
+
+    @property
+    def levels_added(self) -> list[str]:
+        """The levels that no unit had before."""
+        return sorted(_levels(self.step.new) - _levels(self.step.old))
+
+
+def _levels(tree: Tree) -> set[str]:
+    return {unit.level for unit in tree.units.values()}
+
+
+def preview(asked: Reorganisation, gazetteer: Gazetteer, others: Collection[Reorganisation] = ()) -> Preview:
+    """What it does beside the others in force on the same day. Raises Invalid, naming field and remedy, for what
+    is no mapping between the trees of that day; what it merely leaves open is in the answer."""
+    day = asked.effective_on
+    if day not in gazetteer.changes(date.min, day):
+        raise Invalid(
+            f"The tree of {day} is that of the day before: there is nothing to go over to.",
+            field="effective_on",
+            remedy=f"PUT /v1/units/editions/{day} brings the new tree; or name the day on which it begins.",
+        )
+    old, new = gazetteer.as_of(eve(day)), gazetteer.as_of(day)
+    inside = _within(asked, old)
+    _check_rows(asked, old, new, inside)
+    _check_others(asked, others)
+    _check_placements(asked)
+    step = make_step(day, gazetteer, [*others, asked])
+    needs_rule = sorted(asked.reach().keys() - asked.takes().keys())
+    # A unit above others is only named by itself if what is below it doesn't say where it goes.
+    unmapped = sorted(
+        code
+        for code in inside - set(needs_rule)
+        if step.place[code] is None
+        and (code not in old.children or any(step.place[child] for child in old.children[code]))
+    )
+    codes_after = gazetteer.codes_from(day)
+    reused = sorted(
+        code
+        for code in old.units
+        if code in inside and step.place[code] not in (None, code) and code in codes_after
+    )
+    tops = {step.place[code] for code in inside if old.units[code].parent is None}
+    founded = [
+        code
+        for top in sorted(filter(None, tops))
+        for code in new.below(top)
+        if code not in new.children and code not in step.sources
+    ]
+    operations = list(_operations(asked, step, inside))
+    changed = {code for each in operations for code in each.units}
+    kept = sum(step.place[code] == code and code not in changed for code in inside - old.children.keys())
+    return Preview(
+        step=step,
+        operations=operations,
+        kept=kept,
+        needs_rule=needs_rule,
+        unmapped=unmapped,
+        reused=reused,
+        founded=founded,
+        higher={
+            code: there
+            for code in old.units
+            if code in inside and code in old.children and (there := step.place[code]) not in (None, code)
+        },
+    )
+
+
+def check_complete(found: Preview) -> None:
+    """Raise Invalid if the reorganisation leaves anything open: it is applied whole or not at all."""
+    old = found.step.old
+    if found.unmapped:
+        raise Invalid(
+            f"{len(found.unmapped)} units would be lost: {_some(found.unmapped, old)}. Nothing says what they "
+            f"became on {found.step.day}.",
+            field="rows",
+            remedy="Add a row for each, with its resolution; or limit the reorganisation by `within`.",
+        )
+    if found.needs_rule:
+        raise Invalid(
+            f"{len(found.needs_rule)} units are divided and have no rule: {_some(found.needs_rule, old)}.",
+            field="placing",
+            remedy="Set `placing` for all, or name in `placements` the part that takes the unit's records.",
+        )
+    if found.reused:
+        raise NotYet(
+            f"{len(found.reused)} units would go elsewhere while their code goes on for another unit: "
+            f"{_some(found.reused, old)}. What happens to their old records later is counted at the code, "
+            "and could not be told from the other unit's.",
+            field="placements",
+            remedy="Place them at the part that keeps the code: `placing` all-to-kept-code does so for all.",
+        )
+
+
+def _within(asked: Reorganisation, old: Tree) -> set[str]:
+    if asked.within is None:
+        return set(old.units)
+    for place, code in enumerate(asked.within):
+        if code not in old.units:
+            raise Invalid(
+                f"There is no unit {code!r} before {asked.effective_on}.",
+                field=f"within.{place}",
+                remedy="GET /v1/units?search= finds codes by name.",
+            )
+    return {code for root in asked.within for code in old.below(root)}
+
+
+def _check_rows(asked: Reorganisation, old: Tree, new: Tree, inside: set[str]) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    shares: defaultdict[str, list[tuple[int, Share]]] = defaultdict(list)
+    for place, row in enumerate(asked.rows):
+        at = f"rows.{place}"
+        if row.from_code not in old.units:
+            raise Invalid(
+                f"There is no unit {row.from_code!r} on the day before {asked.effective_on}.",
+                field=f"{at}.from_code",
+                remedy="GET /v1/units?as_of= tells the units of that day; codes are text, with their zeros.",
+            )
+        if row.to_code not in new.units:
+            raise Invalid(
+                f"There is no unit {row.to_code!r} on {asked.effective_on}.",
+                field=f"{at}.to_code",
+                remedy=f"GET /v1/units?as_of={asked.effective_on} tells the units of that day.",
+            )
+        if row.from_code not in inside:
+            raise Invalid(
+                f"{_named(row.from_code, old)} is outside what the reorganisation is limited to.",
+                field=f"{at}.from_code",
+                remedy="Leave the row out, or widen `within`.",
+            )
+        if new.units[row.to_code].parent is None and old.units[row.from_code].parent is not None:
+            raise Invalid(
+                f"{_named(row.from_code, old)} would become the whole of {_named(row.to_code, new)}.",
+                field=f"{at}.to_code",
+                remedy="Name the unit below it that takes in the old one.",
+            )
+        if (row.from_code, row.to_code) in seen:
+            raise Invalid(
+                f"{row.from_code} to {row.to_code} stands already at rows.{seen[row.from_code, row.to_code]}.",
+                field=f"{at}.to_code",
+                remedy="Leave one of the two rows out.",
+            )
+        seen[row.from_code, row.to_code] = place
+        shares[row.from_code].append((place, row.share))
+    for code, each in shares.items():
+        words = sorted(share for _, share in each)
+        if words != ["whole"] and (len(words) < 2 or words != ["part"] * (len(words) - 1) + ["part-main"]):
+            raise Invalid(
+                f"{_named(code, old)} has the shares {', '.join(words)}.",
+                field=f"rows.{each[0][0]}.share",
+                remedy="One row with `whole`; or one with `part-main` and one with `part` for each other part.",
+            )
+
+
+def _check_others(asked: Reorganisation, others: Iterable[Reorganisation]) -> None:
+    for other in others:
+        twice = sorted(other.reach().keys() & asked.reach().keys())
+        if twice:
+            raise AlreadyReorganised(
+                f"{len(twice)} of the units are reorganised on {asked.effective_on} already: "
+                f"{', '.join(twice[:6])}{', …' if len(twice) > 6 else ''}.",
+                field="rows",
+                remedy="GET /v1/reorganisations lists those in force; DELETE one to take it back first.",
+            )
+
+
+def _check_placements(asked: Reorganisation) -> None:
+    if asked.placing in ("by-hamlet", "by-share"):
+        raise NotYet(
+            f"Records are not placed {asked.placing.replace('-', ' ')} yet: that moves each record by itself, "
+            "effective that day, and the counters alone cannot tell which record is which.",
+            field="placing",
+            remedy="Choose all-to-kept-code or all-to-main.",
+        )
+    reach = asked.reach()
+    for code, part in asked.placements.items():
+        if len(reach.get(code, ())) < 2:
+            raise Invalid(
+                f"{code} is not divided by this mapping.",
+                field=f"placements.{code}",
+                remedy="Leave it out: a rule is for divided units.",
+            )
+        if part not in reach[code]:
+            raise Invalid(
+                f"{part} is no part of {code}.",
+                field=f"placements.{code}",
+                remedy=f"Choose one of {', '.join(reach[code])}.",
+            )
+
+
+def _operations(asked: Reorganisation, step: Step, inside: set[str]) -> Iterator[Operation]:
+    old, new = step.old, step.new
+    resolutions: defaultdict[str, set[str]] = defaultdict(set)
+    for row in asked.rows:
+        resolutions[row.from_code].add(row.resolution)
+
+    def said(units: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted({text for unit in units for text in resolutions[unit]}))
+
+    for code, parts in sorted(step.reach.items()):
+        if len(parts) > 1 and code in inside:
+            yield Operation("divide", (code,), parts, said([code]))
+    for there, sources in sorted(step.sources.items()):
+        ours = tuple(code for code in sources if code in inside)
+        whole = tuple(code for code in ours if len(step.reach.get(code, (there,))) == 1)
+        if len(sources) > 1:
+            # Parts of divided units come in, too; they are told there.
+            if whole and len(ours) > 1:
+                yield Operation("merge", ours, (there,), said(ours))
+            continue
+        for code in whole:
+            before, now = old.units[code], new.units[there]
+            if code != there:
+                yield Operation("recode", (code,), (there,), said([code]))
+            if before.name != now.name:
+                yield Operation("rename", (code,), (there,), said([code]))
+            if before.parent is not None and step.place[before.parent] != now.parent:
+                yield Operation("move", (code,), (there,), said([code]))
+
+
+def _named(code: str, tree: Tree) -> str:
+    return f"{tree.units[code].name} ({code})"
+
+
+def _some(codes: Sequence[str], tree: Tree) -> str:
+    return ", ".join(_named(code, tree) for code in codes[:6]) + (", …" if len(codes) > 6 else "")

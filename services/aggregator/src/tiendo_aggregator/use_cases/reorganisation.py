@@ -1,0 +1,183 @@
+"""Trees sent to us, and reorganisations: looked at first, applied whole, taken back."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import asyncpg
+import structlog
+
+from tiendo_aggregator.errors import UnknownReorganisation
+from tiendo_aggregator.rules.progress import Standing
+from tiendo_aggregator.rules.rebasing import check_edition
+from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, Spans, eve
+from tiendo_aggregator.rules.units.edition import Difference, SentUnit, difference, make_edition
+from tiendo_aggregator.rules.units.reorganisation import Preview, check_complete, preview
+from tiendo_aggregator.storage.plan import StoredPlan
+from tiendo_aggregator.storage.reorganisation import (
+    Applied,
+    all_applied,
+    applied,
+    store_reorganisation,
+    take_back,
+)
+from tiendo_aggregator.storage.units import store_edition
+from tiendo_aggregator.use_cases.origin import Origin
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.progress import standings
+from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.errors import Invalid
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.state import Indicator
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedEdition:
+    """A tree that was, or would be, taken in; `until_day` is the first day of the next one."""
+
+    from_day: date
+    until_day: date | None
+    units: int
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A campaign on one tree: what its province is there, with how many units, and where it stands."""
+
+    root: str
+    units: int
+    indicators: Mapping[Indicator, Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class RebasedCampaign:
+    """A campaign on the last day of the tree before, on that tree and on the next; or why that cannot be said."""
+
+    campaign: str
+    before: Side | None
+    after: Side | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a reorganisation does; `id` once it is in force."""
+
+    preview: Preview
+    campaigns: list[RebasedCampaign]
+    id: int | None
+
+
+class UnitChanges:
+    """Changes to the units of the past, the present and the days to come."""
+
+    def __init__(self, pool: asyncpg.Pool, units: Units, plans: Plans, origin: Origin) -> None:
+        self._pool = pool
+        self._units = units
+        self._plans = plans
+        self._clock = origin.clock
+
+    async def put_edition(
+        self, from_day: date, units: Sequence[SentUnit], *, dry_run: bool, by: str
+    ) -> ImportedEdition:
+        """Make this the tree from `from_day` until the next edition; with `dry_run`, only say what would change.
+
+        Raises Invalid for what is no tree, EditionContradicted if a campaign or a reorganisation in force stands
+        on units that it lacks.
+        """
+        edition = make_edition(units, from_day)
+        if dry_run:
+            result, _ = await self._compare(from_day, edition)
+            return result
+        async with self._units.changing() as connection:
+            result, spans = await self._compare(from_day, edition)
+            await store_edition(connection, from_day, edition, self._clock.now(), by)
+            await self._units.publish(connection, spans)
+        log.info("edition taken in", from_day=from_day.isoformat(), units=result.units, by=by)
+        return result
+
+    async def _compare(self, from_day: date, edition: Edition) -> tuple[ImportedEdition, Spans]:
+        history = self._units.history
+        spans = await asyncio.to_thread(self._units.spans_with, from_day, edition)
+        gazetteer = Gazetteer(spans)
+        campaigns = [each.campaign for each in await self._plans.all()]
+        await asyncio.to_thread(
+            check_edition, history.gazetteer, gazetteer, history.reorganisations, campaigns
+        )
+        result = ImportedEdition(
+            from_day=from_day,
+            until_day=next(iter(gazetteer.changes(from_day, date.max)), None),
+            units=len(edition),
+            difference=difference(history.gazetteer.as_of(from_day), gazetteer.as_of(from_day)),
+        )
+        return result, spans
+
+    async def all(self) -> list[Applied]:
+        """Every reorganisation that was ever applied, in that order."""
+        async with self._pool.acquire() as connection:
+            return await all_applied(connection)
+
+    async def look_at(self, asked: Reorganisation) -> Outcome:
+        """What it would do, and what it leaves open; nothing is written. Raises Invalid for what is no mapping."""
+        history = self._units.history
+        found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
+        async with self._pool.acquire() as connection:
+            campaigns = await self._rebased(connection, history, asked)
+        return Outcome(found, campaigns, None)
+
+    async def apply(self, asked: Reorganisation, resolution: str, *, by: str) -> Outcome:
+        """Put it in force, whole. Raises Invalid while it leaves anything open."""
+        async with self._units.changing() as connection:
+            history = self._units.history
+            found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
+            check_complete(found)
+            campaigns = await self._rebased(connection, history, asked)
+            id_ = await store_reorganisation(connection, asked, resolution, self._clock.now(), by)
+        log.info("reorganisation applied", id=id_, effective_on=asked.effective_on.isoformat(), by=by)
+        return Outcome(found, campaigns, id_)
+
+    async def undo(self, id_: int, *, by: str) -> Applied:
+        """Let it no longer be in force; what was undone before stays as it is. Raises UnknownReorganisation."""
+        async with self._units.changing() as connection:
+            found = await applied(connection, id_)
+            if found is None:
+                raise UnknownReorganisation(id_)
+            if found.undone_at is None:
+                await take_back(connection, id_, self._clock.now(), by)
+                found = await applied(connection, id_)
+                assert found is not None
+                log.info("reorganisation undone", id=id_, by=by)
+        return found
+
+    async def _rebased(
+        self, connection: Connection, history: History, asked: Reorganisation
+    ) -> list[RebasedCampaign]:
+        day = asked.effective_on
+        after = History(history.gazetteer, [*history.reorganisations, asked])
+        answer = []
+        for campaign in await self._plans.all():
+            if campaign.campaign.first_day < day:
+                stored = await self._plans.get(campaign.campaign.id)
+                try:
+                    one = await _side(connection, stored, history, eve(day), eve(day))
+                    two = await _side(connection, stored, after, day, eve(day))
+                except Invalid as error:
+                    answer.append(RebasedCampaign(stored.campaign.id, None, None, error.detail))
+                else:
+                    answer.append(RebasedCampaign(stored.campaign.id, one, two, None))
+        return answer
+
+
+async def _side(
+    connection: Connection, stored: StoredPlan, history: History, tree: date, as_of: date
+) -> Side:
+    campaign = stored.campaign
+    followed = history.follow(campaign.province, campaign.first_day, tree)
+    followed.require(as_of, tree, field="rows")
+    root = followed.root
+    [top] = await standings(connection, stored, followed, root=root, by="residence", as_of=as_of, depth=0)
+    return Side(root, sum(1 for _ in followed.tree.below(root)), top.indicators)
