@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import uvloop
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from benchmarks.content import BATCH_BYTES, batch_records
@@ -95,14 +95,29 @@ async def run_side(name: str, spec: Spec) -> Took:
 
 
 async def read(spec: Spec) -> Took:
-    """Read the topics with bare aiokafka: nothing is looked at. The client is the one that our reader makes, so
-    that its settings are the same; as many records are asked for at once as the consumer of totals does."""
-    broker = spec.broker()
-    limit = _aggregator(spec).consumers[0]._batch_size
-    left = events_below(spec.heads)
-    reader = KafkaLogReader(broker, "bare")
+    """Read the topics with bare aiokafka as it comes, `getmany` and its own settings: nothing is looked at."""
     watch = _Watch()
-    client = await reader._started()
+    client = AIOKafkaConsumer(bootstrap_servers=spec.bootstrap, enable_auto_commit=False)
+    await client.start()
+    try:
+        return await _read_all(client, spec, None, watch)
+    finally:
+        await client.stop()
+
+
+async def read_tuned(spec: Spec) -> Took:
+    """The same with the client that our reader makes, its settings, and as few records at once as serve it best."""
+    reader = KafkaLogReader(spec.broker(), "bare")
+    watch = _Watch()
+    try:
+        return await _read_all(await reader._started(), spec, 8000, watch)
+    finally:
+        await reader.close()
+
+
+async def _read_all(client: AIOKafkaConsumer, spec: Spec, limit: int | None, watch: _Watch) -> Took:
+    broker = spec.broker()
+    left = events_below(spec.heads)
     places = [
         broker.at(Partition(topic, number))
         for topic in spec.heads
@@ -113,9 +128,7 @@ async def read(spec: Spec) -> Took:
     while left:
         found = await client.getmany(timeout_ms=1000, max_records=limit)
         left -= sum(map(len, found.values()))
-    took = watch.took()
-    await reader.close()
-    return took
+    return watch.took()
 
 
 async def fold(spec: Spec) -> Took:
@@ -251,6 +264,7 @@ async def _log_rows(spec: Spec) -> dict[Partition, list[list[dict[str, Any]]]]:
 
 SIDES: dict[str, Callable[[Spec], Coroutine[Any, Any, Took]]] = {
     "read": read,
+    "read_tuned": read_tuned,
     "fold": fold,
     "publish": publish,
     "send": send,

@@ -72,6 +72,7 @@ async def aggregator_kafka(runs: int = 3) -> list[Result]:
             counters = _Counters(spec.url, province.open)
             for _ in range(runs):
                 found.add("bare", await run_side("read", spec))
+                found.add("tuned", await run_side("read_tuned", spec))
                 await _fold(spec, counters, found)
     how = f"{count:,} events; {_READING}"
     rates, cpu = found.rates, found.cpu
@@ -79,6 +80,10 @@ async def aggregator_kafka(runs: int = 3) -> list[Result]:
         against("aggregator_kafka", "events/s", rates["totals"], rates["bare"], "ratio >= 0.6", how=how),
         against(
             "aggregator_kafka_with_breakdowns", "events/s", rates["both"], rates["bare"], "ratio >= 0.3", how=how
+        ),
+        against(
+            "aggregator_kafka_against_tuned", "events/s", rates["totals"], rates["tuned"],
+            "a harder baseline, no goal", how="bare getmany with the settings of our reader",
         ),
         against("aggregator_kafka_cpu", "us/event", cpu["totals"], cpu["bare"], "no goal"),
         against("aggregator_kafka_cpu_with_breakdowns", "us/event", cpu["both"], cpu["bare"], "no goal"),
