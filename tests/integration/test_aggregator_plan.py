@@ -317,7 +317,12 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
     answer = await service.get(f"{CAMPAIGN}/progress", as_of="2023-11-12", unit="23427")
     assert answer.pop("complete_to") == "2023-11-10T13:00:00Z"
     [unit] = answer.pop("units")
-    assert answer == {"campaign": "kon-tum-2023", "as_of": "2023-11-12", "by": "residence"}
+    assert answer == {
+        "campaign": "kon-tum-2023",
+        "as_of": "2023-11-12",
+        "known_at": None,
+        "by": "residence",
+    }
     targets = {
         key: target.value for key, target in (await published(service, "targets")).items() if "23427" in key
     }
@@ -405,7 +410,7 @@ async def test_the_interface_describes_itself(service: RunningAggregator) -> Non
         if path.startswith(("/v1/campaigns", "/v1/units", "/v1/reconciliations"))
         for operation in methods.values()
     ]
-    assert len(operations) == 6
+    assert len(operations) == 7
     for operation in operations:
         assert operation["summary"]
         assert operation["responses"]["200"]["content"]["application/json"]["schema"]

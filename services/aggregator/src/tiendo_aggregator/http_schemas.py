@@ -210,6 +210,9 @@ class ProgressAnswer(_Answered):
 
     campaign: str
     as_of: date
+    known_at: date | None = Field(
+        description="Counted is what was known at the end of this day; null: all that is known now."
+    )
     by: Attribution
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."

@@ -1,6 +1,7 @@
 """Wires the aggregator."""
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
+from tiendo_aggregator.pace_routes import make_pace_router
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
@@ -9,6 +10,8 @@ from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.revisions import Revisions
+from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.consumer import Consumer
 from tiendo_common.service.kit import Kit
@@ -40,7 +43,9 @@ def wire(kit: Kit) -> None:
     database = PlanDatabase(settings.database_url)
     units = Units(kit.pool, kit.log, origin, settings.data_facts)
     plans = Plans(database, kit.log, origin, units)
-    progress = Progress(kit.pool, plans, units, kit.clock, lambda: totals.complete_to)
+    scopes = Scopes(plans, units, kit.clock, lambda: totals.complete_to)
+    progress = Progress(kit.pool, scopes)
+    revisions = Revisions(kit.pool, scopes)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
@@ -64,6 +69,7 @@ def wire(kit: Kit) -> None:
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
+    kit.app.include_router(make_pace_router(revisions))
 
 
 def main() -> None:

@@ -106,6 +106,9 @@ def make_router(
         campaign: InPath,
         _reader: Reader,
         as_of: Annotated[date | None, Query(description="End of this day; today unless said.")] = None,
+        known_at: Annotated[
+            date | None, Query(description="As known at the end of this day; all that is known unless said.")
+        ] = None,
         unit: Annotated[str | None, Query(description="The campaign's province unless said.")] = None,
         by: Annotated[
             Attribution, Query(description="Where citizens live, or the unit that did the work.")
@@ -113,7 +116,9 @@ def make_router(
         depth: Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")] = 0,
     ) -> ProgressAnswer:
         """Sums over the tree of `as_of`, whose units and names may differ from today's."""
-        report = await progress.report(campaign, as_of=as_of, unit=unit, by=by, depth=depth)
+        report = await progress.report(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, by=by, depth=depth
+        )
         return ProgressAnswer.model_validate(report)
 
     @router.post(
