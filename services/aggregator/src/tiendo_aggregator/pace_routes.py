@@ -1,4 +1,4 @@
-"""The REST interface of revisions."""
+"""The REST interface of a campaign's days: revisions, quotas, pace."""
 
 from datetime import date
 from typing import Annotated
@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from tiendo_aggregator.http_schemas import CampaignId
-from tiendo_aggregator.pace_schemas import RevisionsAnswer
+from tiendo_aggregator.pace_schemas import PacesAnswer, QuotasAnswer, RevisionsAnswer
 from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.revisions import Revisions
+from tiendo_common.events.state import Indicator
 from tiendo_common.service.auth import ApiKey, requires
 
 Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
@@ -20,8 +22,13 @@ KnownAt = Annotated[
 OneUnit = Annotated[str | None, Query(description="The campaign's province unless said.")]
 By = Annotated[Attribution, Query(description="Where citizens live, or the unit that did the work.")]
 
+OneIndicator = Annotated[
+    Indicator | None, Query(description="Every one of which there is a target unless said.")
+]
+Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]
 
-def make_pace_router(revisions: Revisions) -> APIRouter:
+
+def make_pace_router(revisions: Revisions, paces: Paces) -> APIRouter:
     """The routes of what a campaign's days say."""
     router = APIRouter(prefix="/v1/campaigns/{campaign}")
 
@@ -38,5 +45,36 @@ def make_pace_router(revisions: Revisions) -> APIRouter:
         what was known at the day's end, stands here; whose records they are does not."""
         report = await revisions.report(campaign, as_of=as_of, known_at=known_at, unit=unit, by=by)
         return RevisionsAnswer.model_validate(report)
+
+    @router.get("/quotas", tags=["pace"], summary="A unit's daily quotas, as planned and as needed now")
+    async def get_quotas(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> QuotasAnswer:
+        """What is owed, spread over the campaign's days by the weights of its calendar, and what each day that is left
+        needs now. Both sum exactly. A unit's quotas are taken from its own numbers: those of the units below it sum to
+        the same in the end, and on a single day may differ by less than one for each of them."""
+        report = await paces.quotas(campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator)
+        return QuotasAnswer.model_validate(report)
+
+    @router.get("/pace", tags=["pace"], summary="Planned, actual, gap, and what each day left must bring")
+    async def get_pace(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+        depth: Depth = 0,
+    ) -> PacesAnswer:
+        """At the end of a day, on the indicators that have a target."""
+        report = await paces.report(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, depth=depth
+        )
+        return PacesAnswer.model_validate(report)
 
     return router

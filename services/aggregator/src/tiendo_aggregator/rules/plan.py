@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
@@ -38,6 +39,12 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     last_day: date
     day_cut_off: time
     figures: tuple[Figure, ...]
+    calendar: Calendar = Calendar()
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its days with their weights."""
+        return Schedule.of(self.calendar, self.first_day, self.last_day)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +64,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             field="last_day",
             remedy="Send a last_day at or after first_day.",
         )
+    check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
     unit = tree.units.get(campaign.province)
     if unit is None or unit.level != "province":
         raise Invalid(

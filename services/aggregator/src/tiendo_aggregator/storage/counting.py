@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, BreakdownCell, TotalCell
+from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, RESIDENCE, BreakdownCell, TotalCell
+from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.reconciliation import Cell, Part
 from tiendo_aggregator.rules.revisions import Change
@@ -131,18 +132,70 @@ async def changes(
     ]
 
 
+async def readings(
+    connection: Connection,
+    units: Sequence[str],
+    as_of: date,
+    first_day: date,
+    known_at: date | None,
+    indicators: Sequence[Indicator],
+) -> list[Reading]:
+    """How many of their residents stood at these units at the ends of the days that a pace is taken from."""
+    return [
+        Reading(unit, INDICATORS[indicator], value, yesterday, week_ago, baseline)
+        for unit, indicator, value, yesterday, week_ago, baseline in await connection.fetch(
+            "SELECT unit, indicator, coalesce(sum(n) FILTER (WHERE day <= $3), 0), "
+            "coalesce(sum(n) FILTER (WHERE day < $3), 0), "
+            "coalesce(sum(n) FILTER (WHERE day <= $3 - 7), 0), "
+            "coalesce(sum(n) FILTER (WHERE day < $4), 0) FROM total "
+            "WHERE attribution = $2 AND unit = ANY($1) AND (day <= $3 OR day < $4) AND known_day <= $5 "
+            "AND indicator = ANY($6) GROUP BY unit, indicator",
+            units,
+            RESIDENCE,
+            as_of,
+            first_day,
+            known_at or _EVER,
+            [INDICATORS.index(indicator) for indicator in indicators],
+        )
+    ]
+
+
+async def work_by_day(
+    connection: Connection,
+    units: Sequence[str],
+    first_day: date,
+    last_day: date,
+    known_at: date | None,
+) -> dict[tuple[date, Indicator], int]:
+    """The net change of each day that is credited to these units together, as those who did the work."""
+    return {
+        (day, INDICATORS[indicator]): n
+        for day, indicator, n in await connection.fetch(
+            "SELECT day, indicator, sum(n) FROM total WHERE attribution = $2 AND unit = ANY($1) "
+            "AND day BETWEEN $3 AND $4 AND known_day <= $5 GROUP BY day, indicator",
+            units,
+            COLLECTING,
+            first_day,
+            last_day,
+            known_at or _EVER,
+        )
+    }
+
+
 async def work_done(
-    connection: Connection, units: Sequence[str], day: date
+    connection: Connection, units: Sequence[str], day: date, known_at: date | None = None
 ) -> list[tuple[str, Indicator, int]]:
     """The net change of `day` that is credited to these units, as those who did the work."""
     return [
         (unit, INDICATORS[indicator], n)
         for unit, indicator, n in await connection.fetch(
             "SELECT unit, indicator, sum(n) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND day = $3 GROUP BY unit, indicator",
+            "WHERE attribution = $2 AND unit = ANY($1) AND day = $3 AND known_day <= $4 "
+            "GROUP BY unit, indicator",
             units,
             COLLECTING,
             day,
+            known_at or _EVER,
         )
     ]
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, TargetRow
 from tiendo_common.database.pool import PASSING_FAULTS, make_engine
@@ -138,6 +139,7 @@ async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, kn
             last_day=campaign.last_day,
             day_cut_off=campaign.day_cut_off,
             figures=msgspec.to_builtins(campaign.figures),
+            calendar=msgspec.to_builtins(campaign.calendar),
             known_since=known_since,
         )
     )
@@ -165,4 +167,5 @@ def _campaign(row: CampaignRow) -> Campaign:
         last_day=row.last_day,
         day_cut_off=row.day_cut_off,
         figures=msgspec.convert(row.figures, tuple[Figure, ...]),
+        calendar=msgspec.convert(row.calendar, Calendar) if row.calendar is not None else Calendar(),
     )

@@ -14,7 +14,8 @@ class Table(SQLModel, registry=registry()):
 
 
 class CampaignRow(Table, table=True):
-    """A campaign. `known_since` is the business day on which it was first sent to us."""
+    """A campaign. `known_since` is the business day on which it was first sent to us; `calendar` null: all its days
+    are alike."""
 
     __tablename__: ClassVar[str] = "campaign"
 
@@ -28,6 +29,7 @@ class CampaignRow(Table, table=True):
     day_cut_off: time
     figures: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     known_since: date
+    calendar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
 
 
 class TargetRow(Table, table=True):

@@ -1,5 +1,7 @@
 """Plans: put, published, read."""
 
+import msgspec
+
 from tiendo_aggregator.errors import PlanContradicted, UnknownCampaign
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, check_plan, unit_targets, withdrawn
 from tiendo_aggregator.rules.units import Tree
@@ -108,6 +110,8 @@ def _publication(campaign: Campaign) -> CampaignPublication:
         first_day=campaign.first_day,
         last_day=campaign.last_day,
         day_cut_off=campaign.day_cut_off,
+        # Absent where it says nothing, so that readers which don't know it lose nothing.
+        day_weights=msgspec.UNSET if campaign.schedule.flat else campaign.schedule.weights,
     )
 
 
