@@ -1,6 +1,6 @@
 """Quotas and pace over HTTP."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ from tests.support.aggregator import (
     restated,
     segment,
 )
+from tests.support.counters import count_in
 from tests.support.postgres import Database
-from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, RESIDENCE, TotalCell
 from tiendo_aggregator.rules.plan import spread
-from tiendo_aggregator.storage.counting import add_totals
 from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import CampaignPublished, Indicator
@@ -44,30 +43,15 @@ async def service(database: Database, feed: Producers, tmp_path: Path) -> AsyncI
         yield each
 
 
-async def count_in(
-    service: RunningAggregator,
-    cells: Mapping[tuple[Indicator, int, str, date], int],
-    known: date | None = None,
-) -> None:
-    """Put numbers into the counters as the fold does; the residents' own commune did the work."""
-    totals: dict[TotalCell, int] = {
-        (unit, attribution, day, known or day, INDICATORS.index(indicator), level): n
-        for (indicator, level, unit, day), n in cells.items()
-        for attribution in (RESIDENCE, COLLECTING)
-    }
-    async with service.kit.pool.acquire() as connection, connection.transaction():
-        await add_totals(connection, totals)
-
-
 async def put_in_the_review(service: RunningAggregator) -> None:
     """Kon Tum's published activations, spread over communes and the campaign's first 27 days."""
     communes = dict.fromkeys(kon_tum_communes(), 1)
-    cells = {}
+    cells: dict[tuple[Indicator, int, str, date], int] = {}
     for level, published in ((1, 17_791), (2, 164_978)):
         for commune, share in spread(published, communes).items():
             for number, n in spread(share, {f"{day:02}": 1 for day in range(27)}).items():
                 cells["activated", level, commune, FIRST + timedelta(int(number))] = n
-    await count_in(service, cells)  # type: ignore[arg-type]
+    await count_in(service, cells)
 
 
 async def refused(service: RunningAggregator, path: str, **params: str) -> dict[str, Any]:

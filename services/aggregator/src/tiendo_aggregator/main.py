@@ -5,6 +5,7 @@ from tiendo_aggregator.pace_routes import make_pace_router
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
@@ -48,6 +49,7 @@ def wire(kit: Kit) -> None:
     progress = Progress(kit.pool, scopes)
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
+    forecasts = Forecasts(kit.pool, scopes)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
@@ -71,7 +73,7 @@ def wire(kit: Kit) -> None:
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
-    kit.app.include_router(make_pace_router(revisions, paces))
+    kit.app.include_router(make_pace_router(revisions, paces, forecasts))
 
 
 def main() -> None:

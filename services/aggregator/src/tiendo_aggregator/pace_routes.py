@@ -1,4 +1,4 @@
-"""The REST interface of a campaign's days: revisions, quotas, pace."""
+"""The REST interface of a campaign's days: revisions, quotas, pace, forecasts, ranks."""
 
 from datetime import date
 from typing import Annotated
@@ -6,8 +6,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from tiendo_aggregator.http_schemas import CampaignId
-from tiendo_aggregator.pace_schemas import PacesAnswer, QuotasAnswer, RevisionsAnswer
+from tiendo_aggregator.pace_schemas import (
+    BacktestAnswer,
+    ForecastAnswer,
+    PacesAnswer,
+    QuotasAnswer,
+    RanksAnswer,
+    RevisionsAnswer,
+)
 from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_common.events.state import Indicator
@@ -28,7 +36,7 @@ OneIndicator = Annotated[
 Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]
 
 
-def make_pace_router(revisions: Revisions, paces: Paces) -> APIRouter:
+def make_pace_router(revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:
     """The routes of what a campaign's days say."""
     router = APIRouter(prefix="/v1/campaigns/{campaign}")
 
@@ -76,5 +84,63 @@ def make_pace_router(revisions: Revisions, paces: Paces) -> APIRouter:
             campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, depth=depth
         )
         return PacesAnswer.model_validate(report)
+
+    @router.get("/forecast", tags=["pace"], summary="The final figure and the day the target is met")
+    async def get_forecast(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> ForecastAnswer:
+        """From the pace of late and the weekdays' pattern, with an 80% interval. It foresees no final spurt and no
+        slackening: `/forecast/backtest` says how far off it was."""
+        report = await forecasts.forecast(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator
+        )
+        return ForecastAnswer.model_validate(report)
+
+    @router.get("/forecast/backtest", tags=["pace"], summary="How wrong the forecasts would have been")
+    async def get_backtest(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> BacktestAnswer:
+        """Told at the ends of days 10, 20, 30 and 40 from what was known then, held against what came, beside two naive
+        ways: from there on as planned, and from there on as on average so far."""
+        report = await forecasts.backtest(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator
+        )
+        return BacktestAnswer.model_validate(report)
+
+    @router.get("/ranks", tags=["pace"], summary="Who is ahead, who is low, who has finished, who moved")
+    async def get_ranks(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+        level: Annotated[
+            RankedLevel, Query(description="Which units below the unit are ranked.")
+        ] = "commune",
+        shown: Annotated[int, Query(ge=1, le=1000, description="How many places are best and low.")] = 5,
+    ) -> RanksAnswer:
+        """By exact share of the target. Earlier ranks are as known now (or at `known_at`), so that late records move
+        nobody."""
+        report = await forecasts.ranks(
+            campaign,
+            as_of=as_of,
+            known_at=known_at,
+            unit=unit,
+            indicator=indicator,
+            level=level,
+            shown=shown,
+        )
+        return RanksAnswer.model_validate(report)
 
     return router

@@ -1,6 +1,7 @@
-"""What goes over HTTP of days: revisions, quotas, pace."""
+"""What goes over HTTP of days: revisions, quotas, pace, forecasts, ranks."""
 
 from datetime import date
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -142,3 +143,128 @@ class QuotasAnswer(_Asked):
 
     unit: str
     indicators: dict[Indicator, IndicatorQuotasAnswer]
+
+
+class TargetMetAnswer(_Answered):
+    """The day at whose end the target is expected to be met; null: not within a year."""
+
+    expected: date | None
+    earliest: date | None = Field(description="Of the 80% interval.")
+    latest: date | None = Field(description="Of the 80% interval.")
+
+
+class OutlookAnswer(_Answered):
+    """What is expected at the end of the last day, in citizens: rounded, unlike every count."""
+
+    final: int = Field(description="Rounded to the nearest.")
+    low: int = Field(description="Of the 80% interval, rounded down.")
+    high: int = Field(description="Of the 80% interval, rounded up.")
+    per_day: int = Field(description="The pace of late, on a day of average weight, rounded.")
+    weekday_percents: list[int] = Field(
+        description="What a Monday, Tuesday, …, Sunday brings beside a day of average weight, rounded."
+    )
+    days_seen: int = Field(description="Days of the campaign that it is told from.")
+    target_met: TargetMetAnswer | None = Field(description="Null: it is met already.")
+
+
+class IndicatorForecastAnswer(_Answered):
+    """One indicator of one unit."""
+
+    value: int = Field(description="Reached at the end of the day.")
+    target: int
+    target_met: bool
+    forecast: OutlookAnswer | None
+    why_none: str | None = Field(description="Why there is no forecast; null: there is one.")
+
+
+class ForecastAnswer(_Asked):
+    """What is expected of one unit if things go on as of late."""
+
+    unit: str
+    last_day: date
+    indicators: dict[Indicator, IndicatorForecastAnswer]
+
+
+class ToldAnswer(_Answered):
+    """What would have been told of the unit, rounded."""
+
+    forecast: int
+    low: int
+    high: int
+    planned_pace: int | None = Field(description="From there on as planned; null without a target.")
+    straight_line: int = Field(description="From there on as on average since the first day.")
+
+
+class MissedAnswer(_Answered):
+    """How far a way of forecasting was off."""
+
+    error: int = Field(description="Told − actual, in citizens, of the unit.")
+    error_percent: str | None = Field(
+        description="Of what the campaign brought the unit; cut at one decimal."
+    )
+    communes_percent: str | None = Field(
+        description="The communes' errors without sign, summed, of what it brought them; cut at one decimal."
+    )
+
+
+class OriginAnswer(_Answered):
+    """The forecast at the end of one day, from what was known then, held against what came."""
+
+    number: int = Field(description="Which day of the campaign it was, from 1.")
+    day: date
+    days_ahead: int
+    told: ToldAnswer
+    actual: int
+    forecast: MissedAnswer
+    planned_pace: MissedAnswer | None
+    straight_line: MissedAnswer
+    interval_holds: bool = Field(description="Whether the unit's actual figure lay in its 80% interval.")
+    communes: int
+    communes_inside: int = Field(description="Communes whose actual figure lay in their 80% intervals.")
+    coverage_percent: str | None = Field(description="communes_inside of communes; 80 would be right.")
+
+
+class BacktestAnswer(_Asked):
+    """How wrong the forecasts would have been, beside two naive ways of telling."""
+
+    unit: str
+    through: date = Field(description="The day that was to be told: the last one, or `as_of` before it.")
+    indicators: dict[Indicator, list[OriginAnswer]] = Field(
+        description="Told at the ends of days 10, 20, 30 and 40, of those that are over."
+    )
+
+
+class RankedAnswer(_Answered):
+    """A unit's place."""
+
+    code: str
+    name: str
+    rank: int = Field(description="By exact share of the target, 1 the best. Equal shares share a rank.")
+    value: int
+    target: int
+    percent: str = Field(description="value of target, cut at one decimal.")
+    since_yesterday: int | None = Field(description="Places won; negative: lost. Null: not begun by then.")
+    since_last_week: int | None = Field(description="Likewise, in seven days.")
+    met_on: date | None = Field(
+        description="From the end of this day on the target has been met without a break; the day before the campaign "
+        "if it was met before. Null: it isn't met."
+    )
+    finished: int | None = Field(description="Place in the order of finish; null: not met by the last day.")
+
+
+class RankingAnswer(_Answered):
+    """Units by rank, then code."""
+
+    units: list[RankedAnswer]
+    best: list[str] = Field(description="Codes of the first places, with all that tie.")
+    low: list[str] = Field(description="Codes of the last places, the last one first, with all that tie.")
+    finish: list[str] = Field(description="Who met the target by the last day, the first one first.")
+    unranked: list[str] = Field(description="Units with a target of 0: there is no share of it.")
+
+
+class RanksAnswer(_Asked):
+    """The ranks of the units of one level."""
+
+    unit: str
+    level: Literal["district", "commune"]
+    indicators: dict[Indicator, RankingAnswer]

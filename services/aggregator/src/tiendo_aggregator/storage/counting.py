@@ -160,6 +160,31 @@ async def readings(
     ]
 
 
+async def daily_changes(
+    connection: Connection,
+    units: Sequence[str],
+    indicators: Sequence[Indicator],
+    eve: date,
+    as_of: date,
+    known_at: date | None,
+) -> list[tuple[str, tuple[Indicator, date], int]]:
+    """The net change of these units' residents on each day up to `as_of`; what came before `eve` is put on it."""
+    return [
+        (unit, (INDICATORS[indicator], day), n)
+        for unit, indicator, day, n in await connection.fetch(
+            "SELECT unit, indicator, greatest(day, $3), sum(n) FROM total "
+            "WHERE attribution = $2 AND unit = ANY($1) AND day <= $4 AND known_day <= $5 "
+            "AND indicator = ANY($6) GROUP BY 1, 2, 3",
+            units,
+            RESIDENCE,
+            eve,
+            as_of,
+            known_at or _EVER,
+            [INDICATORS.index(indicator) for indicator in indicators],
+        )
+    ]
+
+
 async def work_by_day(
     connection: Connection,
     units: Sequence[str],

@@ -20,6 +20,7 @@ class Scope:
     tree: Tree
     root: str
     day: date
+    today: date
     known_at: date | None
     complete_to: datetime | None
 
@@ -67,4 +68,4 @@ class Scopes:
                 remedy=f"Leave unit out, or choose one below {province}.",
             )
         # Before the counts are read: they hold at least what was complete by then.
-        return Scope(stored, tree, root, day, known_at, self._complete_to())
+        return Scope(stored, tree, root, day, today, known_at, self._complete_to())
