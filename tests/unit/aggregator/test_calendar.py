@@ -14,6 +14,7 @@ from tiendo_aggregator.rules.calendar import (
     Holiday,
     Schedule,
     catch_up,
+    catch_up_quotas,
     check_calendar,
     quotas,
 )
@@ -55,20 +56,23 @@ def test_doing_what_each_day_left_needs_reaches_the_target_exactly(
     needed = catch_up(target, value, left)
     assert needed.remaining == max(0, target - value)
     assert needed.days_left == sum(weight > 0 for weight in shares[over:])
+    each = catch_up_quotas(needed.remaining, left)
     if needed.days_left:
-        assert value + sum(quota for _, quota in needed.quotas) == max(target, value)
-        assert [day for day, _ in needed.quotas] == [FIRST + timedelta(n) for n in range(over, len(shares))]
+        assert value + sum(quota for _, quota in each) == max(target, value)
+        assert [day for day, _ in each] == [FIRST + timedelta(n) for n in range(over, len(shares))]
+        assert needed.next_day == each[0][1]
         assert needed.per_day is not None
         assert needed.per_day * needed.days_left >= needed.remaining
         assert not needed.remaining or (needed.per_day - 1) * needed.days_left < needed.remaining
     else:
-        assert (needed.per_day, needed.quotas) == (None if needed.remaining else 0, [])
+        assert (needed.per_day, needed.next_day, each) == (None if needed.remaining else 0, None, [])
 
 
 def test_kon_tum_needs_6641_activations_on_each_of_its_last_23_days() -> None:
-    needed = catch_up(335_512, 182_769, KON_TUM.after(date(2023, 12, 7)))
+    left = KON_TUM.after(date(2023, 12, 7))
+    needed = catch_up(335_512, 182_769, left)
     assert (needed.remaining, needed.days_left, needed.per_day) == (152_743, 23, 6_641)
-    assert needed.quotas == [(date(2023, 12, 8) + timedelta(n), 6_641) for n in range(23)]
+    assert catch_up_quotas(152_743, left) == [(date(2023, 12, 8) + timedelta(n), 6_641) for n in range(23)]
 
 
 def test_each_day_has_the_weight_of_its_weekday_unless_it_is_a_holiday() -> None:

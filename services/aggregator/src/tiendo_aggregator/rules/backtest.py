@@ -79,7 +79,7 @@ def tell(
     """What would have been said of day `through` (from 1) on the last day of `history`; None: nothing, it was too
     early. Planned pace: from there on as planned. Straight line: from there on as on average since the first day."""
     number = len(history.changes)
-    said = outlook(schedule, calendar, through, history.changes, history.value, target, ceiling)
+    said = outlook(schedule, calendar, through, history.changes, history.value, None, ceiling)
     if said is None:
         return None
     planned = None

@@ -8,6 +8,7 @@ counts on the date on which it was done.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import msgspec
@@ -34,7 +35,7 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True):
     holidays: tuple[Holiday, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """A campaign's days, each with its weight; both ends belong to it."""
 
@@ -52,6 +53,16 @@ class Schedule:
     def last_day(self) -> date:
         return self.first_day + timedelta(days=len(self.weights) - 1)
 
+    @cached_property
+    def ends(self) -> list[int]:
+        """What the first days weigh together: none of them, one, two, up to all."""
+        return list(accumulate(self.weights, initial=0))
+
+    @cached_property
+    def working_days(self) -> int:
+        """How many days have a weight."""
+        return sum(weight > 0 for weight in self.weights)
+
     @property
     def flat(self) -> bool:
         """Whether all days are alike."""
@@ -68,7 +79,7 @@ class Schedule:
 
     def planned(self, owed: int, day: date) -> int:
         """How many of `owed` are planned by the end of `day`."""
-        return owed * sum(self.weights[: self.number(day)]) // sum(self.weights)
+        return owed * self.ends[self.number(day)] // self.ends[-1]
 
     def quota(self, owed: int, day: date) -> int:
         """How many of `owed` are planned for `day`; 0 on a day that isn't one of the campaign's."""
@@ -95,28 +106,35 @@ def quotas(total: int, weights: Sequence[int]) -> list[int]:
 @dataclass(frozen=True, slots=True)
 class CatchUp:
     """What the days that are left must bring. `days_left` are those with a weight; `per_day` is what they must bring
-    on average, rounded up, so that it suffices; None when something is missing and no day is left for it. `quotas`
-    has each day left, by its weight: they sum to what is missing."""
+    on average, rounded up, so that it suffices; None when something is missing and no day is left for it. `next_day`
+    is the part of the first day left, None if there is none."""
 
     remaining: int
     days_left: int
     per_day: int | None
-    quotas: list[tuple[date, int]]
+    next_day: int | None
 
 
 def catch_up(target: int, value: int, left: Schedule) -> CatchUp:
     """How `target` is still reached from `value`, in the days left. Nothing is asked for once it is reached."""
     remaining = max(0, target - value)
-    days_left = sum(weight > 0 for weight in left.weights)
-    if not days_left:
-        return CatchUp(remaining, 0, None if remaining else 0, [])
-    shares = quotas(remaining, left.weights)
+    if not left.working_days:
+        return CatchUp(remaining, 0, None if remaining else 0, None)
     return CatchUp(
         remaining,
-        days_left,
-        -(-remaining // days_left),
-        [(day, share) for (day, _), share in zip(left.days(), shares, strict=True)],
+        left.working_days,
+        -(-remaining // left.working_days),
+        remaining * left.weights[0] // left.ends[-1],
     )
+
+
+def catch_up_quotas(remaining: int, left: Schedule) -> list[tuple[date, int]]:
+    """Each day left with its part of what is missing, by its weight: they sum to it exactly. No day without any weight
+    left."""
+    if not left.working_days:
+        return []
+    shares = quotas(remaining, left.weights)
+    return [(day, share) for (day, _), share in zip(left.days(), shares, strict=True)]
 
 
 def check_calendar(calendar: Calendar, first_day: date, last_day: date) -> None:

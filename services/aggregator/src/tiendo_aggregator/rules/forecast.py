@@ -159,7 +159,8 @@ def outlook(
     `value` is what stands at the end of the last of `changes`; no more than `ceiling` (who is eligible) can be reached.
     """
     left = through - len(changes)
-    seen = forecast(schedule, calendar, changes, max(left, FAR)) if left > 0 else None
+    days = left if target is None else max(left, FAR)
+    seen = forecast(schedule, calendar, changes, days) if left > 0 else None
     if seen is None:
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tiendo_aggregator.rules.calendar import CatchUp, Schedule, catch_up, quotas
+from tiendo_aggregator.rules.calendar import Schedule, catch_up, catch_up_quotas, quotas
 from tiendo_aggregator.rules.figures import cut_percent
 from tiendo_aggregator.rules.plan import Campaign, UnitTargets
 from tiendo_aggregator.rules.progress import sum_up
@@ -80,6 +80,7 @@ def unit_paces(
 ) -> list[UnitPace]:
     """`root` and its descendants down to `depth`, each before its children. A unit without a target has no pace."""
     schedule = campaign.schedule
+    left = schedule.after(as_of)
     rows = [(each.unit, each.indicator, (each.value, each.week_ago, each.baseline)) for each in readings]
     values, weeks, baselines = (
         sum_up(tree, root, ((unit, indicator, numbers[place]) for unit, indicator, numbers in rows))
@@ -94,7 +95,7 @@ def unit_paces(
             if target is not None:
                 key = code, indicator
                 paces[indicator] = pace(
-                    schedule, as_of, target, baselines[key], values[key], weeks[key], work[key]
+                    schedule, left, as_of, target, baselines[key], values[key], weeks[key], work[key]
                 )
         unit = tree.units[code]
         answer.append(UnitPace(code, unit.name, unit.level, unit.parent, paces))
@@ -102,13 +103,20 @@ def unit_paces(
 
 
 def pace(
-    schedule: Schedule, as_of: date, target: int, baseline: int, value: int, week_ago: int, done: int
+    schedule: Schedule,
+    left: Schedule,
+    as_of: date,
+    target: int,
+    baseline: int,
+    value: int,
+    week_ago: int,
+    done: int,
 ) -> Pace:
-    """Where one count stands at the end of `as_of`."""
+    """Where one count stands at the end of `as_of`; `left` is what is left of `schedule` then."""
     owed = max(0, target - baseline)
     actual = value - baseline
     planned = schedule.planned(owed, as_of)
-    needed = catch_up(target, value, schedule.after(as_of))
+    needed = catch_up(target, value, left)
     return Pace(
         target=target,
         baseline=baseline,
@@ -124,7 +132,7 @@ def pace(
         remaining=needed.remaining,
         days_left=needed.days_left,
         needed_per_day=needed.per_day,
-        needed_next_day=needed.quotas[0][1] if needed.quotas else None,
+        needed_next_day=needed.next_day,
     )
 
 
@@ -143,12 +151,12 @@ class DayPlan:
 
 
 def day_plans(
-    campaign: Campaign, as_of: date, owed: int, needed: CatchUp, done: Mapping[date, int]
+    campaign: Campaign, as_of: date, owed: int, remaining: int, done: Mapping[date, int]
 ) -> list[DayPlan]:
-    """Every day of the campaign."""
+    """Every day of the campaign; `remaining` is what is missing at the end of `as_of`."""
     names = {holiday.day: holiday.name for holiday in campaign.calendar.holidays}
-    still = dict(needed.quotas)
     schedule = campaign.schedule
+    still = dict(catch_up_quotas(remaining, schedule.after(as_of)))
     answer = []
     planned = 0
     for (day, weight), quota in zip(schedule.days(), quotas(owed, schedule.weights), strict=True):

@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 import asyncpg
 
-from tiendo_aggregator.rules.calendar import catch_up
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.pace import DayPlan, Pace, UnitPace, day_plans, unit_paces
 from tiendo_aggregator.storage.counting import readings, work_by_day, work_done
@@ -114,9 +113,8 @@ class Paces:
         answer = {}
         for each in indicators:
             pace = unit_pace.indicators[each]
-            needed = catch_up(pace.target, pace.value, plan.schedule.after(scope.day))
             done = {day: n for (day, counted), n in work.items() if counted == each}
-            answer[each] = IndicatorQuotas(pace, day_plans(plan, scope.day, pace.owed, needed, done))
+            answer[each] = IndicatorQuotas(pace, day_plans(plan, scope.day, pace.owed, pace.remaining, done))
         return QuotaReport(campaign, scope.root, scope.day, known_at, scope.complete_to, answer)
 
     @asynccontextmanager
