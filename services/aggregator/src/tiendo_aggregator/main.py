@@ -73,7 +73,7 @@ def wire(kit: Kit) -> None:
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
-    kit.app.include_router(make_pace_router(revisions, paces, forecasts))
+    kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from tiendo_aggregator.pace_schemas import (
     BacktestAnswer,
     ForecastAnswer,
     PacesAnswer,
+    PlanVersionAnswer,
+    PlanVersionsAnswer,
     QuotasAnswer,
     RanksAnswer,
     RevisionsAnswer,
@@ -17,6 +19,7 @@ from tiendo_aggregator.pace_schemas import (
 from tiendo_aggregator.rules.counting import Attribution
 from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
 from tiendo_aggregator.use_cases.pace import Paces
+from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.auth import ApiKey, requires
@@ -36,9 +39,17 @@ OneIndicator = Annotated[
 Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]
 
 
-def make_pace_router(revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:
+def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:
     """The routes of what a campaign's days say."""
     router = APIRouter(prefix="/v1/campaigns/{campaign}")
+
+    @router.get("/versions", tags=["campaigns"], summary="Every plan that was put")
+    async def get_versions(campaign: InPath, _reader: Reader) -> PlanVersionsAnswer:
+        """A changed plan is a further version; `known_at` takes the one that held then."""
+        return PlanVersionsAnswer(
+            campaign=campaign,
+            versions=[PlanVersionAnswer.of(each) for each in await plans.versions(campaign)],
+        )
 
     @router.get("/revisions", tags=["progress"], summary="What late records did to closed days")
     async def get_revisions(

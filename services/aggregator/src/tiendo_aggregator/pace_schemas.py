@@ -1,12 +1,13 @@
 """What goes over HTTP of days: revisions, quotas, pace, forecasts, ranks."""
 
 from datetime import date
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tiendo_aggregator.http_schemas import Level
 from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.storage.plan import PlanVersion
 from tiendo_common.events.state import Indicator
 
 
@@ -268,3 +269,31 @@ class RanksAnswer(_Asked):
     unit: str
     level: Literal["district", "commune"]
     indicators: dict[Indicator, RankingAnswer]
+
+
+class PlanVersionAnswer(_Answered):
+    """A plan as it was put."""
+
+    version: int
+    known_day: date = Field(description="The business day on which it was put.")
+    plan_number: str
+    plan_issued_on: date
+    targets: dict[Indicator, int] = Field(description="Of the province.")
+
+    @classmethod
+    def of(cls, version: PlanVersion) -> Self:
+        campaign = version.plan.campaign
+        return cls(
+            version=version.version,
+            known_day=version.known_day,
+            plan_number=campaign.plan_number,
+            plan_issued_on=campaign.plan_issued_on,
+            targets=dict(version.plan.targets),
+        )
+
+
+class PlanVersionsAnswer(_Answered):
+    """Every plan of a campaign that was put, oldest first: the last one is in force."""
+
+    campaign: str
+    versions: list[PlanVersionAnswer]

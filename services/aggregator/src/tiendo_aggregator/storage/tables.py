@@ -61,3 +61,15 @@ class ClosedDayRow(Table, table=True):
 
     campaign: str = Field(primary_key=True, foreign_key="campaign.id")
     day: date = Field(primary_key=True)
+
+
+class PlanVersionRow(Table, table=True):
+    """A plan as it was put, with what it assigned to each unit; never changed. `known_day` is the business day on which
+    it was put: from then on it holds, until a later version does."""
+
+    __tablename__: ClassVar[str] = "plan_version"
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    version: int = Field(primary_key=True)
+    known_day: date
+    document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

@@ -40,7 +40,7 @@ class Scopes:
         self, campaign: str, *, as_of: date | None, known_at: date | None, unit: str | None
     ) -> Scope:
         """`unit` (the campaign's province unless said) at the end of `as_of` (today), as known at the end of
-        `known_at`.
+        `known_at`, against the plan that held then.
 
         Counts every fact of the units that the tree of `as_of` has below `unit`. A fact at a code that the
         tree of that day lacks belongs to a unit that was reorganised away since: which unit has it now is
@@ -49,7 +49,7 @@ class Scopes:
         Raises UnknownCampaign; Invalid for a unit outside the tree of that day or outside the province, and for
         a `known_at` that is still to come: the answer would be another one when asked again.
         """
-        stored = await self._plans.get(campaign)
+        stored = await self._plans.get(campaign, known_at)
         province = stored.campaign.province
         today = self._clock.today()
         day = as_of if as_of is not None else today
