@@ -137,3 +137,39 @@ async def test_targets_of_a_campaign_that_is_over_cannot_be_changed(
     await service.put_plan(plan_number="3904/KH-UBND")
     await service.put_plan(targets=targets(450_000), last_day="2024-01-31")
     assert len((await service.get(f"{CAMPAIGN}/versions"))["versions"]) == 3
+
+
+async def test_targets_set_by_hand_are_kept_stored_and_the_rest_is_spread(service: RunningAggregator) -> None:
+    by_hand = {"intake": {"612": 30_000, "23281": 2_500}}
+    answer = await service.put_plan(set_targets=by_hand)
+    assert answer["set_targets"] == by_hand == (await service.get(CAMPAIGN))["set_targets"]
+    units = {
+        unit["code"]: unit["indicators"]["intake"]["target"]
+        for unit in (await service.get(f"{CAMPAIGN}/progress", as_of=str(FIRST), depth=2))["units"]
+    }
+    assert (units["62"], units["612"], units["23281"]) == (421_100, 30_000, 2_500)
+    for length in (3, 5):
+        assert sum(value for code, value in units.items() if len(code) == length) == 421_100
+    head = (await service.get("/v1/log"))["topics"]["targets"]["next"]
+    await service.put_plan(set_targets=by_hand)
+    assert (await service.get("/v1/log"))["topics"]["targets"]["next"] == head
+
+
+async def test_targets_set_by_hand_that_do_not_fit_are_refused_and_nothing_is_written(
+    service: RunningAggregator,
+) -> None:
+    eligible = plan_document()["eligible"]
+    faults: list[tuple[str, dict[str, dict[str, int]]]] = [
+        ("set_targets.intake.23281", {"intake": {"23281": -1}}),
+        ("set_targets.intake.23281", {"intake": {"23281": eligible["23281"] + 1}}),
+        ("set_targets.intake.00001", {"intake": {"00001": 1}}),
+        ("set_targets.approved", {"approved": {"612": 1}}),
+        ("set_targets.intake", {"intake": {"612": 10, "23427": 11}}),
+        ("set_targets.intake", {"intake": dict.fromkeys(eligible, 1)}),
+    ]
+    for field, by_hand in faults:
+        answer = await service.client.put(CAMPAIGN, json=plan_document(set_targets=by_hand))
+        problem = answer.json()
+        assert (answer.status_code, problem["field"]) == (422, field), answer.text
+    assert len((await service.get(f"{CAMPAIGN}/versions"))["versions"]) == 1
+    assert (await service.get(CAMPAIGN))["set_targets"] == {}

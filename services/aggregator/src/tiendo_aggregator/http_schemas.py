@@ -42,6 +42,11 @@ ProvinceCode = Annotated[
 CommuneCode = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{5}$"), in_words("a commune's code: five digits, as text")
 ]
+UnitCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{3}([0-9]{2})?$"),
+    in_words("a district's or a commune's code: three or five digits, as text"),
+]
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$"),
@@ -144,6 +149,12 @@ class CampaignDocument(CampaignHead):
     )
     figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
     calendar: CalendarDocument = Field(default_factory=CalendarDocument)
+    set_targets: dict[Indicator, dict[UnitCode, Citizens]] = Field(
+        {},
+        description="Targets of districts and communes that are set by hand; what they leave of the target above "
+        "them is spread over the communes that are in none.",
+        examples=[{"intake": {"612": 40000}}],
+    )
 
     def plan(self, campaign: str) -> Plan:
         """As the rules know it."""
@@ -156,6 +167,7 @@ class CampaignDocument(CampaignHead):
             ),
             targets={target.indicator: target.value for target in self.targets},
             eligible=self.eligible,
+            set_targets={indicator: each for indicator, each in self.set_targets.items() if each},
         )
 
 
@@ -191,6 +203,7 @@ class CampaignAnswer(CampaignDocument):
             ],
             eligible=dict(stored.plan.eligible),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
+            set_targets={indicator: dict(each) for indicator, each in stored.plan.set_targets.items()},
             calendar=CalendarDocument.of(stored.campaign.calendar),
         )
 

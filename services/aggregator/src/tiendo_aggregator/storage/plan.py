@@ -110,14 +110,17 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
     row = await session.get(CampaignRow, campaign)
     if row is None:
         return None
-    targets: dict[tuple[str, Indicator], int] = {
-        (unit, msgspec.convert(indicator, Indicator)): value
-        for unit, indicator, value in await session.exec(
-            select(TargetRow.unit, TargetRow.indicator, TargetRow.value)
-            .where(TargetRow.campaign == campaign)
-            .order_by(col(TargetRow.unit), col(TargetRow.indicator))
-        )
-    }
+    targets: dict[tuple[str, Indicator], int] = {}
+    set_targets: dict[Indicator, dict[str, int]] = {}
+    for unit, name, value, by_hand in await session.exec(
+        select(TargetRow.unit, TargetRow.indicator, TargetRow.value, TargetRow.by_hand)
+        .where(TargetRow.campaign == campaign)
+        .order_by(col(TargetRow.unit), col(TargetRow.indicator))
+    ):
+        indicator = msgspec.convert(name, Indicator)
+        targets[unit, indicator] = value
+        if by_hand:
+            set_targets.setdefault(indicator, {})[unit] = value
     eligible = dict(
         (await session.exec(
             select(EligibleRow.unit, EligibleRow.citizens)
@@ -132,6 +135,7 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         campaign=_campaign(row),
         targets={indicator: value for (unit, indicator), value in targets.items() if unit == row.province},
         eligible=eligible,
+        set_targets=set_targets,
     )
     version = (
         await session.exec(
@@ -207,7 +211,13 @@ async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, kn
     await session.exec(delete(TargetRow).where(col(TargetRow.campaign) == campaign.id))
     await session.exec(delete(EligibleRow).where(col(EligibleRow.campaign) == campaign.id))
     session.add_all(
-        TargetRow(campaign=campaign.id, unit=unit, indicator=indicator, value=value)
+        TargetRow(
+            campaign=campaign.id,
+            unit=unit,
+            indicator=indicator,
+            value=value,
+            by_hand=unit in plan.set_targets.get(indicator, {}),
+        )
         for (unit, indicator), value in targets.items()
     )
     session.add_all(

@@ -34,7 +34,8 @@ class CampaignRow(Table, table=True):
 
 class TargetRow(Table, table=True):
     """What a unit must reach: the province as sent, all below it as spread. Kept, not computed again: it was
-    assigned to somebody, and a later way of spreading must not change it behind their back."""
+    assigned to somebody, and a later way of spreading must not change it behind their back. `by_hand`: set below the
+    province, and not spread."""
 
     __tablename__: ClassVar[str] = "target"
 
@@ -42,6 +43,7 @@ class TargetRow(Table, table=True):
     unit: str = Field(primary_key=True)
     indicator: str = Field(primary_key=True)
     value: int
+    by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class EligibleRow(Table, table=True):

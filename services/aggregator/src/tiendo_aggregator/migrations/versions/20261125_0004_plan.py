@@ -1,4 +1,4 @@
-"""The campaign's calendar; the versions of its plan."""
+"""The campaign's calendar; targets set by hand; the versions of its plan."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ down_revision = "20261124_0002"
 def upgrade() -> None:
     # Null, also when a replica of the build before writes the row: all days are alike.
     op.add_column("campaign", sa.Column("calendar", postgresql.JSONB))
+    op.add_column("target", sa.Column("by_hand", sa.Boolean, nullable=False, server_default="false"))
     # Each plan that was put. A campaign without a row was put by the build before: it is version 1, and is written down
     # when it is changed.
     op.create_table(
