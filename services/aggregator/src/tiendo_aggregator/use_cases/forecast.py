@@ -1,5 +1,6 @@
 """What the last day will show, how good such forecasts were, and who is ahead."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -173,10 +174,19 @@ class Forecasts:
                 day = plan.first_day + timedelta(days=number - 1)
                 # Nothing is told from what came to be known only later, nor from more than is asked about.
                 known[number] = await _days(connection, scope, indicators, day, min(day, known_at or day))
-        answer = {
-            each: [self._assess(scope, each, number, days_over, known[number], came) for number in numbers]
-            for each in indicators
-        }
+
+        def look_back() -> dict[Indicator, list[Origin]]:
+            return {
+                each: [
+                    origin
+                    for number in numbers
+                    if (origin := _assess(scope, each, number, days_over, known[number], came))
+                ]
+                for each in indicators
+            }
+
+        # Some hundred forecasts: consumers and other questions must not wait for them.
+        answer = await asyncio.to_thread(look_back)
         return BacktestReport(
             campaign,
             scope.root,
@@ -184,38 +194,8 @@ class Forecasts:
             known_at,
             through,
             scope.complete_to,
-            {each: [origin for origin in found if origin] for each, found in answer.items()},
+            answer,
         )
-
-    def _assess(
-        self,
-        scope: Scope,
-        indicator: Indicator,
-        number: int,
-        through: int,
-        known: _Days,
-        came: _Days,
-    ) -> Origin | None:
-        plan, eligible = scope.stored.campaign, _eligible(scope)
-        communes = [
-            code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"
-        ]
-        told, actual, brought = {}, {}, {}
-        for code in {scope.root, *communes}:
-            said = tell(
-                plan.schedule,
-                plan.calendar,
-                through,
-                known.history(code, indicator),
-                scope.stored.targets.get((code, indicator)),
-                eligible.get((code, "eligible")),
-            )
-            if said is None:
-                return None
-            in_the_end = came.history(code, indicator)
-            told[code], actual[code] = said, in_the_end.value
-            brought[code] = in_the_end.value - in_the_end.baseline
-        return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
 
     async def ranks(
         self,
@@ -251,6 +231,34 @@ class Forecasts:
                     runners.append(Runner(code, scope.tree.units[code].name, target, _ends(days, code, each)))
             answer[each] = ranking(runners, eve, plan.last_day, scope.day, shown)
         return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
+
+
+def _assess(
+    scope: Scope,
+    indicator: Indicator,
+    number: int,
+    through: int,
+    known: _Days,
+    came: _Days,
+) -> Origin | None:
+    plan, eligible = scope.stored.campaign, _eligible(scope)
+    communes = [code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"]
+    told, actual, brought = {}, {}, {}
+    for code in {scope.root, *communes}:
+        said = tell(
+            plan.schedule,
+            plan.calendar,
+            through,
+            known.history(code, indicator),
+            scope.stored.targets.get((code, indicator)),
+            eligible.get((code, "eligible")),
+        )
+        if said is None:
+            return None
+        in_the_end = came.history(code, indicator)
+        told[code], actual[code] = said, in_the_end.value
+        brought[code] = in_the_end.value - in_the_end.baseline
+    return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
 
 
 async def _days(
