@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from benchmarks.measurements.embedded import bulk_intake, replay, single_post, start
+from benchmarks.measurements.figures import figures
 from benchmarks.measurements.latency import latency_kafka, latency_postgres
 from benchmarks.measurements.rebasing import rebasing
 from benchmarks.measurements.scale import scale_units
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "replay_kafka": replay_kafka,
     "scale_units": scale_units,
     "rebasing": rebasing,
+    "figures": figures,
 }
 #: These take so long that they run only when named.
 WHEN_NAMED: dict[str, Measurement] = {"memory_kafka": memory_kafka}

@@ -18,6 +18,7 @@ from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
+from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import WallClock
 from tiendo_common.database.pool import make_pool
@@ -57,7 +58,7 @@ async def rebasing(runs: int = 5) -> list[Result]:
             units = Units(pool, log, origin, FACTS)
             await units.load()
             plans = Plans(PlanDatabase(urls["aggregator"]), log, origin, units)
-            progress = Progress(pool, plans, units, origin.clock, lambda: None)
+            progress = Progress(pool, Scopes(plans, units, origin.clock, lambda: None))
             changes = UnitChanges(pool, units, plans, origin)
             cells = await _fill(pool, plans, units)
             for _ in range(runs):
@@ -87,6 +88,7 @@ async def _report(progress: Progress, province: str, tree: date, by: str) -> tup
     report = await progress.report(
         f"of-{province}",
         as_of=_LAST,
+        known_at=None,
         tree=tree,
         unit=None,
         by="residence" if by == "residence" else "collecting",

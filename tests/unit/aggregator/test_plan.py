@@ -23,6 +23,7 @@ from tiendo_aggregator.rules.plan import (
 from tiendo_aggregator.rules.units import Gazetteer, Tree, merge_editions
 from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.errors import Invalid
+from tiendo_common.events.state import UnitSpan
 
 weights = st.dictionaries(st.text("0123456789", min_size=5, max_size=5), st.integers(0, 10**6), min_size=1)
 
@@ -85,6 +86,79 @@ def test_targets_sum_up_the_tree(plan: Plan, tree: Tree) -> None:
         for district in tree.children["62"]:
             communes = tree.children[district]
             assert targets[district, indicator] == sum(targets[code, indicator] for code in communes)
+
+
+@given(st.data())
+def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> None:
+    """Two districts of three communes each; any of the eight set by hand, as far as there is room."""
+    communes = {"611": ["00001", "00002", "00003"], "612": ["00004", "00005", "00006"]}
+
+    def span(level: str, parent: str | None) -> UnitSpan:
+        return UnitSpan(from_day=date(2004, 1, 1), until_day=None, parent=parent, level=level, name="x")  # type: ignore[arg-type]
+
+    small = Tree(
+        {"62": span("province", None)}
+        | {district: span("district", "62") for district in communes}
+        | {code: span("commune", district) for district, codes in communes.items() for code in codes}
+    )
+    eligible = {code: data.draw(st.integers(1, 1000)) for codes in communes.values() for code in codes}
+    by_hand: dict[str, int] = {}
+    for district, codes in communes.items():
+        for code in codes[: data.draw(st.integers(0, 2))]:
+            by_hand[code] = data.draw(st.integers(0, eligible[code]))
+        if data.draw(st.booleans()):
+            least = sum(by_hand.get(code, 0) for code in codes)
+            by_hand[district] = data.draw(st.integers(least, sum(eligible[code] for code in codes)))
+    least = sum(
+        by_hand.get(district, sum(by_hand.get(code, 0) for code in codes))
+        for district, codes in communes.items()
+    )
+    free = {
+        code: eligible[code]
+        for district, codes in communes.items()
+        for code in codes
+        if district not in by_hand and code not in by_hand
+    }
+    total = data.draw(st.integers(least, sum(eligible.values()))) if free else least
+    campaign = Campaign(
+        id="c", name="C", plan_number="1", plan_issued_on=date(2023, 11, 10), province="62",
+        first_day=date(2023, 11, 11), last_day=date(2023, 12, 30), day_cut_off=time(21), figures=(),
+    )  # fmt: skip
+    small_plan = Plan(
+        campaign=campaign, targets={"intake": total}, eligible=eligible, set_targets={"intake": by_hand}
+    )
+    check_plan(small_plan, small)
+    found = {unit: value for (unit, _), value in unit_targets(small_plan, small).items()}
+    assert found["62"] == total == found["611"] + found["612"]
+    for district, codes in communes.items():
+        assert found[district] == sum(found[code] for code in codes)
+    assert {code: found[code] for code in by_hand} == by_hand
+    for code, weight in free.items():
+        assert abs(found[code] - Fraction((total - least) * weight, sum(free.values()))) < 1
+
+
+def assign(plan: Plan, tree: Tree) -> None:
+    """As a plan that is put is looked at."""
+    check_plan(plan, tree)
+    unit_targets(plan, tree)
+
+
+def test_a_target_set_by_hand_that_does_not_fit_is_named(plan: Plan, tree: Tree) -> None:
+    [first, *others] = tree.children["612"]
+    everything = {code: plan.eligible[code] for code in tree.children["612"]}
+    for field, by_hand in [
+        ("set_targets.approved", {"approved": {"612": 1}}),
+        ("set_targets.intake.62", {"intake": {"62": 1}}),
+        ("set_targets.intake.00001", {"intake": {"00001": 1}}),
+        (f"set_targets.intake.{first}", {"intake": {first: plan.eligible[first] + 1}}),
+        # Children above their parent; children that leave a part of it to nobody.
+        ("set_targets.intake", {"intake": {"612": sum(everything.values()) - 1, **everything}}),
+        ("set_targets.intake", {"intake": {"612": 10, **dict.fromkeys([first, *others], 1)}}),
+    ]:
+        with pytest.raises(Invalid) as refused:
+            assign(msgspec.structs.replace(plan, set_targets=by_hand), tree)
+        assert refused.value.field == field
+        assert refused.value.remedy
 
 
 def test_a_good_plan_passes(plan: Plan, tree: Tree) -> None:

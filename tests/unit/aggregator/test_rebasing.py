@@ -14,7 +14,7 @@ from tiendo_aggregator.errors import EditionContradicted
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, unit_targets
 from tiendo_aggregator.rules.progress import Count, UnitProgress, unit_progress
-from tiendo_aggregator.rules.rebasing import check_edition, rebased_counts, rebased_plan, rebased_work
+from tiendo_aggregator.rules.rebasing import check_edition, rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import (
     FIRST_DAY,
     Followed,
@@ -57,10 +57,8 @@ def on_tree(
 ) -> dict[str, UnitProgress]:
     """Every unit of a tree as a report says it, by code."""
     ours = [each for each in counts if each.unit in followed.places]
-    rebased, unit_goals = rebased_plan(plan, targets, followed)
-    units = unit_progress(
-        rebased, unit_goals, followed.tree, followed.root, 9, rebased_counts(ours, followed)
-    )
+    moved, unit_goals = rebased_plan(plan, targets, followed)
+    units = unit_progress(moved, unit_goals, followed.tree, followed.root, 9, rebased(ours, followed))
     return {each.code: each for each in units}
 
 
@@ -156,7 +154,7 @@ def test_totals_are_the_same_before_and_after_to_the_unit(
         takes = asked.takes()
         assert_the_same_totals(before, after, {code: takes[code] for code in communes}, province, new.root)
         work = [(code, "intake", n[0]) for code, n in numbers.items() if code in old.places]
-        moved = rebased_work(work, new)  # type: ignore[arg-type]
+        moved = rebased_sums(work, new)
         assert sum(n for *_, n in moved) == sum(n for *_, n in work)
 
 

@@ -1,12 +1,14 @@
 """The plan: quotas and what remains to be done."""
 
-from datetime import date
+from datetime import date, timedelta
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiendo_notifier.rules.plan import Calendar, Figures, figures, needed_per_day, planned, quota
+from tiendo_notifier.rules.plan import Calendar, Figures, figures, needed_per_day
 
+FIRST = date(2023, 11, 11)
 KON_TUM = Calendar(date(2023, 11, 11), date(2023, 12, 30))
 
 
@@ -14,11 +16,28 @@ def closing(day: date = date(2023, 12, 7), **given: int) -> Figures:
     return figures(KON_TUM, day, **({"target": 1000, "baseline": 0, "value": 0, "done": 0} | given))
 
 
-@given(owed=st.integers(0, 10**7), days=st.integers(1, 400))
-def test_quotas_sum_to_exactly_what_is_owed_and_differ_by_at_most_one(owed: int, days: int) -> None:
-    quotas = [quota(owed, number, days) for number in range(1, days + 1)]
-    assert sum(quotas) == owed == planned(owed, days, days)
-    assert max(quotas) - min(quotas) <= 1
+@given(
+    owed=st.integers(0, 10**7),
+    weights=st.lists(st.integers(0, 9), min_size=1, max_size=100).filter(any),
+)
+def test_quotas_sum_to_exactly_what_is_owed_and_follow_the_days_weights(
+    owed: int, weights: list[int]
+) -> None:
+    calendar = Calendar(FIRST, FIRST + timedelta(len(weights) - 1), tuple(weights))
+    seen = [
+        figures(calendar, FIRST + timedelta(n), target=owed, baseline=0, value=0, done=0)
+        for n in range(len(weights))
+    ]
+    assert sum(each.quota for each in seen) == owed == seen[-1].planned
+    for each, weight in zip(seen, weights, strict=True):
+        assert abs(each.quota - Fraction(owed * weight, sum(weights))) < 1
+        assert each.days_left == sum(later > 0 for later in weights[each.day_number :])
+
+
+def test_without_weights_all_days_are_alike() -> None:
+    flat = Calendar(KON_TUM.first_day, KON_TUM.last_day, (3,) * 50)
+    for day in (date(2023, 11, 11), date(2023, 12, 7), date(2023, 12, 30)):
+        assert closing(day, target=1007) == figures(flat, day, target=1007, baseline=0, value=0, done=0)
 
 
 @given(missing=st.integers(-100, 10**6), days_left=st.integers(1, 100))

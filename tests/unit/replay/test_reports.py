@@ -61,9 +61,84 @@ def progress(campaign: Campaign, *, more: int = 0) -> dict[str, Any]:
     return {"complete_to": "2023-12-07T14:00:00Z", "units": units}
 
 
+def paces(campaign: Campaign) -> dict[str, Any] | None:
+    """What the aggregator answers of the plan on the day of Kon Tum's review; nothing without a target."""
+    if not campaign.targets:
+        return None
+    left = (campaign.last_day - campaign.figures_as_of).days
+    indicators = {}
+    for each in campaign.targets:
+        value, baseline = campaign.counts[each.indicator].total, campaign.baseline[each.indicator].total
+        over = (campaign.figures_as_of - campaign.first_day).days + 1
+        planned = max(0, each.value - baseline) * over // (over + left)
+        remaining = max(0, each.value - value)
+        indicators[each.indicator] = {
+            "target": each.value,
+            "baseline": baseline,
+            "value": value,
+            "actual": value - baseline,
+            "planned": planned,
+            "gap": planned - value + baseline,
+            "percent_of_plan": cut_percent(value - baseline, planned, 1),
+            "remaining": remaining,
+            "days_left": left,
+            "needed_per_day": -(-remaining // left) if left else None if remaining else 0,
+        }
+    return {"units": [{"code": campaign.province, "indicators": indicators}]}
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            (
+                "Pace, activated: 182,769 / 181,176 planned by now (100.8%), ahead by 1,593.",
+                "152,743 missing of the target 335,512: 6,641 a day for the 23 days left",
+                "Pace, intakes: 293,928 / 227,394 planned by now (129.2%)",
+            ),
+        ),
+        (
+            "vi",
+            (
+                "Tiến độ, kích hoạt: 182,769 / 181,176 kế hoạch đến nay (100.8%), vượt 1,593.",
+                "Còn thiếu 152,743 so với chỉ tiêu 335,512: mỗi ngày cần 6,641 trong 23 ngày còn lại",
+            ),
+        ),
+    ],
+)
+def test_what_each_day_left_needs_stands_in_the_report(
+    capsys: pytest.CaptureFixture[str], language: Language, words: tuple[str, ...]
+) -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), (7, 3))
+    print_report(report, language)
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in words:
+        assert text in printed
+    activated = {pace["indicator"]: pace for pace in report.document()["pace"]}["activated"]
+    assert (activated["needed_per_day"], activated["days_left"], activated["gap"]) == (6_641, 23, -1_593)
+
+
+def test_after_the_last_day_the_report_says_what_is_missing_or_met(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    binh_phuoc = campaign("binh-phuoc-2023", 1.0)
+    report = make_report(
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), (0, 0)
+    )
+    print_report(report, "en")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "174,115 missing of the target 502,775, and no day is left" in printed
+    assert "The target 502,775 is met" in printed
+    without = make_report(binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, (0, 0))
+    print_report(without, "en")
+    assert "Pace," not in capsys.readouterr().out
+
+
 def test_what_was_published_is_held_against_what_was_counted() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), (7, 3))
+    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), (7, 3))
     assert report.matches
     intake = report.document()["figures"][0]
     assert intake == {
@@ -95,14 +170,14 @@ def test_what_was_published_is_held_against_what_was_counted() -> None:
 
 def test_one_citizen_too_many_is_a_difference() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), (0, 0))
+    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), paces(kon_tum), (0, 0))
     assert [counted.matches for counted in report.figures] == [False, True]
     assert not report.matches
 
 
 def test_on_another_day_nothing_is_held_against_the_published_figures() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), (0, 0))
+    report = make_report(kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), (0, 0))
     assert [counted.matches for counted in report.figures] == [None, None]
     assert report.matches
     assert report.statements == ()
@@ -135,7 +210,9 @@ def test_the_report_can_be_read_in_both_languages(
     capsys: pytest.CaptureFixture[str], language: Language, words: tuple[str, ...]
 ) -> None:
     binh_phuoc = campaign("binh-phuoc-2023", 1.0)
-    report = make_report(binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), (7, 3))
+    report = make_report(
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), (7, 3)
+    )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())
     assert report.matches

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from tiendo.replay.campaign_file import Campaign, Language
 from tiendo.replay.driver import Outcome
-from tiendo.replay.report import Counted, Report, Standing
+from tiendo.replay.report import Counted, Pace, Report, Standing
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "as_of": {"en": "as of", "vi": "tính đến ngày"},
@@ -49,6 +49,19 @@ _TEXTS: dict[str, dict[Language, str]] = {
         "vi": "đơn vị được nêu dẫn đầu kích hoạt",
     },
     "are_low": {"en": "named communes that are the lowest", "vi": "đơn vị được nêu thấp nhất"},
+    "pace": {"en": "Pace", "vi": "Tiến độ"},
+    "planned": {"en": "planned by now", "vi": "kế hoạch đến nay"},
+    "behind": {"en": "behind by", "vi": "chậm"},
+    "ahead": {"en": "ahead by", "vi": "vượt"},
+    "needed": {
+        "en": "{remaining} missing of the target {target}: {needed} a day for the {days} days left",
+        "vi": "Còn thiếu {remaining} so với chỉ tiêu {target}: mỗi ngày cần {needed} trong {days} ngày còn lại",
+    },
+    "too_late": {
+        "en": "{remaining} missing of the target {target}, and no day is left",
+        "vi": "Còn thiếu {remaining} so với chỉ tiêu {target}, không còn ngày nào",
+    },
+    "reached": {"en": "The target {target} is met", "vi": "Đã đạt chỉ tiêu {target}"},
     "claim": {"en": "Published, but doesn't reconcile", "vi": "Đã công bố nhưng không khớp"},
     "alerts": {"en": "Alerts", "vi": "Cảnh báo"},
     "open": {"en": "still open", "vi": "còn mở"},
@@ -190,6 +203,8 @@ def print_report(report: Report, language: Language) -> None:
     for statement in report.statements:
         table.add_row(_mark(statement.holds), say(statement.id), f"{statement.holding} / {statement.named}")
     console.print(table)
+    for pace in report.paces:
+        console.print(_pace(pace, language))
     for claim in campaign.claims:
         text, reason = claim.said(language)
         console.print(f"{say('claim')}: {text}. {reason}")
@@ -275,6 +290,24 @@ def _counted(counted: Counted, language: Language) -> str:
     if counted.figure.since_baseline is not None:
         text += f", {counted.since_baseline:+,} {say('before')}"
     return text
+
+
+def _pace(pace: Pace, language: Language) -> str:
+    """Where the plan is, and what is needed from the next day on."""
+    say = _speaker(language)
+    percent = "" if pace.percent_of_plan is None else f" ({pace.percent_of_plan}%)"
+    side = f", {say('behind' if pace.gap > 0 else 'ahead')} {abs(pace.gap):,}" if pace.gap else ""
+    key = "reached" if not pace.remaining else "too_late" if pace.needed_per_day is None else "needed"
+    rest = say(key).format(
+        remaining=f"{pace.remaining:,}",
+        target=f"{pace.target:,}",
+        needed=_or_dash(pace.needed_per_day),
+        days=pace.days_left,
+    )
+    return (
+        f"{say('pace')}, {_INDICATORS[pace.indicator][language]}: {pace.actual:,} / {pace.planned:,} "
+        f"{say('planned')}{percent}{side}. {rest}"
+    )
 
 
 def _or_dash(number: int | None) -> str:

@@ -1,6 +1,6 @@
 """What the services counted, beside what the province published."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any
 
@@ -90,6 +90,25 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """The province on one indicator against its plan; `needed_per_day`: the catch-up quota, None: no day is left."""
+
+    indicator: str
+    target: int
+    actual: int
+    planned: int
+    gap: int
+    percent_of_plan: str | None
+    remaining: int
+    days_left: int
+    needed_per_day: int | None
+
+    def document(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A published sentence about named communes, and whether it holds of what was counted."""
 
@@ -115,6 +134,7 @@ class Report:
     complete_to: str | None
     figures: tuple[Counted, ...]
     communes: tuple[Standing, ...]
+    paces: tuple[Pace, ...]
     statements: tuple[Statement, ...]
     alerts: int
     open_alerts: int
@@ -139,6 +159,7 @@ class Report:
             "as_of": self.as_of.isoformat(),
             "complete_to": self.complete_to,
             "figures": [counted.document() for counted in self.figures],
+            "pace": [pace.document() for pace in self.paces],
             "statements": [statement.document() for statement in self.statements],
             "claims": [
                 {"id": claim.id, "text": claim.text, "reconciles": False, "reason": claim.reason}
@@ -158,7 +179,12 @@ async def read_report(client: Client, campaign: Campaign, as_of: date) -> Report
         f"/v1/campaigns/{campaign.id}/progress",
         {"as_of": as_of.isoformat(), "by": "residence", "depth": "2"},
     )
-    return make_report(campaign, as_of, progress, await _count_incidents(client, campaign.id))
+    pace: dict[str, Any] | None = None
+    if campaign.targets:
+        pace = await client.get(
+            "aggregator", f"/v1/campaigns/{campaign.id}/pace", {"as_of": as_of.isoformat()}
+        )
+    return make_report(campaign, as_of, progress, pace, await _count_incidents(client, campaign.id))
 
 
 async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
@@ -174,8 +200,14 @@ async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
         params["cursor"] = page["next_cursor"]
 
 
-def make_report(campaign: Campaign, as_of: date, progress: dict[str, Any], alerts: tuple[int, int]) -> Report:
-    """Hold an answer of the aggregator against the campaign file."""
+def make_report(
+    campaign: Campaign,
+    as_of: date,
+    progress: dict[str, Any],
+    pace: dict[str, Any] | None,
+    alerts: tuple[int, int],
+) -> Report:
+    """Hold answers of the aggregator against the campaign file; `pace` is None for a campaign without a target."""
     units = progress["units"]
     if not units:
         raise Refused(
@@ -196,6 +228,7 @@ def make_report(campaign: Campaign, as_of: date, progress: dict[str, Any], alert
         complete_to=progress.get("complete_to"),
         figures=figures,
         communes=communes,
+        paces=_paces(pace),
         statements=tuple(_statements(campaign, communes)) if final else (),
         alerts=alerts[0],
         open_alerts=alerts[1],
@@ -224,6 +257,16 @@ def _counted(figure: Figure, province: dict[str, Any], *, final: bool) -> Counte
         denominator=printed["denominator"],
         percent=printed["percent"],
         matches=matches if final else None,
+    )
+
+
+def _paces(pace: dict[str, Any] | None) -> tuple[Pace, ...]:
+    if pace is None:
+        return ()
+    names = [field.name for field in fields(Pace)][1:]
+    indicators = pace["units"][0]["indicators"]
+    return tuple(
+        Pace(indicator, **{name: counts[name] for name in names}) for indicator, counts in indicators.items()
     )
 
 

@@ -3,10 +3,13 @@
 Problem
 ├── NotFound ── UnknownCampaign, UnknownReorganisation
 ├── Conflict ── PlanContradicted, EditionContradicted
+├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
 """
 
-from tiendo_common.errors import Conflict, NotFound, Unavailable
+from typing import ClassVar
+
+from tiendo_common.errors import Conflict, NotFound, Problem, Unavailable
 
 
 class UnknownCampaign(NotFound):
@@ -24,10 +27,18 @@ class UnknownCampaign(NotFound):
 
 
 class PlanContradicted(Conflict):
-    """A campaign's plan may be changed, but not so that what was assigned to a unit vanishes."""
+    """A campaign's plan may be changed, but not so that what was assigned to a unit vanishes, nor after its time."""
 
     code = "plan-contradicted"
-    title = "This would withdraw what was assigned"
+    title = "This would withdraw or rewrite what was assigned"
+
+
+class PlanChanged(Problem):
+    """Somebody else has put another plan since the one that this change was made from was read."""
+
+    status: ClassVar[int] = 412
+    code = "plan-changed"
+    title = "The plan is not the one that was read"
 
 
 class UnknownReorganisation(NotFound):

@@ -2,15 +2,20 @@
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.origin import Origin
+from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
+from tiendo_aggregator.use_cases.revisions import Revisions
+from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.consumer import Consumer
 from tiendo_common.service.kit import Kit
@@ -53,7 +58,11 @@ def wire(kit: Kit) -> None:
     database = PlanDatabase(settings.database_url)
     units = Units(kit.pool, kit.log, origin, settings.data_facts)
     plans = Plans(database, kit.log, origin, units)
-    progress = Progress(kit.pool, plans, units, kit.clock, lambda: totals.complete_to)
+    scopes = Scopes(plans, units, kit.clock, lambda: totals.complete_to)
+    progress = Progress(kit.pool, scopes)
+    revisions = Revisions(kit.pool, scopes)
+    paces = Paces(kit.pool, scopes)
+    forecasts = Forecasts(kit.pool, scopes)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
@@ -80,6 +89,7 @@ def wire(kit: Kit) -> None:
     kit.body_limits["/v1/units/"] = kit.body_limits["/v1/reorganisations"] = MAX_UNITS_BODY
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
+    kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Figures(Document):
 
     day_number: int = Field(description="Which day of the campaign it is, from 1.")
     days: int = Field(description="Calendar days in the campaign.")
-    days_left: int = Field(description="Days after this one.")
+    days_left: int = Field(description="Days after this one to which the plan gives work.")
     target: int = Field(description="To be reached by the last day, baseline included.")
     baseline: int = Field(description="Reached before the first day.")
     value: int = Field(description="Reached by the end of the day, by residence.")

@@ -29,7 +29,10 @@ class UnitPublication(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign as others need it: who, where, when."""
+    """A campaign as others need it: who, where, when.
+
+    `day_weights`: how much each day from the first is to bring beside the others; absent: all are alike.
+    """
 
     campaign: str
     name: str
@@ -37,6 +40,7 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     first_day: date
     last_day: date
     day_cut_off: time
+    day_weights: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):

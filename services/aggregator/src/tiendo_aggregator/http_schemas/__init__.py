@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, DIMENSIONS, INDICATORS, Attribution, Dimension
 from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
@@ -40,6 +41,11 @@ ProvinceCode = Annotated[
 ]
 CommuneCode = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{5}$"), in_words("a commune's code: five digits, as text")
+]
+UnitCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{3}([0-9]{2})?$"),
+    in_words("a district's or a commune's code: three or five digits, as text"),
 ]
 Text = Annotated[
     str,
@@ -88,6 +94,39 @@ class CampaignHead(Sent):
     )
 
 
+Weight = Annotated[int, Field(strict=True, ge=0, le=1000)]
+
+
+class HolidayDocument(Sent):
+    """A day that is unlike its weekday, such as one of Tết."""
+
+    day: Day = Field(description="One of the campaign's days.", examples=["2024-02-10"])
+    name: Text = Field(examples=["Tết Giáp Thìn"])
+    weight: Weight = Field(0, description="How much it is to bring beside other days; 0: nothing.")
+
+
+class CalendarDocument(Sent):
+    """How the work is spread over the days. Without one all days are alike."""
+
+    weekday_weights: Annotated[list[Weight], Field(min_length=7, max_length=7)] = Field(
+        [1] * 7,
+        description="How much a Monday, Tuesday, …, Sunday is to bring beside the others, in whole numbers.",
+        examples=[[2, 2, 2, 2, 2, 1, 0]],
+    )
+    holidays: Annotated[list[HolidayDocument], Field(max_length=400)] = Field([])
+
+    def calendar(self) -> Calendar:
+        """As the rules know it."""
+        return Calendar(
+            weekday_weights=tuple(self.weekday_weights),
+            holidays=tuple(Holiday(**each.model_dump()) for each in self.holidays),
+        )
+
+    @classmethod
+    def of(cls, calendar: Calendar) -> Self:
+        return cls.model_validate(msgspec.to_builtins(calendar, builtin_types=(date,)))
+
+
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
     if len({figure.id for figure in figures}) < len(figures):
         raise ValueError("a figure's id stands there twice")
@@ -109,6 +148,13 @@ class CampaignDocument(CampaignHead):
         examples=[{"23281": 5012}],
     )
     figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
+    calendar: CalendarDocument = Field(default_factory=CalendarDocument)
+    set_targets: dict[Indicator, dict[UnitCode, Citizens]] = Field(
+        {},
+        description="Targets of districts and communes that are set by hand; what they leave of the target above "
+        "them is spread over the communes that are in none.",
+        examples=[{"intake": {"612": 40000}}],
+    )
 
     def plan(self, campaign: str) -> Plan:
         """As the rules know it."""
@@ -116,10 +162,12 @@ class CampaignDocument(CampaignHead):
             campaign=Campaign(
                 id=campaign,
                 figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
+                calendar=self.calendar.calendar(),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
             targets={target.indicator: target.value for target in self.targets},
             eligible=self.eligible,
+            set_targets={indicator: each for indicator, each in self.set_targets.items() if each},
         )
 
 
@@ -155,12 +203,14 @@ class CampaignAnswer(CampaignDocument):
             ],
             eligible=dict(stored.plan.eligible),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
+            set_targets={indicator: dict(each) for indicator, each in stored.plan.set_targets.items()},
+            calendar=CalendarDocument.of(stored.campaign.calendar),
         )
 
 
 def _head(stored: StoredCampaign) -> dict[str, Any]:
     fields = msgspec.structs.asdict(stored.campaign)
-    del fields["figures"]
+    del fields["figures"], fields["calendar"]
     return fields | {"closed_through": stored.closed_through}
 
 
@@ -211,6 +261,9 @@ class ProgressAnswer(_Answered):
     campaign: str
     as_of: date
     tree: date = Field(description="The units are those of this day.")
+    known_at: date | None = Field(
+        description="Counted is what was known at the end of this day; null: all that is known now."
+    )
     by: Attribution
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."

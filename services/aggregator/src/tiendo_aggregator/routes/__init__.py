@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from tiendo_aggregator.http_schemas import (
     RECONCILIATION_BODY,
@@ -21,7 +21,7 @@ from tiendo_aggregator.http_schemas import (
     VerdictAnswer,
 )
 from tiendo_aggregator.rules.counting import Attribution
-from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
 from tiendo_aggregator.use_cases.units import Units
@@ -81,21 +81,37 @@ def make_router(
         tags=["campaigns"],
         summary="Make this the campaign's plan",
     )
-    async def put_campaign(campaign: InPath, document: CampaignDocument, _planner: Planner) -> CampaignAnswer:
+    async def put_campaign(
+        campaign: InPath,
+        document: CampaignDocument,
+        response: Response,
+        _planner: Planner,
+        if_match: Annotated[
+            str | None,
+            Header(
+                description="The ETag of the plan that was changed: refused with 412 if there is a newer one."
+            ),
+        ] = None,
+    ) -> CampaignAnswer:
         """The province's targets are spread to its communes by their eligible citizens, by largest remainder.
 
         The same document again changes nothing. A changed one is published where it changed; a target once
         given to a unit can be changed but not withdrawn.
         """
-        return CampaignAnswer.of(await plans.put(document.plan(campaign)))
+        stored = await plans.put(document.plan(campaign), if_match)
+        response.headers["ETag"] = tag(stored.version)
+        return CampaignAnswer.of(stored)
 
     @router.get("/v1/campaigns", tags=["campaigns"], summary="All campaigns")
     async def list_campaigns(_reader: Reader) -> CampaignsAnswer:
         return CampaignsAnswer(campaigns=[CampaignLine.of(each) for each in await plans.all()])
 
     @router.get("/v1/campaigns/{campaign}", tags=["campaigns"], summary="A campaign's plan")
-    async def get_campaign(campaign: InPath, _reader: Reader) -> CampaignAnswer:
-        return CampaignAnswer.of(await plans.get(campaign))
+    async def get_campaign(campaign: InPath, response: Response, _reader: Reader) -> CampaignAnswer:
+        """The plan in force. Its ETag goes into If-Match of a change that is made from it."""
+        stored = await plans.get(campaign)
+        response.headers["ETag"] = tag(stored.version)
+        return CampaignAnswer.of(stored)
 
     @router.get(
         "/v1/campaigns/{campaign}/progress",
@@ -106,6 +122,9 @@ def make_router(
         campaign: InPath,
         _reader: Reader,
         as_of: Annotated[date | None, Query(description="End of this day; today unless said.")] = None,
+        known_at: Annotated[
+            date | None, Query(description="As known at the end of this day; all that is known unless said.")
+        ] = None,
         tree: Annotated[
             date | None,
             Query(
@@ -122,7 +141,9 @@ def make_router(
     ) -> ProgressAnswer:
         """Sums over the units of a day, whose codes and names may differ from today's. On a tree later than that of
         the campaign's first day, the campaign's units are what they have become by the reorganisations in force."""
-        report = await progress.report(campaign, as_of=as_of, tree=tree, unit=unit, by=by, depth=depth)
+        report = await progress.report(
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, by=by, depth=depth
+        )
         return ProgressAnswer.model_validate(report)
 
     @router.post(

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
@@ -38,14 +39,22 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     last_day: date
     day_cut_off: time
     figures: tuple[Figure, ...]
+    calendar: Calendar = Calendar()
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its days with their weights."""
+        return Schedule.of(self.calendar, self.first_day, self.last_day)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign with the province's targets, due on the last day, and its communes' eligible citizens."""
+    """A campaign with the province's targets, due on the last day, and its communes' eligible citizens. `set_targets`
+    are those of districts and communes that were set by hand; the others are spread."""
 
     campaign: Campaign
     targets: Mapping[Indicator, int]
     eligible: Mapping[str, int]
+    set_targets: Mapping[Indicator, Mapping[str, int]] = {}
 
 
 def check_plan(plan: Plan, tree: Tree) -> None:
@@ -57,6 +66,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             field="last_day",
             remedy="Send a last_day at or after first_day.",
         )
+    check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
     unit = tree.units.get(campaign.province)
     if unit is None or unit.level != "province":
         raise Invalid(
@@ -91,6 +101,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
                 field="targets",
                 remedy="The communes' eligible populations must sum to the province's.",
             )
+    _check_set_targets(plan, tree)
     for figure in campaign.figures:
         if figure.over == "target" and figure.indicator not in plan.targets:
             raise Invalid(
@@ -120,14 +131,82 @@ def spread(total: int, weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def unit_targets(plan: Plan, tree: Tree) -> dict[tuple[str, Indicator], int]:
-    """The province's targets spread to its communes by their eligible; what is between has its communes' sum."""
+    """The province's targets spread to its communes by their eligible; what is between has its communes' sum.
+
+    A unit whose target was set by hand keeps it: its communes share that, and what is left of the target above it is
+    spread over the communes that are in none. Raises Invalid, naming the field, if units set by hand have more than
+    what is above them, or less with nobody to take the rest.
+    """
     province = plan.campaign.province
     targets = {(unit, indicator): 0 for indicator in sorted(plan.targets) for unit in tree.below(province)}
     for indicator, total in plan.targets.items():
-        for commune, share in spread(total, plan.eligible).items():
+        by_hand = plan.set_targets.get(indicator, {})
+        for commune, share in _shares(plan, tree, indicator, by_hand, province, total).items():
             for unit in tree.up_to(commune, province):
                 targets[unit, indicator] += share
     return targets
+
+
+def _shares(
+    plan: Plan, tree: Tree, indicator: Indicator, by_hand: Mapping[str, int], root: str, total: int
+) -> dict[str, int]:
+    """What each commune of `root` has of its `total`."""
+    if tree.units[root].level == "commune":
+        return {root: total}
+    shares: dict[str, int] = {}
+    rest, free = total, {}
+    waiting = list(tree.children.get(root, ()))
+    while waiting:
+        unit = waiting.pop()
+        if unit in by_hand:
+            rest -= by_hand[unit]
+            shares |= _shares(plan, tree, indicator, by_hand, unit, by_hand[unit])
+        elif tree.units[unit].level == "commune":
+            free[unit] = plan.eligible[unit]
+        else:
+            waiting += tree.children.get(unit, ())
+    name = tree.units[root].name
+    if rest < 0:
+        raise Invalid(
+            f"The targets of {indicator} that are set below {name} are {-rest:,} more than its own, {total:,}.",
+            field=f"set_targets.{indicator}",
+            remedy=f"Lower one of them, or raise the target of {name} to {total - rest:,}.",
+        )
+    if any(free.values()):
+        return shares | spread(rest, free)
+    if rest:
+        raise Invalid(
+            f"The targets of {indicator} that are set below {name} leave {rest:,} of its {total:,} to nobody.",
+            field=f"set_targets.{indicator}",
+            remedy="Raise one of them, or leave one out that has eligible citizens.",
+        )
+    return shares | dict.fromkeys(free, 0)
+
+
+def _check_set_targets(plan: Plan, tree: Tree) -> None:
+    province = plan.campaign.province
+    below = set(tree.below(province)) - {province}
+    for indicator, by_hand in plan.set_targets.items():
+        if indicator not in plan.targets:
+            raise Invalid(
+                f"Targets of {indicator} are set below the province, which has none.",
+                field=f"set_targets.{indicator}",
+                remedy="Set the province's own target in targets.",
+            )
+        for unit, value in by_hand.items():
+            if unit not in below:
+                raise Invalid(
+                    f"{unit} is no district or commune of the province on {plan.campaign.first_day}.",
+                    field=f"set_targets.{indicator}.{unit}",
+                    remedy=f"GET /v1/units?as_of={plan.campaign.first_day} tells the units of that day.",
+                )
+            eligible = sum(plan.eligible.get(code, 0) for code in tree.below(unit))
+            if value > eligible:
+                raise Invalid(
+                    f"The target of {unit}, {value:,}, is above the {eligible:,} who are eligible there.",
+                    field=f"set_targets.{indicator}.{unit}",
+                    remedy="Lower it, or correct the eligible population.",
+                )
 
 
 def withdrawn(old: UnitTargets, new: UnitTargets) -> tuple[str, Indicator] | None:

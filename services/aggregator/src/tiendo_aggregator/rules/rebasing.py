@@ -8,16 +8,20 @@ stop summing so.
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
+from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
 from tiendo_aggregator.rules.progress import Count, sum_up
 from tiendo_aggregator.rules.units import Followed, Gazetteer, Reorganisation, Tree
 from tiendo_aggregator.rules.units.reorganisation import check_complete, preview
 from tiendo_common.errors import Invalid
-from tiendo_common.events.state import Indicator
+
+CountedT = TypeVar("CountedT", Count, Reading)
+KeyT = TypeVar("KeyT")
 
 
 def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[Plan, UnitTargets]:
@@ -41,16 +45,14 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
     )
 
 
-def rebased_counts(counts: Iterable[Count], followed: Followed) -> list[Count]:
+def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where it counts now."""
     return [replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
-def rebased_work(
-    work: Iterable[tuple[str, Indicator, int]], followed: Followed
-) -> list[tuple[str, Indicator, int]]:
-    """Likewise of work done."""
-    return [(followed.places[unit], indicator, n) for unit, indicator, n in work]
+def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
+    """Likewise of numbers of a unit by something else."""
+    return [(followed.places[unit], key, n) for unit, key, n in sums]
 
 
 def check_edition(

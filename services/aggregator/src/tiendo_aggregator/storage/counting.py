@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, BreakdownCell, TotalCell
+from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, RESIDENCE, BreakdownCell, TotalCell
+from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.reconciliation import Cell, Part
+from tiendo_aggregator.rules.revisions import Change
 from tiendo_common.eventlog.port import Connection, Partition
 from tiendo_common.events.state import Indicator
 
@@ -62,6 +64,9 @@ class _Counters:
             await connection.execute(self._from_arrays, *zip(*cells, strict=True), list(cells.values()))
 
 
+#: PostgreSQL's `infinity`.
+_EVER = date.max
+
 _TOTALS = _Counters("total", _CELL | _N)
 _BREAKDOWNS = _Counters("breakdown", _CELL | _PART | _N)
 
@@ -77,36 +82,145 @@ async def add_breakdowns(connection: Connection, cells: Mapping[BreakdownCell, i
 
 
 async def count(
-    connection: Connection, units: Sequence[str], attribution: int, as_of: date, first_day: date
+    connection: Connection,
+    units: Sequence[str],
+    attribution: int,
+    as_of: date,
+    first_day: date,
+    known_at: date | None = None,
 ) -> list[Count]:
-    """What stood at these units at the end of `as_of`, and at the end of the day before `first_day`."""
+    """What stood at these units at the end of `as_of`, and at the end of the day before `first_day`, as far as it
+    was known at the end of `known_at` (None: all that is known)."""
     return [
         Count(unit, INDICATORS[indicator], level, value, baseline)
         for unit, indicator, level, value, baseline in await connection.fetch(
             "SELECT unit, indicator, level, coalesce(sum(n) FILTER (WHERE day <= $3), 0), "
             "coalesce(sum(n) FILTER (WHERE day < $4), 0) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND (day <= $3 OR day < $4) "
+            "WHERE attribution = $2 AND unit = ANY($1) AND (day <= $3 OR day < $4) AND known_day <= $5 "
             "GROUP BY unit, indicator, level",
             units,
             attribution,
             as_of,
             first_day,
+            known_at or _EVER,
         )
     ]
 
 
+async def changes(
+    connection: Connection,
+    units: Sequence[str],
+    attribution: int,
+    eve: date,
+    as_of: date,
+    known_at: date | None,
+) -> list[Change]:
+    """The net changes of these units together by day and known day, up to `as_of` and as known at `known_at`; what
+    came before `eve` is put on it."""
+    return [
+        Change(day, known_day, INDICATORS[indicator], level, n)
+        for day, known_day, indicator, level, n in await connection.fetch(
+            "SELECT greatest(day, $3), known_day, indicator, level, sum(n) FROM total "
+            "WHERE attribution = $2 AND unit = ANY($1) AND day <= $4 AND known_day <= $5 "
+            "GROUP BY 1, 2, 3, 4 HAVING sum(n) <> 0",
+            units,
+            attribution,
+            eve,
+            as_of,
+            known_at or _EVER,
+        )
+    ]
+
+
+async def readings(
+    connection: Connection,
+    units: Sequence[str],
+    as_of: date,
+    first_day: date,
+    known_at: date | None,
+    indicators: Sequence[Indicator],
+) -> list[Reading]:
+    """How many of their residents stood at these units at the ends of the days that a pace is taken from."""
+    return [
+        Reading(unit, INDICATORS[indicator], value, yesterday, week_ago, baseline)
+        for unit, indicator, value, yesterday, week_ago, baseline in await connection.fetch(
+            "SELECT unit, indicator, coalesce(sum(n) FILTER (WHERE day <= $3), 0), "
+            "coalesce(sum(n) FILTER (WHERE day < $3), 0), "
+            "coalesce(sum(n) FILTER (WHERE day <= $3 - 7), 0), "
+            "coalesce(sum(n) FILTER (WHERE day < $4), 0) FROM total "
+            "WHERE attribution = $2 AND unit = ANY($1) AND (day <= $3 OR day < $4) AND known_day <= $5 "
+            "AND indicator = ANY($6) GROUP BY unit, indicator",
+            units,
+            RESIDENCE,
+            as_of,
+            first_day,
+            known_at or _EVER,
+            [INDICATORS.index(indicator) for indicator in indicators],
+        )
+    ]
+
+
+async def daily_changes(
+    connection: Connection,
+    units: Sequence[str],
+    indicators: Sequence[Indicator],
+    eve: date,
+    as_of: date,
+    known_at: date | None,
+) -> list[tuple[str, tuple[Indicator, date], int]]:
+    """The net change of these units' residents on each day up to `as_of`; what came before `eve` is put on it."""
+    return [
+        (unit, (INDICATORS[indicator], day), n)
+        for unit, indicator, day, n in await connection.fetch(
+            "SELECT unit, indicator, greatest(day, $3), sum(n) FROM total "
+            "WHERE attribution = $2 AND unit = ANY($1) AND day <= $4 AND known_day <= $5 "
+            "AND indicator = ANY($6) GROUP BY 1, 2, 3",
+            units,
+            RESIDENCE,
+            eve,
+            as_of,
+            known_at or _EVER,
+            [INDICATORS.index(indicator) for indicator in indicators],
+        )
+    ]
+
+
+async def work_by_day(
+    connection: Connection,
+    units: Sequence[str],
+    first_day: date,
+    last_day: date,
+    known_at: date | None,
+) -> dict[tuple[date, Indicator], int]:
+    """The net change of each day that is credited to these units together, as those who did the work."""
+    return {
+        (day, INDICATORS[indicator]): n
+        for day, indicator, n in await connection.fetch(
+            "SELECT day, indicator, sum(n) FROM total WHERE attribution = $2 AND unit = ANY($1) "
+            "AND day BETWEEN $3 AND $4 AND known_day <= $5 GROUP BY day, indicator",
+            units,
+            COLLECTING,
+            first_day,
+            last_day,
+            known_at or _EVER,
+        )
+    }
+
+
 async def work_done(
-    connection: Connection, units: Sequence[str], day: date
+    connection: Connection, units: Sequence[str], day: date, known_at: date | None = None
 ) -> list[tuple[str, Indicator, int]]:
     """The net change of `day` that is credited to these units, as those who did the work."""
     return [
         (unit, INDICATORS[indicator], n)
         for unit, indicator, n in await connection.fetch(
             "SELECT unit, indicator, sum(n) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND day = $3 GROUP BY unit, indicator",
+            "WHERE attribution = $2 AND unit = ANY($1) AND day = $3 AND known_day <= $4 "
+            "GROUP BY unit, indicator",
             units,
             COLLECTING,
             day,
+            known_at or _EVER,
         )
     ]
 

@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
-from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, TargetRow
+from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
 from tiendo_common.database.pool import PASSING_FAULTS, make_engine
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
@@ -31,8 +32,19 @@ class StoredCampaign:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan(StoredCampaign):
-    """A campaign with its plan, and what the plan assigned to each unit."""
+    """A campaign with its plan, and what the plan assigned to each unit. `version` counts the plans put, from 1."""
 
+    plan: Plan
+    targets: UnitTargets
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanVersion:
+    """A plan that was put, and the business day on which it was."""
+
+    version: int
+    known_day: date
     plan: Plan
     targets: UnitTargets
 
@@ -98,14 +110,17 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
     row = await session.get(CampaignRow, campaign)
     if row is None:
         return None
-    targets: dict[tuple[str, Indicator], int] = {
-        (unit, msgspec.convert(indicator, Indicator)): value
-        for unit, indicator, value in await session.exec(
-            select(TargetRow.unit, TargetRow.indicator, TargetRow.value)
-            .where(TargetRow.campaign == campaign)
-            .order_by(col(TargetRow.unit), col(TargetRow.indicator))
-        )
-    }
+    targets: dict[tuple[str, Indicator], int] = {}
+    set_targets: dict[Indicator, dict[str, int]] = {}
+    for unit, name, value, by_hand in await session.exec(
+        select(TargetRow.unit, TargetRow.indicator, TargetRow.value, TargetRow.by_hand)
+        .where(TargetRow.campaign == campaign)
+        .order_by(col(TargetRow.unit), col(TargetRow.indicator))
+    ):
+        indicator = msgspec.convert(name, Indicator)
+        targets[unit, indicator] = value
+        if by_hand:
+            set_targets.setdefault(indicator, {})[unit] = value
     eligible = dict(
         (await session.exec(
             select(EligibleRow.unit, EligibleRow.citizens)
@@ -120,8 +135,59 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         campaign=_campaign(row),
         targets={indicator: value for (unit, indicator), value in targets.items() if unit == row.province},
         eligible=eligible,
+        set_targets=set_targets,
     )
-    return StoredPlan(plan.campaign, row.known_since, closed_through, plan, targets)
+    version = (
+        await session.exec(
+            select(func.max(PlanVersionRow.version)).where(PlanVersionRow.campaign == campaign)
+        )
+    ).one()
+    return StoredPlan(plan.campaign, row.known_since, closed_through, plan, targets, version or 1)
+
+
+async def stored_versions(
+    session: AsyncSession, campaign: str, known_at: date | None = None
+) -> list[PlanVersion]:
+    """Every version of a campaign's plan, oldest first; with `known_at` only the one that held at the end of that day,
+    which is the first one before anything was put. Empty: there is but one, and it is stored as the plan."""
+    every = select(PlanVersionRow).where(PlanVersionRow.campaign == campaign)
+    if known_at is None:
+        rows = (await session.exec(every.order_by(col(PlanVersionRow.version)))).all()
+    else:
+        by_age = every.where(PlanVersionRow.known_day <= known_at).order_by(
+            col(PlanVersionRow.version).desc()
+        )
+        rows = (await session.exec(by_age.limit(1))).all()
+        if not rows:
+            rows = (await session.exec(every.order_by(col(PlanVersionRow.version)).limit(1))).all()
+    return [
+        PlanVersion(
+            row.version,
+            row.known_day,
+            msgspec.convert(row.document["plan"], Plan),
+            {
+                (unit, msgspec.convert(indicator, Indicator)): value
+                for unit, indicator, value in row.document["targets"]
+            },
+        )
+        for row in rows
+    ]
+
+
+async def add_version(session: AsyncSession, version: PlanVersion) -> None:
+    """Write a version down, for good. The campaign must be stored."""
+    session.add(
+        PlanVersionRow(
+            campaign=version.plan.campaign.id,
+            version=version.version,
+            known_day=version.known_day,
+            document={
+                "plan": msgspec.to_builtins(version.plan),
+                "targets": [[*key, value] for key, value in version.targets.items()],
+            },
+        )
+    )
+    await session.flush()
 
 
 async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, known_since: date) -> None:
@@ -138,13 +204,20 @@ async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, kn
             last_day=campaign.last_day,
             day_cut_off=campaign.day_cut_off,
             figures=msgspec.to_builtins(campaign.figures),
+            calendar=msgspec.to_builtins(campaign.calendar),
             known_since=known_since,
         )
     )
     await session.exec(delete(TargetRow).where(col(TargetRow.campaign) == campaign.id))
     await session.exec(delete(EligibleRow).where(col(EligibleRow.campaign) == campaign.id))
     session.add_all(
-        TargetRow(campaign=campaign.id, unit=unit, indicator=indicator, value=value)
+        TargetRow(
+            campaign=campaign.id,
+            unit=unit,
+            indicator=indicator,
+            value=value,
+            by_hand=unit in plan.set_targets.get(indicator, {}),
+        )
         for (unit, indicator), value in targets.items()
     )
     session.add_all(
@@ -165,4 +238,5 @@ def _campaign(row: CampaignRow) -> Campaign:
         last_day=row.last_day,
         day_cut_off=row.day_cut_off,
         figures=msgspec.convert(row.figures, tuple[Figure, ...]),
+        calendar=msgspec.convert(row.calendar, Calendar) if row.calendar is not None else Calendar(),
     )

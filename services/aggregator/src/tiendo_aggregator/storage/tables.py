@@ -14,7 +14,8 @@ class Table(SQLModel, registry=registry()):
 
 
 class CampaignRow(Table, table=True):
-    """A campaign. `known_since` is the business day on which it was first sent to us."""
+    """A campaign. `known_since` is the business day on which it was first sent to us; `calendar` null: all its days
+    are alike."""
 
     __tablename__: ClassVar[str] = "campaign"
 
@@ -28,11 +29,13 @@ class CampaignRow(Table, table=True):
     day_cut_off: time
     figures: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     known_since: date
+    calendar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
 
 
 class TargetRow(Table, table=True):
     """What a unit must reach: the province as sent, all below it as spread. Kept, not computed again: it was
-    assigned to somebody, and a later way of spreading must not change it behind their back."""
+    assigned to somebody, and a later way of spreading must not change it behind their back. `by_hand`: set below the
+    province, and not spread."""
 
     __tablename__: ClassVar[str] = "target"
 
@@ -40,6 +43,7 @@ class TargetRow(Table, table=True):
     unit: str = Field(primary_key=True)
     indicator: str = Field(primary_key=True)
     value: int
+    by_hand: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
 
 
 class EligibleRow(Table, table=True):
@@ -59,3 +63,15 @@ class ClosedDayRow(Table, table=True):
 
     campaign: str = Field(primary_key=True, foreign_key="campaign.id")
     day: date = Field(primary_key=True)
+
+
+class PlanVersionRow(Table, table=True):
+    """A plan as it was put, with what it assigned to each unit; never changed. `known_day` is the business day on which
+    it was put: from then on it holds, until a later version does."""
+
+    __tablename__: ClassVar[str] = "plan_version"
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    version: int = Field(primary_key=True)
+    known_day: date
+    document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

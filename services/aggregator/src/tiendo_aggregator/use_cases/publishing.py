@@ -14,7 +14,7 @@ from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
-from tiendo_aggregator.rules.rebasing import rebased_counts, rebased_plan, rebased_work
+from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.storage.counting import count, work_done
 from tiendo_aggregator.storage.plan import StoredCampaign
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
@@ -141,8 +141,8 @@ class ProgressPublisher:
         followed = self._units.history.follow(campaign.province, campaign.first_day, day)
         followed.require(day, day, field="day")
         units = list(followed.places)
-        counts = rebased_counts(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
-        done = rebased_work(await work_done(connection, units, day), followed)
+        counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
+        done = rebased_sums(await work_done(connection, units, day), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
     async def _moved_targets(self, connection: Connection, campaign: Campaign, day: date) -> list[NewEvent]:

@@ -26,6 +26,7 @@ from tiendo_aggregator.storage.units import store_edition
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import standings
+from tiendo_aggregator.use_cases.scope import on_its_tree
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection
@@ -179,5 +180,14 @@ async def _side(
     followed = history.follow(campaign.province, campaign.first_day, tree)
     followed.require(as_of, tree, field="rows")
     root = followed.root
-    [top] = await standings(connection, stored, followed, root=root, by="residence", as_of=as_of, depth=0)
+    [top] = await standings(
+        connection,
+        on_its_tree(stored, followed),
+        followed,
+        root=root,
+        by="residence",
+        as_of=as_of,
+        known_at=None,
+        depth=0,
+    )
     return Side(root, sum(1 for _ in followed.tree.below(root)), top.indicators)

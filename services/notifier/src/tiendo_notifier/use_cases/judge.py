@@ -76,8 +76,12 @@ class Judge:
         if campaign is None:
             log.warning("figures of an unknown campaign passed over", campaign=progress.campaign)
             return False
-        calendar = plan.Calendar(campaign.first_day, campaign.last_day)
-        return progress.day in calendar and closes_its_day(progress, campaign)
+        return progress.day in _calendar(campaign) and closes_its_day(progress, campaign)
+
+
+def _calendar(campaign: CampaignPublication) -> plan.Calendar:
+    weights = () if campaign.day_weights is msgspec.UNSET else campaign.day_weights
+    return plan.Calendar(campaign.first_day, campaign.last_day, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class _Session:
 
     def judge(self, closing: ProgressPublication) -> None:
         campaign = self._reference.campaigns[closing.campaign]
-        calendar = plan.Calendar(campaign.first_day, campaign.last_day)
+        calendar = _calendar(campaign)
         historical = life.is_historical(closing.day, self._today)
         for target in self._reference.targets(closing.campaign, closing.unit):
             name = self._reference.full_name(closing.unit, closing.day, target.unit_name)

@@ -1,0 +1,157 @@
+"""The REST interface of a campaign's days: revisions, quotas, pace, forecasts, ranks."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from tiendo_aggregator.http_schemas import CampaignId
+from tiendo_aggregator.http_schemas.pace import (
+    BacktestAnswer,
+    ForecastAnswer,
+    PacesAnswer,
+    PlanVersionAnswer,
+    PlanVersionsAnswer,
+    QuotasAnswer,
+    RanksAnswer,
+    RevisionsAnswer,
+)
+from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
+from tiendo_aggregator.use_cases.pace import Paces
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.revisions import Revisions
+from tiendo_common.events.state import Indicator
+from tiendo_common.service.auth import ApiKey, requires
+
+Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
+InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
+AsOf = Annotated[date | None, Query(description="End of this day; today unless said.")]
+KnownAt = Annotated[
+    date | None, Query(description="As known at the end of this day; all that is known unless said.")
+]
+OneUnit = Annotated[str | None, Query(description="The campaign's province unless said.")]
+By = Annotated[Attribution, Query(description="Where citizens live, or the unit that did the work.")]
+
+OneIndicator = Annotated[
+    Indicator | None, Query(description="Every one of which there is a target unless said.")
+]
+Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]
+
+
+def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:
+    """The routes of what a campaign's days say."""
+    router = APIRouter(prefix="/v1/campaigns/{campaign}")
+
+    @router.get("/versions", tags=["campaigns"], summary="Every plan that was put")
+    async def get_versions(campaign: InPath, _reader: Reader) -> PlanVersionsAnswer:
+        """A changed plan is a further version; `known_at` takes the one that held then."""
+        return PlanVersionsAnswer(
+            campaign=campaign,
+            versions=[PlanVersionAnswer.of(each) for each in await plans.versions(campaign)],
+        )
+
+    @router.get("/revisions", tags=["progress"], summary="What late records did to closed days")
+    async def get_revisions(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        by: By = "residence",
+    ) -> RevisionsAnswer:
+        """A late record goes to the day on which it was true. What that changed of a day that was over, compared with
+        what was known at the day's end, stands here; whose records they are does not."""
+        report = await revisions.report(campaign, as_of=as_of, known_at=known_at, unit=unit, by=by)
+        return RevisionsAnswer.model_validate(report)
+
+    @router.get("/quotas", tags=["pace"], summary="A unit's daily quotas, as planned and as needed now")
+    async def get_quotas(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> QuotasAnswer:
+        """What is owed, spread over the campaign's days by the weights of its calendar, and what each day that is left
+        needs now. Both sum exactly. A unit's quotas are taken from its own numbers: those of the units below it sum to
+        the same in the end, and on a single day may differ by less than one for each of them."""
+        report = await paces.quotas(campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator)
+        return QuotasAnswer.model_validate(report)
+
+    @router.get("/pace", tags=["pace"], summary="Planned, actual, gap, and what each day left must bring")
+    async def get_pace(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+        depth: Depth = 0,
+    ) -> PacesAnswer:
+        """At the end of a day, on the indicators that have a target."""
+        report = await paces.report(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, depth=depth
+        )
+        return PacesAnswer.model_validate(report)
+
+    @router.get("/forecast", tags=["pace"], summary="The final figure and the day the target is met")
+    async def get_forecast(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> ForecastAnswer:
+        """From the pace of late and the weekdays' pattern, with an 80% interval. It foresees no final spurt and no
+        slackening: `/forecast/backtest` says how far off it was."""
+        report = await forecasts.forecast(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator
+        )
+        return ForecastAnswer.model_validate(report)
+
+    @router.get("/forecast/backtest", tags=["pace"], summary="How wrong the forecasts would have been")
+    async def get_backtest(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+    ) -> BacktestAnswer:
+        """Told at the ends of days 10, 20, 30 and 40 from what was known then, held against what came, beside two naive
+        ways: from there on as planned, and from there on as on average so far."""
+        report = await forecasts.backtest(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator
+        )
+        return BacktestAnswer.model_validate(report)
+
+    @router.get("/ranks", tags=["pace"], summary="Who is ahead, who is low, who has finished, who moved")
+    async def get_ranks(
+        campaign: InPath,
+        _reader: Reader,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        unit: OneUnit = None,
+        indicator: OneIndicator = None,
+        level: Annotated[
+            RankedLevel, Query(description="Which units below the unit are ranked.")
+        ] = "commune",
+        shown: Annotated[int, Query(ge=1, le=1000, description="How many places are best and low.")] = 5,
+    ) -> RanksAnswer:
+        """By exact share of the target. Earlier ranks are as known now (or at `known_at`), so that late records move
+        nobody."""
+        report = await forecasts.ranks(
+            campaign,
+            as_of=as_of,
+            known_at=known_at,
+            unit=unit,
+            indicator=indicator,
+            level=level,
+            shown=shown,
+        )
+        return RanksAnswer.model_validate(report)
+
+    return router

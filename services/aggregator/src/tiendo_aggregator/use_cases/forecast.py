@@ -1,0 +1,290 @@
+"""What the last day will show, how good such forecasts were, and who is ahead."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+import asyncpg
+
+from tiendo_aggregator.rules.backtest import History, Origin, assess, origins, tell
+from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
+from tiendo_aggregator.rules.progress import sum_up
+from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
+from tiendo_aggregator.rules.rebasing import rebased_sums
+from tiendo_aggregator.storage.counting import daily_changes
+from tiendo_aggregator.use_cases.pace import with_target
+from tiendo_aggregator.use_cases.scope import Scope, Scopes
+from tiendo_common.errors import Invalid
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.state import Indicator
+
+RankedLevel = Literal["district", "commune"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorForecast:
+    """One indicator of one unit. `forecast` None: `why_none` says why."""
+
+    value: int
+    target: int | None
+    target_met: bool
+    forecast: Outlook | None
+    why_none: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastReport:
+    """What is expected of one unit at the end of `last_day`."""
+
+    campaign: str
+    unit: str
+    as_of: date
+    known_at: date | None
+    last_day: date
+    complete_to: datetime | None
+    indicators: Mapping[Indicator, IndicatorForecast]
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """How forecasts of `through` told on earlier days came out. `origins` is empty in a campaign's first days."""
+
+    campaign: str
+    unit: str
+    as_of: date
+    known_at: date | None
+    through: date
+    complete_to: datetime | None
+    indicators: Mapping[Indicator, list[Origin]]
+
+
+@dataclass(frozen=True, slots=True)
+class RankReport:
+    """The ranks of the units of one level below `unit`."""
+
+    campaign: str
+    unit: str
+    level: RankedLevel
+    as_of: date
+    known_at: date | None
+    complete_to: datetime | None
+    indicators: Mapping[Indicator, Ranking]
+
+
+@dataclass(frozen=True, slots=True)
+class _Days:
+    """The net change of each unit (with all below it) on each day up to `last`; what came before `eve` is on it."""
+
+    eve: date
+    last: date
+    sums: Mapping[tuple[str, tuple[Indicator, date]], int]
+
+    def history(self, unit: str, indicator: Indicator) -> History:
+        days = max(0, (self.last - self.eve).days)
+        changes = [
+            self.sums.get((unit, (indicator, self.eve + timedelta(days=n))), 0) for n in range(days + 1)
+        ]
+        return History(changes[0], changes[1:])
+
+
+class Forecasts:
+    """Figures of days to come, and figures side by side."""
+
+    def __init__(self, pool: asyncpg.Pool, scopes: Scopes) -> None:
+        self._pool = pool
+        self._scopes = scopes
+
+    async def _scope(
+        self, campaign: str, as_of: date | None, known_at: date | None, unit: str | None
+    ) -> Scope:
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        if scope.day > scope.today:
+            # Days to come have no counts: each would be taken for one on which nothing was done.
+            raise Invalid(
+                f"{scope.day} is still to come.",
+                field="as_of",
+                remedy=f"Ask for {scope.today} or a day before it.",
+            )
+        return scope
+
+    async def forecast(
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        indicator: Indicator | None,
+    ) -> ForecastReport:
+        """The forecast of one unit. Raises what `Scopes.of` raises; Invalid for an indicator without a
+        target, or a day to come."""
+        scope = await self._scope(campaign, as_of, known_at, unit)
+        indicators = with_target(scope.stored, scope.root, indicator)
+        plan = scope.stored.campaign
+        async with self._pool.acquire() as connection:
+            days = await _days(connection, scope, indicators, scope.day, known_at)
+        answer = {}
+        for each in indicators:
+            target = scope.stored.targets[scope.root, each]
+            history = days.history(scope.root, each)
+            seen = outlook(
+                plan.schedule,
+                plan.calendar,
+                len(plan.schedule.weights),
+                history.changes,
+                history.value,
+                target,
+                _eligible(scope).get((scope.root, "eligible")),
+            )
+            why = None
+            if scope.day >= plan.last_day:
+                why = "No day of the campaign is left."
+            elif seen is None:
+                why = f"A forecast needs {LEAST_DAYS} days of the campaign."
+            answer[each] = IndicatorForecast(history.value, target, history.value >= target, seen, why)
+        return ForecastReport(
+            campaign, scope.root, scope.day, known_at, plan.last_day, scope.complete_to, answer
+        )
+
+    async def backtest(
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        indicator: Indicator | None,
+    ) -> BacktestReport:
+        """Forecasts of the last day, or of `as_of` while it is to come, as they would have been told at the end of the
+        days of ORIGINS from what was known by then. Raises what `forecast` raises."""
+        scope = await self._scope(campaign, as_of, known_at, unit)
+        indicators = with_target(scope.stored, scope.root, indicator)
+        plan = scope.stored.campaign
+        through = min(plan.last_day, scope.day)
+        days_over = max(0, (through - plan.first_day).days + 1)
+        numbers = origins(len(plan.schedule.weights), days_over)
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            came = await _days(connection, scope, indicators, through, known_at)
+            known = {}
+            for number in numbers:
+                day = plan.first_day + timedelta(days=number - 1)
+                # Nothing is told from what came to be known only later, nor from more than is asked about.
+                known[number] = await _days(connection, scope, indicators, day, min(day, known_at or day))
+
+        def look_back() -> dict[Indicator, list[Origin]]:
+            return {
+                each: [
+                    origin
+                    for number in numbers
+                    if (origin := _assess(scope, each, number, days_over, known[number], came))
+                ]
+                for each in indicators
+            }
+
+        # Some hundred forecasts: consumers and other questions must not wait for them.
+        answer = await asyncio.to_thread(look_back)
+        return BacktestReport(
+            campaign,
+            scope.root,
+            scope.day,
+            known_at,
+            through,
+            scope.complete_to,
+            answer,
+        )
+
+    async def ranks(
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        indicator: Indicator | None,
+        level: RankedLevel,
+        shown: int,
+    ) -> RankReport:
+        """The units of a level below `unit`, by share of their targets. Raises what `forecast` raises; Invalid for a
+        day before the eve of the campaign."""
+        scope = await self._scope(campaign, as_of, known_at, unit)
+        indicators = with_target(scope.stored, scope.root, indicator)
+        plan = scope.stored.campaign
+        eve = plan.first_day - timedelta(days=1)
+        if scope.day < eve:
+            raise Invalid(
+                f"The campaign begins on {plan.first_day}: on {scope.day} nobody has a rank in it.",
+                field="as_of",
+                remedy=f"Ask for {eve} or a later day.",
+            )
+        async with self._pool.acquire() as connection:
+            days = await _days(connection, scope, indicators, scope.day, known_at)
+        answer = {}
+        for each in indicators:
+            runners = []
+            for code in scope.tree.below(scope.root):
+                target = scope.stored.targets.get((code, each))
+                if scope.tree.units[code].level == level and target is not None:
+                    runners.append(Runner(code, scope.tree.units[code].name, target, _ends(days, code, each)))
+            answer[each] = ranking(runners, eve, plan.last_day, scope.day, shown)
+        return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
+
+
+def _assess(
+    scope: Scope,
+    indicator: Indicator,
+    number: int,
+    through: int,
+    known: _Days,
+    came: _Days,
+) -> Origin | None:
+    plan, eligible = scope.stored.campaign, _eligible(scope)
+    communes = [code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"]
+    told, actual, brought = {}, {}, {}
+    for code in {scope.root, *communes}:
+        said = tell(
+            plan.schedule,
+            plan.calendar,
+            through,
+            known.history(code, indicator),
+            scope.stored.targets.get((code, indicator)),
+            eligible.get((code, "eligible")),
+        )
+        if said is None:
+            return None
+        in_the_end = came.history(code, indicator)
+        told[code], actual[code] = said, in_the_end.value
+        brought[code] = in_the_end.value - in_the_end.baseline
+    return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
+
+
+async def _days(
+    connection: Connection, scope: Scope, indicators: Sequence[Indicator], last: date, known_at: date | None
+) -> _Days:
+    eve = scope.stored.campaign.first_day - timedelta(days=1)
+    found = rebased_sums(
+        await daily_changes(connection, scope.codes, indicators, eve, last, known_at), scope.followed
+    )
+    return _Days(eve, last, sum_up(scope.tree, scope.root, found))
+
+
+def _ends(days: _Days, unit: str, indicator: Indicator) -> list[int]:
+    history = days.history(unit, indicator)
+    ends = [history.baseline]
+    for change in history.changes:
+        ends.append(ends[-1] + change)
+    return ends
+
+
+def _eligible(scope: Scope) -> Mapping[tuple[str, str], int]:
+    """How many can be reached at all, of each unit that the plan knows."""
+    inside = set(scope.tree.below(scope.root))
+    return sum_up(
+        scope.tree,
+        scope.root,
+        ((unit, "eligible", n) for unit, n in scope.stored.plan.eligible.items() if unit in inside),
+    )

@@ -1,0 +1,55 @@
+"""What late records did to days that were over."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import asyncpg
+
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, Attribution
+from tiendo_aggregator.rules.revisions import DayRevision, day_revisions
+from tiendo_aggregator.storage.counting import changes
+from tiendo_aggregator.use_cases.scope import Scopes
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionReport:
+    """The revisions of one unit and all below it. `days` is empty while no day of the campaign is closed."""
+
+    campaign: str
+    unit: str
+    as_of: date
+    known_at: date | None
+    by: Attribution
+    closed_through: date | None
+    complete_to: datetime | None
+    days: list[DayRevision]
+
+
+class Revisions:
+    """Closed days, as known at their end and as known later."""
+
+    def __init__(self, pool: asyncpg.Pool, scopes: Scopes) -> None:
+        self._pool = pool
+        self._scopes = scopes
+
+    async def report(
+        self, campaign: str, *, as_of: date | None, known_at: date | None, unit: str | None, by: Attribution
+    ) -> RevisionReport:
+        """The closed days up to `as_of`, and up to `known_at`. Raises what `Scopes.of` raises."""
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        eve = scope.stored.campaign.first_day - timedelta(days=1)
+        closed = scope.stored.closed_through
+        days: list[DayRevision] = []
+        if closed is not None:
+            last = min(closed, scope.day, known_at or closed)
+            async with self._pool.acquire() as connection:
+                found = await changes(
+                    connection,
+                    scope.codes,
+                    ATTRIBUTIONS.index(by),
+                    eve,
+                    last,
+                    known_at,
+                )
+            days = day_revisions(eve, last, found)
+        return RevisionReport(campaign, scope.root, scope.day, known_at, by, closed, scope.complete_to, days)

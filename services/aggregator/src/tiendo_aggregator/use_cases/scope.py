@@ -1,0 +1,105 @@
+"""What a question about a campaign is about: which unit, which day, known when, on which tree."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from tiendo_aggregator.rules.rebasing import rebased_plan
+from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.storage.plan import StoredPlan
+from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.clock import Clock
+from tiendo_common.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A question that can be answered. `stored` is the plan on the tree of the day `on`, to which the campaign's units
+    were `followed`; `known_at` None: all that is known now."""
+
+    stored: StoredPlan
+    followed: Followed
+    root: str
+    day: date
+    on: date
+    today: date
+    known_at: date | None
+    complete_to: datetime | None
+
+    @property
+    def tree(self) -> Tree:
+        """The units that are told of."""
+        return self.followed.tree
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes whose cells count at `root` or below it; see `rules.rebasing` for where."""
+        return self.followed.codes_below(self.root)
+
+
+class Scopes:
+    """Turns what was asked into what is counted, the same way for every figure."""
+
+    def __init__(
+        self, plans: Plans, units: Units, clock: Clock, complete_to: Callable[[], datetime | None]
+    ) -> None:
+        self._plans = plans
+        self._units = units
+        self._clock = clock
+        self._complete_to = complete_to
+
+    async def of(
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        tree: date | None = None,
+    ) -> Scope:
+        """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
+        end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
+
+        The campaign's units are followed from its first day to that tree: see rules.units.history.
+
+        Raises UnknownCampaign; Invalid for a tree older than the figures, a unit outside the tree or outside the
+        campaign, units of which nothing says what they became, and for a `known_at` that is still to come: the
+        answer would be another one when asked again.
+        """
+        stored = await self._plans.get(campaign, known_at)
+        today = self._clock.today()
+        day = as_of if as_of is not None else today
+        on = tree if tree is not None else day
+        if known_at is not None and known_at > today:
+            raise Invalid(
+                f"What will be known at the end of {known_at} is not known on {today}.",
+                field="known_at",
+                remedy=f"Ask for {today} or a day before it; without known_at all that is known counts.",
+            )
+        if on < day:
+            raise Invalid(
+                f"The tree of {on} has no place for what was counted at units that came later, up to {day}.",
+                field="tree",
+                remedy=f"Ask on the tree of {day} or a later one, or as of {on}.",
+            )
+        field = "as_of" if tree is None else "tree"
+        followed = self._units.history.follow(stored.campaign.province, stored.campaign.first_day, on)
+        followed.require(day, on, field=field)
+        root = unit if unit is not None else followed.root
+        self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
+        if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):
+            raise Invalid(
+                f"Unit {root} is not in the province of the campaign, {followed.root}.",
+                field="unit",
+                remedy=f"Leave unit out, or choose one below {followed.root}.",
+            )
+        # Before the counts are read: they hold at least what was complete by then.
+        complete_to = self._complete_to()
+        return Scope(on_its_tree(stored, followed), followed, root, day, on, today, known_at, complete_to)
+
+
+def on_its_tree(stored: StoredPlan, followed: Followed) -> StoredPlan:
+    """The plan with its numbers under the units that the campaign's own have become."""
+    plan, targets = rebased_plan(stored.plan, stored.targets, followed)
+    return replace(stored, plan=plan, targets=targets)
