@@ -408,7 +408,7 @@ async def test_the_interface_describes_itself(service: RunningAggregator) -> Non
     operations = [
         operation
         for path, methods in document["paths"].items()
-        if path.startswith(("/v1/campaigns", "/v1/units", "/v1/reconciliations"))
+        if path.startswith(("/v1/campaigns", "/v1/units", "/v1/reorganisations", "/v1/reconciliations"))
         for operation in methods.values()
     ]
     assert len(operations) == 17
