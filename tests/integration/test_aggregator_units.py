@@ -224,6 +224,16 @@ async def test_kon_tum_is_the_same_in_quang_ngai_and_byte_equal_once_undone(
         "/v1/campaigns/kon-tum-2023/progress", as_of=LAST, tree="2025-07-01", unit="23293"
     )
     assert [unit["name"] for unit in commune["units"]] == ["Phường Kon Tum"]
+    # Pace is taken from the same sums.
+    path = "/v1/campaigns/kon-tum-2023/pace"
+    [before] = (await service.get(path, as_of=LAST))["units"]
+    after, *communes = (await service.get(path, as_of="2025-07-01", depth=1))["units"]
+    assert (before["code"], after["code"], len(communes)) == ("62", "51", 40)
+    for indicator, pace in after["indicators"].items():
+        for number in ("value", "target", "baseline", "owed", "remaining"):
+            assert pace[number] == before["indicators"][indicator][number]
+        assert pace["value"] == sum(unit["indicators"][indicator]["value"] for unit in communes)
+        assert pace["target"] == sum(unit["indicators"][indicator]["target"] for unit in communes)
 
     undone = await service.client.delete(f"/v1/reorganisations/{applied['id']}")
     assert undone.json()["undone_by"] == "admin"

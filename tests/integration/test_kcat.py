@@ -24,7 +24,7 @@ from tests.support.up import Sender, Tiendo, Up
 from tiendo.supervisor import free_port_base
 from tiendo_common.events.catalogue import TOPICS
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
+pytestmark = pytest.mark.timeout(600)
 
 CONTRACTS = Path(__file__).parents[2] / "libs" / "common" / "contracts" / "events"
 FACTS = tuple(topic.name for topic in TOPICS.values() if topic.kind == "fact")
