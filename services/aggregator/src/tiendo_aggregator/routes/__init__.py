@@ -4,13 +4,12 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from tiendo_aggregator.http_schemas import (
     RECONCILIATION_BODY,
     CampaignAnswer,
     CampaignDocument,
-    CampaignId,
     CampaignLine,
     CampaignsAnswer,
     DifferenceAnswer,
@@ -20,7 +19,7 @@ from tiendo_aggregator.http_schemas import (
     UnitsAnswer,
     VerdictAnswer,
 )
-from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Reader
 from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
@@ -31,8 +30,6 @@ from tiendo_common.service.auth import ApiKey, requires
 from tiendo_common.service.bodies import WORK, Rooms, announced, read_body
 
 Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
-Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
-InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
 
 #: A plan names every commune of a province: some hundred, so this is ample.
 MAX_PLAN = 1024 * 1024
@@ -52,7 +49,7 @@ def make_router(
     reconciliation: Reconciliation,
     rooms: Rooms,
 ) -> APIRouter:
-    """All routes of the service."""
+    """The routes of units as they are, campaigns, progress and proof."""
     router = APIRouter()
 
     @router.get("/v1/units", tags=["units"], summary="Units of the tree of a day")
@@ -121,23 +118,17 @@ def make_router(
     async def get_progress(
         campaign: InPath,
         _reader: Reader,
-        as_of: Annotated[date | None, Query(description="End of this day; today unless said.")] = None,
-        known_at: Annotated[
-            date | None, Query(description="As known at the end of this day; all that is known unless said.")
-        ] = None,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
         tree: Annotated[
             date | None,
             Query(
                 description="Units of this day, as_of or later; as_of unless said.", examples=["2025-07-01"]
             ),
         ] = None,
-        unit: Annotated[
-            str | None, Query(description="What the campaign's province is on that tree unless said.")
-        ] = None,
-        by: Annotated[
-            Attribution, Query(description="Where citizens live, or the unit that did the work.")
-        ] = "residence",
-        depth: Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")] = 0,
+        unit: OneUnit = None,
+        by: By = "residence",
+        depth: Depth = 0,
     ) -> ProgressAnswer:
         """Sums over the units of a day, whose codes and names may differ from today's. On a tree later than that of
         the campaign's first day, the campaign's units are what they have become by the reorganisations in force."""

@@ -1,11 +1,9 @@
 """The REST interface of a campaign's days: revisions, quotas, pace, forecasts, ranks."""
 
-from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Query
 
-from tiendo_aggregator.http_schemas import CampaignId
 from tiendo_aggregator.http_schemas.pace import (
     BacktestAnswer,
     ForecastAnswer,
@@ -16,27 +14,16 @@ from tiendo_aggregator.http_schemas.pace import (
     RanksAnswer,
     RevisionsAnswer,
 )
-from tiendo_aggregator.rules.counting import Attribution
+from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Reader
 from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_common.events.state import Indicator
-from tiendo_common.service.auth import ApiKey, requires
-
-Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
-InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
-AsOf = Annotated[date | None, Query(description="End of this day; today unless said.")]
-KnownAt = Annotated[
-    date | None, Query(description="As known at the end of this day; all that is known unless said.")
-]
-OneUnit = Annotated[str | None, Query(description="The campaign's province unless said.")]
-By = Annotated[Attribution, Query(description="Where citizens live, or the unit that did the work.")]
 
 OneIndicator = Annotated[
     Indicator | None, Query(description="Every one of which there is a target unless said.")
 ]
-Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]
 
 
 def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from tiendo_aggregator.http_schemas import Day
 from tiendo_aggregator.http_schemas.units import (
@@ -13,10 +13,10 @@ from tiendo_aggregator.http_schemas.units import (
     ReorganisationDocument,
     ReorganisationsAnswer,
 )
+from tiendo_aggregator.routes.questions import Reader
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
-from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_common.service.auth import Admin
 
-Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
 DryRun = Annotated[bool, Query(description="Only say what would happen; write nothing.")]
 
 #: A country's mapping has ten thousand rows of some hundred bytes.
