@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import stat
@@ -226,9 +225,16 @@ async def test_a_program_that_another_one_waits_for_is_the_one_reported(folder: 
 @pytest.mark.anyio
 async def test_a_program_that_is_never_ready_is_reported_with_what_it_lacks(folder: Path, ports: int) -> None:
     programs = [standin("intake", ports, folder, "late")]
-    supervisor = Supervisor(programs, record=folder / "processes.json", say=pytest.fail, patience=1)
-    with pytest.raises(ServiceFailed, match=re.escape('was not ready in 1 s ({"missing": ["patience"]})')):
-        await supervisor.start()
+    # On a busy machine the stand-in itself may take longer than the patience to answer at all.
+    for patience in (1, 5, 30):
+        supervisor = Supervisor(
+            programs, record=folder / "processes.json", say=pytest.fail, patience=patience
+        )
+        with pytest.raises(ServiceFailed) as failed:
+            await supervisor.start()
+        if "nothing answers on its port" not in failed.value.detail:
+            break
+    assert f'was not ready in {patience} s ({{"missing": ["patience"]}})' in failed.value.detail
 
 
 def test_a_taken_port_is_refused_with_who_holds_it_and_another_choice(ports: int) -> None:
