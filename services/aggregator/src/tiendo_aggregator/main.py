@@ -2,10 +2,12 @@
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
@@ -63,6 +65,7 @@ def wire(kit: Kit) -> None:
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
     forecasts = Forecasts(kit.pool, scopes)
+    declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
@@ -83,6 +86,8 @@ def wire(kit: Kit) -> None:
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
+    kit.background.append(("declarations", declarations.run))
+    kit.moved.append(declarations.step)
     kit.publish_log()
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
@@ -90,6 +95,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
+    kit.app.include_router(make_declared_router(declarations))
 
 
 def main() -> None:

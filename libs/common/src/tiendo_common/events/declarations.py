@@ -8,7 +8,7 @@ from tiendo_common.events.envelope import Event
 
 
 class DailyDeclarations(msgspec.Struct, frozen=True, kw_only=True):
-    """Which communes report by declaring, and the local time of day by which a day's counts are due.
+    """Which communes report by declaring, and the local time of day before which a day's counts are due.
 
     `units` are communes of the campaign's first day. After a reorganisation what they became owes the report.
     """

@@ -1,5 +1,4 @@
-"""Counts that communes declare because they have no records with us: who owes them, until when, and in which state each
-day's report is."""
+"""Who declares: part of a plan. Communes without records with us report their counts by hand, each day by an hour."""
 
 from collections.abc import Collection
 from datetime import date, datetime, time
@@ -10,14 +9,14 @@ from tiendo_common.errors import Invalid
 
 
 class Declaring(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of a plan: the communes (of its first day) that report by declaring, and the local time by which a day's
-    counts are due on that day."""
+    """Part of a plan: the communes (of its first day) that report by declaring, and the local time of the day before
+    which its counts are due."""
 
     cut_off: time
     units: tuple[str, ...]
 
     def due(self, day: date) -> datetime:
-        """The local time by which the counts of a day are due; at it they are in time."""
+        """The local time of day from which on the counts of a day are late."""
         return datetime.combine(day, self.cut_off)
 
 
