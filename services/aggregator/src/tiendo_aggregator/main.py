@@ -3,12 +3,14 @@
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.declared import make_declared_router
+from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.forecast import Forecasts
+from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
@@ -96,6 +98,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
     kit.app.include_router(make_declared_router(declarations))
+    kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
 
 
 def main() -> None:
