@@ -5,6 +5,7 @@ from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
+from tiendo_aggregator.routes.proof import make_proof_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
@@ -16,6 +17,7 @@ from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
+from tiendo_aggregator.use_cases.rebuild import Rebuild
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
 from tiendo_aggregator.use_cases.revisions import Revisions
@@ -79,6 +81,10 @@ def wire(kit: Kit) -> None:
         breakdowns=breakdowns.name,
     )
 
+    rebuild = Rebuild(
+        kit.pool, kit.reader("rebuild"), units, TOPICS, totals=totals.name, breakdowns=breakdowns.name
+    )
+
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
     kit.started.append(units.load)
@@ -97,6 +103,8 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
+    kit.app.include_router(make_proof_router(reconciliation, rebuild))
+    kit.measured.append(reconciliation.measure)
     kit.app.include_router(make_declared_router(declarations))
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
 

@@ -430,5 +430,9 @@ class VerdictAnswer(BaseModel):
     )
     breakdowns: bool = Field(description="Whether the breakdowns were compared, too.")
     totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
+    checksum_records: str = Field(
+        description="Of the totals from the records; those of spans add up, modulo 2⁶⁴."
+    )
+    checksum_counters: str = Field(description="Of the same totals from the counters.")
     differing_count: int
     differing: list[DifferenceAnswer] = Field(description="The first 1000 cells that differ.")

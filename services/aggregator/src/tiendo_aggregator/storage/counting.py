@@ -71,6 +71,16 @@ _TOTALS = _Counters("total", _CELL | _N)
 _BREAKDOWNS = _Counters("breakdown", _CELL | _PART | _N)
 
 
+#: What identifies a cell of each table.
+TOTAL_KEY = tuple(name for name in _KEY if name in _CELL)
+BREAKDOWN_KEY = _KEY
+
+
+def adding_to(table: str, key: Sequence[str]) -> _Counters:
+    """How a table with the columns of one of these keys, and n, is added to."""
+    return _Counters(table, (_CELL if tuple(key) == TOTAL_KEY else _CELL | _PART) | _N)
+
+
 async def add_totals(connection: Connection, cells: Mapping[TotalCell, int]) -> None:
     """Add to the totals, in the caller's transaction."""
     await _TOTALS.add(connection, cells)
