@@ -25,6 +25,7 @@ SCOPES = (
     "activation:write",
     "activation:read",
     "campaign:write",
+    "measure:write",
     "progress:read",
     "incident:read",
 )

@@ -2,11 +2,13 @@
 
 from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.forecast import Forecasts
+from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
@@ -63,6 +65,7 @@ def wire(kit: Kit) -> None:
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
     forecasts = Forecasts(kit.pool, scopes)
+    measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
@@ -90,6 +93,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
+    kit.app.include_router(make_measures_router(measures))
 
 
 def main() -> None:
