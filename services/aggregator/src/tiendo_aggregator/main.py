@@ -3,6 +3,7 @@
 from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.declared import make_declared_router
+from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.proof import make_proof_router
@@ -11,6 +12,7 @@ from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.forecast import Forecasts
+from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
@@ -60,6 +62,7 @@ def wire(kit: Kit) -> None:
     forecasts = Forecasts(kit.pool, scopes)
     declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
+    measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -92,6 +95,7 @@ def wire(kit: Kit) -> None:
     kit.measured.append(reconciliation.measure)
     kit.app.include_router(make_declared_router(declarations))
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
+    kit.app.include_router(make_measures_router(measures))
 
 
 def main() -> None:
