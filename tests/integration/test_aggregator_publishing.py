@@ -181,7 +181,9 @@ async def test_days_before_the_plan_was_known_are_not_closed(database: Database,
         assert await closings(service) == [D + timedelta(4)] * UNITS
 
 
-async def test_a_closing_says_of_each_target_what_the_forecast_says(database: Database, tmp_path: Path) -> None:
+async def test_a_closing_says_of_each_target_what_the_forecast_says(
+    database: Database, tmp_path: Path
+) -> None:
     async with planned(database, tmp_path) as (service, feed):
         facts = [
             restated("activated", [segment(D + timedelta(n), "23427")], known=D + timedelta(n))

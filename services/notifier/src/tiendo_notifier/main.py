@@ -11,11 +11,13 @@ from tiendo_common.service.runtime import Wire, serve
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.consumer import ProgressProjection
 from tiendo_notifier.routes import make_router
+from tiendo_notifier.routes.policies import make_policy_router
 from tiendo_notifier.settings import NotifierSettings
 from tiendo_notifier.storage.reading import Lists
 from tiendo_notifier.use_cases.deliver import Sender
 from tiendo_notifier.use_cases.destinations import Destinations
 from tiendo_notifier.use_cases.judge import Judge
+from tiendo_notifier.use_cases.policies import Policies
 from tiendo_notifier.use_cases.reference import Reference
 
 DESCRIPTION = (
@@ -72,6 +74,7 @@ def wiring(settings: NotifierSettings) -> Wire:
         )
         kit.background.append(("sender", Sender(kit.pool, webhooks).run))
         kit.app.include_router(make_router(lists, Destinations(kit.pool, reference, webhooks)))
+        kit.app.include_router(make_policy_router(Policies(kit.pool, reference, kit.clock)))
 
     return wire
 

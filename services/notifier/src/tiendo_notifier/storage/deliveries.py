@@ -40,8 +40,8 @@ async def claim(
         "  ) AS due WHERE disabled IS NULL LIMIT $4"
         ") "
         "UPDATE delivery SET attempts = attempts + 1, due = now() + make_interval(secs => $5) "
-        "FROM picked, decision WHERE delivery.id = picked.id AND decision.id = delivery.decision "
-        "RETURNING delivery.id, decision.id::text, attempts, picked.name, url, secret, notice",
+        "FROM picked, message WHERE delivery.id = picked.id AND message.id = delivery.message "
+        "RETURNING delivery.id, message.id::text, attempts, picked.name, url, secret, notice",
         list(busy.keys()),
         list(busy.values()),
         lanes,

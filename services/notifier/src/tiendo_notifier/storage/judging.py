@@ -8,26 +8,27 @@ from tiendo_common.eventlog.port import Connection
 
 
 class Key(NamedTuple):
-    """What has a standing."""
+    """A target: what has a standing."""
 
     campaign: str
     unit: str
     indicator: str
-    rule: str
 
 
 class Standing(NamedTuple):
-    """A row of `standing`: the state after the closing of `judged_day`, and the incident that is open."""
+    """A row of `standing`: the state after the closing of `judged_day`, the incident that is open, what the closings
+    since the campaign's first day said, and how often news of the incident went out. Two are JSON."""
 
     judged_day: date
-    run: int
-    peak: int | None
-    told: bool
+    remembered: str
     incident: str | None
+    past: str
+    news: int
 
 
 class Incident(NamedTuple):
-    """A row of `incident`. `opened_day` is written once, by the row that opens it."""
+    """A row of `incident` as the judge writes it. `opened_day` is written once, by the row that opens it; `state` too,
+    but that a resolved incident is so for good, and one that is told of for the first time is `notified`."""
 
     id: str
     campaign: str
@@ -35,32 +36,51 @@ class Incident(NamedTuple):
     unit_name: str
     indicator: str
     rule: str
+    rules: list[str]
     state: str
     severity: int
     opened_day: date
     last_day: date
-    closed_day: date | None
+    resolved_day: date | None
     figures: str
+    news: int
 
 
 class Decision(NamedTuple):
-    """A row of `decision`; `inputs` and `notice` are JSON texts."""
+    """A row of `decision`; `inputs`, `findings` and `policy` are JSON texts."""
 
     id: str
     campaign: str
     unit: str
     indicator: str
-    rule: str
+    rule: str | None
+    rules: list[str]
     from_day: date
     day: date
     outcome: str
     severity: int | None
     reason: str
+    findings: str
     inputs: str
+    policy: str
     historical: bool
     incident: str | None
     at: datetime
-    notice: str | None
+    message: str | None
+    kept_back: str | None
+
+
+class Message(NamedTuple):
+    """A row of `message`; `number` counts the news of its incident."""
+
+    id: str
+    kind: str
+    campaign: str | None
+    unit: str | None
+    incident: str | None
+    number: int | None
+    notice: str
+    at: datetime
 
 
 class Subscriber(NamedTuple):
@@ -75,12 +95,14 @@ async def standings(connection: Connection, units: Iterable[tuple[str, str]]) ->
     """The standings of these (campaign, unit). Not locked: the partition's lease admits one judge."""
     campaigns, codes = _columns(list(units), 2)
     rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, rule, judged_day, run, peak, told, incident::text FROM standing "
-        "JOIN unnest($1::text[], $2::text[]) AS wanted (campaign, unit) USING (campaign, unit)",
+        "SELECT campaign, unit, indicator, judged_day, remembered::text, incident::text, past::text, "
+        "coalesce(news, 0) FROM standing "
+        "JOIN unnest($1::text[], $2::text[]) AS wanted (campaign, unit) USING (campaign, unit) "
+        "LEFT JOIN (SELECT id, news FROM incident WHERE state <> 'resolved') AS open ON open.id = standing.incident",
         campaigns,
         codes,
     )
-    return {Key(*row[:4]): Standing(*row[4:]) for row in rows}
+    return {Key(*row[:3]): Standing(*row[3:]) for row in rows}
 
 
 async def write(
@@ -92,23 +114,32 @@ async def write(
     """Store what a batch led to. A second decision on a day already judged is refused by the database."""
     if after:
         await connection.execute(
-            "INSERT INTO standing (campaign, unit, indicator, rule, judged_day, run, peak, told, incident) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::int[], "
-            "$7::smallint[], $8::bool[], $9::uuid[]) "
-            "ON CONFLICT (campaign, unit, indicator, rule) DO UPDATE SET judged_day = excluded.judged_day, "
-            "run = excluded.run, peak = excluded.peak, told = excluded.told, incident = excluded.incident",
-            *_columns([(*key, *standing) for key, standing in after.items()], 9),
+            "INSERT INTO standing (campaign, unit, indicator, judged_day, remembered, incident, past) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::jsonb[], $6::uuid[], "
+            "$7::jsonb[]) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET judged_day = excluded.judged_day, "
+            "remembered = excluded.remembered, incident = excluded.incident, past = excluded.past",
+            *_columns([(*key, *standing[:-1]) for key, standing in after.items()], 7),
         )
     if incidents:
         await connection.execute(
             "INSERT INTO incident (id, campaign, unit, unit_name, indicator, rule, state, severity, "
-            "opened_day, last_day, closed_day, figures) "
-            "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
-            "$7::text[], $8::smallint[], $9::date[], $10::date[], $11::date[], $12::jsonb[]) "
-            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, state = excluded.state, "
-            "severity = excluded.severity, last_day = excluded.last_day, closed_day = excluded.closed_day, "
-            "figures = excluded.figures",
-            *_columns(incidents, len(Incident._fields)),
+            "opened_day, last_day, resolved_day, figures, news, rules) "
+            "SELECT id, campaign, unit, unit_name, indicator, rule, state, severity, opened_day, last_day, "
+            "resolved_day, figures, news, string_to_array(rules, ',') "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
+            "$7::text[], $8::text[], $9::smallint[], $10::date[], $11::date[], $12::date[], $13::jsonb[], $14::int[]) "
+            "AS new (id, campaign, unit, unit_name, indicator, rule, rules, state, severity, opened_day, last_day, "
+            "resolved_day, figures, news) "
+            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, rule = excluded.rule, "
+            "rules = ARRAY(SELECT DISTINCT unnest(incident.rules || excluded.rules) ORDER BY 1), "
+            "state = CASE WHEN excluded.state = 'resolved' OR incident.state = 'open' THEN excluded.state "
+            "ELSE incident.state END, "
+            "severity = excluded.severity, last_day = excluded.last_day, resolved_day = excluded.resolved_day, "
+            "figures = excluded.figures, news = excluded.news",
+            *_columns(
+                [incident._replace(rules=",".join(incident.rules)) for incident in incidents],  # type: ignore[arg-type]
+                len(Incident._fields),
+            ),
         )
     if decisions:
         await connection.copy_records_to_table("decision", records=decisions, columns=Decision._fields)
@@ -120,11 +151,16 @@ async def subscribers(connection: Connection) -> list[Subscriber]:
     return [Subscriber(*row) for row in rows]
 
 
-async def enqueue(connection: Connection, deliveries: Sequence[tuple[str, str, str]]) -> None:
-    """Put (decision, incident, destination) on their way, in this transaction: told if and only if decided."""
+async def tell(
+    connection: Connection, messages: Sequence[Message], deliveries: Sequence[tuple[str, str | None, str]]
+) -> None:
+    """Put messages on their way, (message, incident, destination) each, in this transaction: told if and only if
+    decided."""
+    if messages:
+        await connection.copy_records_to_table("message", records=messages, columns=Message._fields)
     if deliveries:
         await connection.execute(
-            "INSERT INTO delivery (decision, incident, destination) "
+            "INSERT INTO delivery (message, incident, destination) "
             "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
             *_columns(deliveries, 3),
         )

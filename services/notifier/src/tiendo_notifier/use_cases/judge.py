@@ -1,4 +1,4 @@
-"""Judge the closing figures of a day: every (campaign, unit, indicator, rule) once."""
+"""Judge the closing figures of a day: every target (campaign, unit, indicator) once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,18 @@ from tiendo_common.events.state import (
 )
 from tiendo_notifier.rules import life, messages, plan
 from tiendo_notifier.rules.life import AT_REST
-from tiendo_notifier.rules.table import DEFAULTS, RULES, Rule, Severity, Thresholds
+from tiendo_notifier.rules.policies import Policy
+from tiendo_notifier.rules.table import Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Key
+from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
 
 log = structlog.get_logger(__name__)
 
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
+_standing_decoder = msgspec.json.Decoder(life.Standing)
+_past_decoder = msgspec.json.Decoder(plan.Past)
 
 
 def closes_its_day(progress: ProgressPublication, campaign: CampaignPublication) -> bool:
@@ -39,19 +43,12 @@ class Judge:
     last day that it was judged on.
     """
 
-    def __init__(
-        self,
-        reference: Reference,
-        refresh: Callable[[], Awaitable[object]],
-        clock: Clock,
-        limits: Thresholds = DEFAULTS,
-    ) -> None:
+    def __init__(self, reference: Reference, refresh: Callable[[], Awaitable[object]], clock: Clock) -> None:
         """`refresh` brings the reference up to date: a target published before the figures must be known
         when they are judged."""
         self._reference = reference
         self._refresh = refresh
         self._clock = clock
-        self._limits = limits
 
     async def __call__(self, connection: Connection, published: Sequence[ProgressPublication]) -> None:
         if not published:
@@ -63,12 +60,19 @@ class Judge:
         before = await judging.standings(
             connection, {(closing.campaign, closing.unit) for closing in closings}
         )
-        session = _Session(self._reference, self._clock, self._limits, before)
+        policies = await InForce.read(
+            connection, self._reference, sorted({closing.campaign for closing in closings})
+        )
+        session = _Session(self._reference, self._clock, policies, before)
         for closing in closings:
             session.judge(closing)
         await judging.write(connection, session.after, list(session.incidents.values()), session.decisions)
         if session.told:
-            await judging.enqueue(connection, session.addressed(await judging.subscribers(connection)))
+            await judging.tell(
+                connection,
+                [message for message, _, _ in session.told],
+                session.addressed(await judging.subscribers(connection)),
+            )
         log.info("judged", closings=len(closings), decisions=len(session.decisions), told=len(session.told))
 
     def _to_be_judged(self, progress: ProgressPublication) -> bool:
@@ -86,14 +90,15 @@ def _calendar(campaign: CampaignPublication) -> plan.Calendar:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One (campaign, unit, indicator, rule) at the closing of one day."""
+    """One target at the closing of one day."""
 
     key: Key
-    rule: Rule
     campaign: CampaignPublication
     day: date
     unit_name: str
+    parent_name: str | None
     seen: plan.Figures
+    policy: Policy
     historical: bool
 
 
@@ -101,21 +106,17 @@ class _Session:
     """One batch: what stood before, and what follows from it."""
 
     def __init__(
-        self,
-        reference: Reference,
-        clock: Clock,
-        limits: Thresholds,
-        before: dict[Key, judging.Standing],
+        self, reference: Reference, clock: Clock, policies: InForce, before: dict[Key, judging.Standing]
     ) -> None:
         self.after: dict[Key, judging.Standing] = {}
         self.incidents: dict[str, judging.Incident] = {}
         self.decisions: list[judging.Decision] = []
-        self.told: list[tuple[judging.Decision, str]] = []
+        #: What is told, the rules that had anything to say, and the day.
+        self.told: list[tuple[judging.Message, list[str], date]] = []
         self._reference = reference
         self._now = clock.now()
         self._today = clock.today()
-        self._limits = limits
-        self._limits_text = msgspec.Raw(msgspec.json.encode(limits))
+        self._policies = policies
         self._before = before
 
     def judge(self, closing: ProgressPublication) -> None:
@@ -123,8 +124,14 @@ class _Session:
         calendar = _calendar(campaign)
         historical = life.is_historical(closing.day, self._today)
         for target in self._reference.targets(closing.campaign, closing.unit):
-            name = self._reference.full_name(closing.unit, closing.day, target.unit_name)
+            key = Key(closing.campaign, closing.unit, target.indicator)
+            stood = self.after.get(key) or self._before.get(key)
+            if stood is not None and closing.day <= stood.judged_day:
+                continue
             progress: IndicatorProgress = getattr(closing, target.indicator)
+            number = calendar.number(closing.day)
+            past = _until(number, _past_decoder.decode(stood.past) if stood is not None else plan.Past())
+            end = progress.expected
             seen = plan.figures(
                 calendar,
                 closing.day,
@@ -132,41 +139,53 @@ class _Session:
                 baseline=progress.baseline,
                 value=progress.value,
                 done=progress.done,
+                past=past,
+                expected=None if end is msgspec.UNSET else (end.final, end.high),
             )
-            for rule in RULES.values():
-                key = Key(closing.campaign, closing.unit, target.indicator, rule.name)
-                self._judge(_Case(key, rule, campaign, closing.day, name, seen, historical))
+            case = _Case(
+                key,
+                campaign,
+                closing.day,
+                self._reference.full_name(closing.unit, closing.day, target.unit_name),
+                self._reference.parent_name(closing.unit, closing.day),
+                seen,
+                self._policies.of(closing.campaign, closing.unit, closing.day),
+                historical,
+            )
+            self._judge(case, stood, plan.Past([*past.reached, progress.value], [*past.done, progress.done]))
 
-    def addressed(self, subscribers: Sequence[judging.Subscriber]) -> list[tuple[str, str, str]]:
-        """Which decision, of which incident, goes to which destination."""
+    def addressed(self, subscribers: Sequence[judging.Subscriber]) -> list[tuple[str, str | None, str]]:
+        """Which message, of which incident, goes to which destination."""
         return [
-            (decision.id, incident, subscriber.name)
-            for decision, incident in self.told
+            (message.id, message.incident, subscriber.name)
+            for message, rules, day in self.told
             for subscriber in subscribers
-            if subscriber.rules is None or decision.rule in subscriber.rules
+            if subscriber.rules is None or any(rule in subscriber.rules for rule in rules)
             if subscriber.units is None
-            or any(code in subscriber.units for code, _ in self._reference.line(decision.unit, decision.day))
+            or any(code in subscriber.units for code, _ in self._reference.line(message.unit or "", day))
         ]
 
-    def _judge(self, case: _Case) -> None:
-        stood = self.after.get(case.key) or self._before.get(case.key)
-        if stood is not None and case.day <= stood.judged_day:
-            return
+    def _judge(self, case: _Case, stood: judging.Standing | None, past: plan.Past) -> None:
         self._note_gap(case, stood)
-        before, incident = AT_REST, None
-        if stood is not None:
-            incident = stood.incident
-            peak = None if stood.peak is None else Severity(stood.peak)
-            before = life.Standing(stood.run, incident is not None, peak, stood.told)
-        after, decision = life.judge(case.rule, before, case.seen, self._limits, historical=case.historical)
+        before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
+        incident, news = (stood.incident, stood.news) if stood is not None else (None, 0)
+        policy = case.policy
+        after, decision = life.judge(
+            before, case.seen, policy.thresholds, off=policy.off, historical=case.historical
+        )
         if decision is not None:
             if decision.outcome == "opened":
-                incident = new_event_id()
+                incident, news = new_event_id(), 0
+            message = None
+            if decision.tell is not None:
+                news += 1
+                message = self._tell(case, incident, news, decision)
+                after = life.telling(after, decision)
             if incident is not None:
-                self._keep_incident(case, incident, after if after.open else before, closed=not after.open)
-            self._keep_decision(case, incident, before, after, decision)
+                self._keep_incident(case, incident, after, decision, news)
+            self._keep_decision(case, incident, before, decision, message)
         self.after[case.key] = judging.Standing(
-            case.day, after.run, after.peak, after.told, incident if after.open else None
+            case.day, _json(after), incident if after.open else None, _json(past), news
         )
 
     def _note_gap(self, case: _Case, stood: judging.Standing | None) -> None:
@@ -179,35 +198,48 @@ class _Session:
                 judging.Decision(
                     new_event_id(),
                     *case.key,
+                    rule=None,
+                    rules=[],
                     from_day=first,
                     day=last,
                     outcome="not_judged",
                     severity=None,
                     reason=NO_FIGURE,
+                    findings="[]",
                     inputs="{}",
+                    policy="{}",
                     historical=case.historical,
                     incident=None,
                     at=self._now,
-                    notice=None,
+                    message=None,
+                    kept_back=None,
                 )
             )
 
-    def _keep_incident(self, case: _Case, incident: str, standing: life.Standing, *, closed: bool) -> None:
+    def _keep_incident(
+        self, case: _Case, incident: str, after: life.Standing, decision: life.Decision, news: int
+    ) -> None:
         earlier = self.incidents.get(incident)
-        campaign, unit, indicator, rule = case.key
+        campaign, unit, indicator = case.key
+        rules = sorted({*(earlier.rules if earlier else ()), *decision.firing})
+        state = "resolved"
+        if after.open:
+            state = "open" if after.told is None else "notified"
         self.incidents[incident] = judging.Incident(
             id=incident,
             campaign=campaign,
             unit=unit,
             unit_name=case.unit_name,
             indicator=indicator,
-            rule=rule,
-            state="closed" if closed else "open",
-            severity=standing.peak or Severity.NOTICE,
+            rule=decision.rule or (earlier.rule if earlier else ""),
+            rules=rules,
+            state=state,
+            severity=decision.severity or Severity.NOTICE,
             opened_day=earlier.opened_day if earlier else case.day,
             last_day=case.day,
-            closed_day=case.day if closed else None,
+            resolved_day=None if after.open else case.day,
             figures=_json(case.seen),
+            news=news,
         )
 
     def _keep_decision(
@@ -215,66 +247,80 @@ class _Session:
         case: _Case,
         incident: str | None,
         before: life.Standing,
-        after: life.Standing,
         decision: life.Decision,
+        message: str | None,
     ) -> None:
-        identifier = new_event_id()
-        notice = None
-        if decision.tell is not None and incident is not None:
-            notice = self._notice(case, identifier, incident, decision.tell, after.run, decision.severity)
-        row = judging.Decision(
-            identifier,
-            *case.key,
-            from_day=case.day,
-            day=case.day,
-            outcome=decision.outcome,
-            severity=decision.severity,
-            reason=decision.reason,
-            inputs=_json({"before": before, "figures": case.seen, "thresholds": self._limits_text}),
-            historical=case.historical,
-            incident=incident,
-            at=self._now,
-            notice=notice,
+        self.decisions.append(
+            judging.Decision(
+                new_event_id(),
+                *case.key,
+                rule=decision.rule,
+                rules=sorted(finding.rule for finding in decision.findings),
+                from_day=case.day,
+                day=case.day,
+                outcome=decision.outcome,
+                severity=decision.severity,
+                reason=decision.reason,
+                findings=_json(decision.findings),
+                inputs=_json({"before": before, "figures": case.seen}),
+                policy=_json(case.policy),
+                historical=case.historical,
+                incident=incident,
+                at=self._now,
+                message=message,
+                kept_back=None,
+            )
         )
-        self.decisions.append(row)
-        if notice is not None and incident is not None:
-            self.told.append((row, incident))
 
-    def _notice(
-        self,
-        case: _Case,
-        decision: str,
-        incident: str,
-        transition: life.Transition,
-        run: int,
-        severity: Severity | None,
-    ) -> str:
-        """The document that is pushed: the same bytes to everybody, at every try."""
-        campaign, unit, indicator, rule = case.key
-        words = messages.write(
-            case.rule.name, transition, case.unit_name, indicator, case.day, run, case.seen
+    def _tell(self, case: _Case, incident: str | None, number: int, decision: life.Decision) -> str:
+        """Put on record what is to be pushed: the same bytes to everybody, at every try. Its id."""
+        assert decision.tell is not None
+        campaign, unit, indicator = case.key
+        identifier = new_event_id()
+        words = messages.clears(
+            decision.tell, decision.rule, case.unit_name, case.parent_name, indicator, case.day, case.seen
         )
-        return _json(
+        kind = f"incident.{decision.tell}" if incident is not None else f"target.{decision.tell}"
+        notice = _json(
             {
-                "type": f"incident.{transition}",
+                "type": kind,
                 "timestamp": self._now,
                 "data": {
                     "incident": incident,
-                    "decision": decision,
                     "campaign": campaign,
                     "campaign_name": case.campaign.name,
                     "unit": unit,
                     "unit_name": case.unit_name,
                     "indicator": indicator,
-                    "rule": rule,
-                    "severity": severity.name.lower() if severity else None,
+                    "rule": decision.rule,
+                    "rules": decision.firing,
+                    "severity": decision.severity.name.lower() if decision.severity else None,
                     "day": case.day,
-                    "run": run,
                     "figures": case.seen,
-                    "message": words,
+                    "clears": words,
+                    "message": words.text,
+                    "path": f"/v1/incidents/{incident}" if incident is not None else None,
                 },
             }
         )
+        message = judging.Message(
+            identifier,
+            kind,
+            campaign,
+            unit,
+            incident,
+            number if incident is not None else None,
+            notice,
+            self._now,
+        )
+        self.told.append((message, [finding.rule for finding in decision.findings], case.day))
+        return identifier
+
+
+def _until(number: int, past: plan.Past) -> plan.Past:
+    """What is known of the days before the one of this number (from 1); None of those without a closing."""
+    missing = [None] * (number - 1 - len(past.reached))
+    return plan.Past([*past.reached, *missing], [*past.done, *missing])
 
 
 def _json(document: object) -> str:

@@ -36,6 +36,24 @@ class Reference:
         """The unit's targets in the campaign, one for each indicator that has one."""
         return list(self._targets.get((campaign, unit), {}).values())
 
+    def largest_target(self, campaign: str, unit: str | None) -> int:
+        """The largest target of the unit, or of any (0: there is none yet)."""
+        found = (
+            target.value
+            for (at, code), targets in self._targets.items()
+            if at == campaign and unit in (None, code)
+            for target in targets.values()
+        )
+        return max(found, default=0)
+
+    def units_with_targets(self, campaign: str) -> list[str]:
+        """The units that have a target in the campaign."""
+        return [code for at, code in self._targets if at == campaign]
+
+    def is_in(self, code: str, above: str, day: date) -> bool:
+        """Whether the unit is `above` or below it on that day."""
+        return any(each == above for each, _ in self.line(code, day))
+
     def is_unit(self, code: str) -> bool:
         """Whether the code was ever a unit's."""
         return code in self._units
@@ -60,6 +78,16 @@ class Reference:
         if spans[0].level == "commune" and len(spans) > 1 and spans[1].level == "district":
             return f"{spans[0].name}, {spans[1].name}"
         return spans[0].name
+
+    def parent(self, code: str, day: date) -> str | None:
+        """The unit above on that day."""
+        span = self._span(code, day)
+        return span.parent if span else None
+
+    def parent_name(self, code: str, day: date) -> str | None:
+        """The name of the unit above on that day."""
+        above = self.parent(code, day)
+        return self.full_name(above, day, above) if above else None
 
     def _span(self, code: str, day: date) -> UnitSpan | None:
         for span in self._units.get(code, ()):

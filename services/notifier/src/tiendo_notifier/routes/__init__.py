@@ -6,12 +6,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field
 
 from tiendo_common.errors import NotFound
 from tiendo_common.service.auth import Admin, ApiKey, requires
-from tiendo_common.service.documents import in_words
 from tiendo_notifier import http_schemas as http
+from tiendo_notifier.routes.questions import Text
 from tiendo_notifier.rules.table import RuleName
 from tiendo_notifier.storage.reading import Lists
 from tiendo_notifier.use_cases.destinations import Destinations
@@ -19,10 +18,6 @@ from tiendo_notifier.use_cases.destinations import Destinations
 MAX_PAGE = 500
 
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]
-#: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
-Text = Annotated[
-    str, Field(pattern=r"^[^\x00]{1,100}$"), in_words("1 to 100 characters, none of them a zero character")
-]
 Campaign = Annotated[Text | None, Query(description="The campaign's id.", examples=["kon-tum-2023"])]
 Unit = Annotated[Text | None, Query(description="The unit's code: this unit, not those below it.")]
 Rule = Annotated[RuleName | None, Query(description="The rule's name.")]
@@ -42,14 +37,16 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
         unit: Unit = None,
         rule: Rule = None,
         state: Annotated[http.IncidentState | None, Query(description="Only these.")] = None,
+        unresolved: Annotated[bool, Query(description="Only those that are not over.")] = False,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> http.Incidents:
-        """Incidents with their transitions, newest first. At most one is open for each campaign, unit,
-        indicator and rule."""
-        rows = await lists.incidents(limit, cursor, campaign=campaign, unit=unit, rule=rule, state=state)
+        """Incidents with their steps, newest first. At most one is open for each campaign, unit and indicator."""
+        rows = await lists.incidents(
+            limit, cursor, rule, unresolved=unresolved, campaign=campaign, unit=unit, state=state
+        )
         return http.Incidents(
-            incidents=[http.Incident.of(incident, transitions) for incident, transitions in rows],
+            incidents=[http.Incident.of(incident, steps) for incident, steps in rows],
             next_cursor=_next([incident for incident, _ in rows], limit),
         )
 
@@ -65,7 +62,7 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
     ) -> http.Decisions:
         """Every evaluation that decided anything, with its inputs, newest first. A day on which all was well
         before and after leaves no decision."""
-        rows = await lists.decisions(limit, cursor, day, campaign=campaign, unit=unit, rule=rule)
+        rows = await lists.decisions(limit, cursor, day, rule, campaign=campaign, unit=unit)
         return http.Decisions(
             decisions=[http.Decision.of(row) for row in rows], next_cursor=_next(rows, limit)
         )
