@@ -27,6 +27,7 @@ SCOPES = (
     "campaign:write",
     "progress:read",
     "incident:read",
+    "incident:write",
 )
 
 

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from tests.unit.notifier.test_plan import closing
-from tiendo_notifier.rules.messages import clears
+from tiendo_notifier.rules.messages import clears, in_language
 from tiendo_notifier.rules.table import RULES, RuleName
 
 DAY = date(2023, 12, 7)
@@ -66,3 +66,9 @@ def test_after_the_last_day_it_says_what_is_missing() -> None:
     said = clears("opened", "target_missed", WHO, PARENT, "intake", last, seen)
     assert said.needed.vi == "Đã hết thời gian, còn thiếu 1.000 so với chỉ tiêu 5.000."
     assert said.needed.en == "No day is left; 1,000 are missing to the target of 5,000."
+
+
+def test_a_notice_in_one_language_has_the_same_bytes_each_time() -> None:
+    notice = '{"data":{"message":{"vi":"Xã","en":"Commune"},"list":[{"vi":"a","en":"b"}],"vi":1}}'
+    assert in_language(notice, None) == notice
+    assert in_language(notice, "vi") == '{"data":{"message":{"vi":"Xã"},"list":[{"vi":"a"}],"vi":1}}'

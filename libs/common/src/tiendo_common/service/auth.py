@@ -24,6 +24,7 @@ SCOPES = (
     "campaign:write",
     "progress:read",
     "incident:read",
+    "incident:write",
 )
 
 

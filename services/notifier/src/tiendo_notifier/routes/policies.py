@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from tiendo_common.service.auth import Admin, ApiKey, requires
 from tiendo_notifier import http_schemas as http
-from tiendo_notifier.routes.questions import Text
+from tiendo_notifier.http_schemas import Text
 from tiendo_notifier.rules.policies import Document
 from tiendo_notifier.use_cases.policies import Holding, Policies
 
@@ -34,7 +34,9 @@ def make_policy_router(policies: Policies) -> APIRouter:
         rule that could never fire or always would, and numbers in the wrong order, are refused by name. An empty
         document takes back what was set there."""
         document = Document(
-            thresholds=wanted.thresholds, off=None if wanted.off is None else tuple(wanted.off)
+            thresholds=wanted.thresholds,
+            off=None if wanted.off is None else tuple(wanted.off),
+            rhythm=wanted.rhythm,
         )
         return _answer(
             campaign, unit, await policies.put(campaign, unit, document, admin.name, wanted.reason)
@@ -56,5 +58,6 @@ def _answer(campaign: str, unit: str | None, holding: Holding) -> http.Policy:
         unit=unit,
         thresholds=http.Thresholds.model_validate(policy.thresholds),
         off=list(policy.off),
+        rhythm=http.Rhythm.model_validate(policy.rhythm),
         sources=[http.PolicySource.of(each) for each in holding.sources],
     )

@@ -24,7 +24,7 @@ nobody was told of, that is told then; an incident of which nobody was told is r
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -36,6 +36,8 @@ Outcome = Literal["opened", "worsened", "resolved", "reached_early", "held", "no
 #: What is told to whoever wants to know.
 News = Literal["opened", "worsened", "resolved", "reached_early"]
 
+#: So many openings are remembered: more than it takes to see that a target flaps.
+OPENINGS = 8
 #: A closing of a day longer ago than this is the past.
 PRESENT = timedelta(days=2)
 
@@ -58,13 +60,15 @@ class Standing:
     """What is remembered of a target from one closing to the next.
 
     `rules` that have anything to remember; the `peak` of the open incident's severity (None: none is open); the
-    highest severity that anybody was `told` of it (None: nobody was); whether `reached_early` was found already.
+    highest severity that anybody was `told` of it (None: nobody was); whether `reached_early` was found already; the
+    numbers of the days of late on which an incident opened.
     """
 
     rules: Mapping[RuleName, RuleStanding] = field(default_factory=dict)
     peak: Severity | None = None
     told: Severity | None = None
     reached_early: bool = False
+    openings: tuple[int, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -136,10 +140,12 @@ def judge(
     early = before.reached_early or reached_early(seen, limits)
     firing = [finding for finding in findings if finding.firing]
     if not firing:
-        return _at_rest(before, Standing(rules, reached_early=early), seen, tuple(findings), historical)
+        rest = Standing(rules, reached_early=early, openings=before.openings)
+        return _at_rest(before, rest, seen, tuple(findings), historical)
     worst = max(firing, key=lambda finding: finding.severity or 0)
     severity = max(worst.severity or Severity.NOTICE, before.peak or Severity.NOTICE)
-    after_all = Standing(rules, severity, before.told, early)
+    openings = before.openings if before.open else (*before.openings, seen.day_number)[-OPENINGS:]
+    after_all = Standing(rules, severity, before.told, early, openings)
     outcome: Outcome = "held"
     why = f"{worst.rule} no worse than it was"
     if not before.open:
@@ -179,5 +185,5 @@ def _at_rest(
 def telling(after: Standing, decision: Decision) -> Standing:
     """The standing once what is to be told is told."""
     if decision.tell in ("opened", "worsened"):
-        return Standing(after.rules, after.peak, after.peak, after.reached_early)
+        return replace(after, told=after.peak)
     return after

@@ -1,9 +1,12 @@
 """The words of an alert, in Vietnamese and English. Each has the five clears: who, what, how far behind, what each day
 needs from now on, who answers for it; and what to do next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Literal
+
+import msgspec
 
 from tiendo_notifier.rules.life import News
 from tiendo_notifier.rules.plan import Figures
@@ -70,6 +73,117 @@ def clears(
         answers=Message(f"Chịu trách nhiệm: {unit}{above_vi}.", f"{unit} answers for it{above_en}."),
         next=_NOTHING if good or rule is None else _NEXT[rule],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the units that are told of together."""
+
+    unit: str
+    name: str
+    severity: str
+    behind: int
+    needed_per_day: int | None
+
+
+#: What is told of a parent in place of its children.
+Together = Literal["formed", "worsened", "ended"]
+#: So many units are named in a message; the others are in its data.
+NAMED = 12
+
+
+def together(
+    news: Together,
+    parent: str,
+    above: str | None,
+    indicator: str,
+    day: date,
+    children: int,
+    members: Sequence[Member],
+) -> Clears:
+    """What is said of a parent in place of its children: `members`, the worst first, of so many `children`."""
+    vi, en = WORK[indicator]
+    if news == "ended":
+        behind = Message(
+            f"{parent}: đến hết {_vi_day(day)} chỉ còn {_vi(len(members))}/{_vi(children)} đơn vị chậm {vi}; "
+            "từ nay báo riêng từng đơn vị.",
+            f"{parent}: by {_en_day(day)} only {_en(len(members))} of {_en(children)} units are in trouble with {en}; "
+            "each is told of by itself again.",
+        )
+    else:
+        names = ", ".join(member.name for member in members[:NAMED])
+        more = len(members) - NAMED
+        behind = Message(
+            f"{parent}: {_vi(len(members))}/{_vi(children)} đơn vị chậm {vi} đến hết {_vi_day(day)}: {names}"
+            + (f" và {_vi(more)} đơn vị khác." if more > 0 else "."),
+            f"{parent}: {_en(len(members))} of {_en(children)} units are in trouble with {en} by {_en_day(day)}: "
+            + names
+            + (f" and {_en(more)} more." if more > 0 else "."),
+        )
+    needed = sum(member.needed_per_day or 0 for member in members)
+    above_vi = f"; cấp trên: {above}" if above else ""
+    above_en = f"; above it: {above}" if above else ""
+    return Clears(
+        who=Message(parent, parent),
+        what=Message(vi, en),
+        behind=behind,
+        needed=Message(
+            f"Các đơn vị này từ nay cần thêm tổng cộng {_vi(needed)} mỗi ngày.",
+            f"Together they need {_en(needed)} a day from now on.",
+        ),
+        answers=Message(f"Chịu trách nhiệm: {parent}{above_vi}.", f"{parent} answers for it{above_en}."),
+        next=_NOTHING
+        if news == "ended"
+        else Message(
+            "Việc cần làm: họp giao ban, tìm nguyên nhân chung trước khi hỏi từng đơn vị.",
+            "Next: look for the common cause before each unit is asked for its own.",
+        ),
+    )
+
+
+def escalated(unit: str, addressee: str, since: date, said: Message) -> Message:
+    """What the level above hears of an incident that nobody has taken on."""
+    return Message(
+        f"Kính gửi {addressee}: chưa có ai tiếp nhận cảnh báo về {unit} từ {_vi_day(since)}. {said.vi}",
+        f"To {addressee}: nobody has acknowledged the alert about {unit} of {_en_day(since)}. {said.en}",
+    )
+
+
+def digest(entries: int) -> Message:
+    """The head of a digest."""
+    return Message(
+        f"Tổng hợp {_vi(entries)} cảnh báo.",
+        f"{_en(entries)} {'alert' if entries == 1 else 'alerts'} in all.",
+    )
+
+
+def lagging(campaign: str, day: date, *, over: bool) -> Message:
+    """What operations hear when a day's figures are late, and when they have come."""
+    if over:
+        return Message(
+            f"{campaign}: số liệu {_vi_day(day)} đã đủ, cảnh báo đơn vị tiếp tục.",
+            f"{campaign}: the figures of {_en_day(day)} are complete; units are judged again.",
+        )
+    return Message(
+        f"{campaign}: số liệu {_vi_day(day)} chưa đủ sau giờ chốt; chưa đánh giá đơn vị nào. Kiểm tra: tiendo doctor.",
+        f"{campaign}: the figures of {_en_day(day)} are not complete after the cut-off; no unit is judged until they "
+        "are. See: tiendo doctor.",
+    )
+
+
+def in_language(notice: str, language: str | None) -> str:
+    """The notice with its texts in one language only; None: in both. Always the same for the same."""
+    if language is None:
+        return notice
+    return msgspec.json.encode(_chosen(msgspec.json.decode(notice), language)).decode()
+
+
+def _chosen(document: Any, language: str) -> Any:
+    if isinstance(document, dict):
+        if document.keys() == {"vi", "en"}:
+            return {language: document[language]}
+        return {name: _chosen(each, language) for name, each in document.items()}
+    return [_chosen(each, language) for each in document] if isinstance(document, list) else document
 
 
 def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Message | None:

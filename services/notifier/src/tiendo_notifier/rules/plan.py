@@ -62,12 +62,28 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the closings of a campaign's days said before, from its first day on: what was
-    `reached` by the end of each,
-    and the work `done` on it; None of a day of which no closing is known."""
+    """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
+    the work `done` on it, the `baseline` as it was known then, and what was `expected` of the last day (final, high).
+    None of a day of which no closing is known; of one without a forecast, too."""
 
     reached: Sequence[int | None] = ()
     done: Sequence[int | None] = ()
+    baseline: Sequence[int | None] = ()
+    expected: Sequence[tuple[int, int] | None] = ()
+
+    def until(self, number: int) -> "Past":
+        """What is known of all days before the one of this number (from 1)."""
+        columns = (self.reached, self.done, self.baseline, self.expected)
+        return Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+
+    def and_then(self, reached: int, done: int, baseline: int, expected: tuple[int, int] | None) -> "Past":
+        """The same and one day more."""
+        return Past(
+            [*self.reached, reached],
+            [*self.done, done],
+            [*self.baseline, baseline],
+            [*self.expected, expected],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

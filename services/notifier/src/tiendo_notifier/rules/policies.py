@@ -1,12 +1,14 @@
-"""What is set for a campaign, or a unit and all below it: thresholds, and rules that are switched off.
+"""What is set for a campaign, or a unit and all below it: thresholds, rules that are switched off, the working rhythm.
 
 What is nearer to a unit goes first; what it does not set is inherited, in the end from the defaults.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from tiendo_notifier.rules.rhythm import DEFAULT_RHYTHM, Rhythm
 from tiendo_notifier.rules.table import RuleName
 from tiendo_notifier.rules.thresholds import Thresholds, merged
 
@@ -16,6 +18,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     thresholds: Mapping[str, int] = {}
     off: tuple[RuleName, ...] | None = None
+    rhythm: Mapping[str, Any] = {}
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     thresholds: Thresholds
     off: tuple[RuleName, ...] = ()
+    rhythm: Rhythm = DEFAULT_RHYTHM
     versions: Mapping[str, int] = {}
 
 
@@ -32,7 +36,11 @@ def in_force(documents: Sequence[tuple[str, int, Document]]) -> Policy:
     for _, _, document in documents:
         if document.off is not None:
             off = document.off
+    rhythm: dict[str, Any] = {}
+    for _, _, document in documents:
+        rhythm |= document.rhythm
     return Policy(
+        rhythm=msgspec.convert(rhythm, Rhythm),
         thresholds=merged([document.thresholds for _, _, document in documents]),
         off=off,
         versions={unit: version for unit, version, _ in documents},

@@ -1,6 +1,6 @@
 """What the judge reads and writes, in the consumer's transaction: a few statements, whatever the batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -27,8 +27,8 @@ class Standing(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """A row of `incident` as the judge writes it. `opened_day` is written once, by the row that opens it; `state` too,
-    but that a resolved incident is so for good, and one that is told of for the first time is `notified`."""
+    """A row of `incident` as the judge writes it. `opened_day` is written once, by the row that opens it. The state
+    `open` says that nothing was told: what people made of the incident stays; `notified` begins its way anew."""
 
     id: str
     campaign: str
@@ -44,6 +44,8 @@ class Incident(NamedTuple):
     resolved_day: date | None
     figures: str
     news: int
+    addressee: str
+    next_step: datetime | None
 
 
 class Decision(NamedTuple):
@@ -70,37 +72,28 @@ class Decision(NamedTuple):
     kept_back: str | None
 
 
-class Message(NamedTuple):
-    """A row of `message`; `number` counts the news of its incident."""
+class Gathering(NamedTuple):
+    """A row of `gathering`, but for its key: a parent that is told in place of its children."""
 
-    id: str
-    kind: str
-    campaign: str | None
-    unit: str | None
-    incident: str | None
-    number: int | None
-    notice: str
-    at: datetime
+    since: date
+    peak: int
+    told: int | None
 
 
-class Subscriber(NamedTuple):
-    """A destination that is not disabled, and what it wants: null is everything."""
-
-    name: str
-    units: list[str] | None
-    rules: list[str] | None
-
-
-async def standings(connection: Connection, units: Iterable[tuple[str, str]]) -> dict[Key, Standing]:
-    """The standings of these (campaign, unit). Not locked: the partition's lease admits one judge."""
-    campaigns, codes = _columns(list(units), 2)
+async def standings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Standing]:
+    """All standings of these campaigns: siblings are looked at together. Not locked: the partition's lease admits one
+    judge."""
+    # Whoever acknowledges or escalates waits, in the same order, until what is decided here is committed.
+    await connection.execute(
+        "SELECT FROM incident WHERE campaign = ANY($1) AND state <> 'resolved' ORDER BY id FOR UPDATE",
+        campaigns,
+    )
     rows = await connection.fetch(
         "SELECT campaign, unit, indicator, judged_day, remembered::text, incident::text, past::text, "
         "coalesce(news, 0) FROM standing "
-        "JOIN unnest($1::text[], $2::text[]) AS wanted (campaign, unit) USING (campaign, unit) "
-        "LEFT JOIN (SELECT id, news FROM incident WHERE state <> 'resolved') AS open ON open.id = standing.incident",
+        "LEFT JOIN (SELECT id, news FROM incident WHERE state <> 'resolved') AS open ON open.id = standing.incident "
+        "WHERE campaign = ANY($1)",
         campaigns,
-        codes,
     )
     return {Key(*row[:3]): Standing(*row[3:]) for row in rows}
 
@@ -110,6 +103,7 @@ async def write(
     after: dict[Key, Standing],
     incidents: Sequence[Incident],
     decisions: Sequence[Decision],
+    now: datetime,
 ) -> None:
     """Store what a batch led to. A second decision on a day already judged is refused by the database."""
     if after:
@@ -122,48 +116,67 @@ async def write(
         )
     if incidents:
         await connection.execute(
-            "INSERT INTO incident (id, campaign, unit, unit_name, indicator, rule, state, severity, "
-            "opened_day, last_day, resolved_day, figures, news, rules) "
+            "INSERT INTO incident (id, campaign, unit, unit_name, indicator, rule, state, severity, opened_day, "
+            "last_day, resolved_day, figures, news, rules, addressee, next_step) "
             "SELECT id, campaign, unit, unit_name, indicator, rule, state, severity, opened_day, last_day, "
-            "resolved_day, figures, news, string_to_array(rules, ',') "
-            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
-            "$7::text[], $8::text[], $9::smallint[], $10::date[], $11::date[], $12::date[], $13::jsonb[], $14::int[]) "
-            "AS new (id, campaign, unit, unit_name, indicator, rule, rules, state, severity, opened_day, last_day, "
-            "resolved_day, figures, news) "
+            "resolved_day, figures, news, string_to_array(rules, ','), addressee, next_step "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
+            "$8::text[], $9::smallint[], $10::date[], $11::date[], $12::date[], $13::jsonb[], $14::int[], $15::text[], "
+            "$16::timestamptz[]) AS new (id, campaign, unit, unit_name, indicator, rule, rules, state, severity, "
+            "opened_day, last_day, resolved_day, figures, news, addressee, next_step) "
             "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, rule = excluded.rule, "
             "rules = ARRAY(SELECT DISTINCT unnest(incident.rules || excluded.rules) ORDER BY 1), "
-            "state = CASE WHEN excluded.state = 'resolved' OR incident.state = 'open' THEN excluded.state "
-            "ELSE incident.state END, "
             "severity = excluded.severity, last_day = excluded.last_day, resolved_day = excluded.resolved_day, "
-            "figures = excluded.figures, news = excluded.news",
+            "figures = excluded.figures, news = greatest(incident.news, excluded.news), "
+            "state = CASE WHEN excluded.state = 'open' THEN incident.state ELSE excluded.state END, "
+            "addressee = CASE WHEN excluded.state = 'open' THEN incident.addressee ELSE excluded.addressee END, "
+            "next_step = CASE WHEN excluded.state = 'open' THEN incident.next_step ELSE excluded.next_step END",
             *_columns(
-                [incident._replace(rules=",".join(incident.rules)) for incident in incidents],  # type: ignore[arg-type]
+                [(*incident[:6], ",".join(incident.rules), *incident[7:]) for incident in incidents],
                 len(Incident._fields),
             ),
+        )
+        # What somebody took on has become another thing.
+        await connection.execute(
+            "UPDATE acknowledgement SET lapsed_at = $2 WHERE incident = ANY($1::uuid[]) AND lapsed_at IS NULL",
+            [incident.id for incident in incidents if incident.state == "notified"],
+            now,
         )
     if decisions:
         await connection.copy_records_to_table("decision", records=decisions, columns=Decision._fields)
 
 
-async def subscribers(connection: Connection) -> list[Subscriber]:
-    """Who may want to be told."""
-    rows = await connection.fetch("SELECT name, units, rules FROM destination WHERE disabled IS NULL")
-    return [Subscriber(*row) for row in rows]
+async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
+    """What the closings of each target said (JSON)."""
+    rows = await connection.fetch(
+        "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1", campaign
+    )
+    return {Key(*row[:3]): row[3] for row in rows}
 
 
-async def tell(
-    connection: Connection, messages: Sequence[Message], deliveries: Sequence[tuple[str, str | None, str]]
-) -> None:
-    """Put messages on their way, (message, incident, destination) each, in this transaction: told if and only if
-    decided."""
-    if messages:
-        await connection.copy_records_to_table("message", records=messages, columns=Message._fields)
-    if deliveries:
-        await connection.execute(
-            "INSERT INTO delivery (message, incident, destination) "
-            "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
-            *_columns(deliveries, 3),
-        )
+async def gatherings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Gathering]:
+    """The parents that are told in place of their children."""
+    rows = await connection.fetch(
+        "SELECT campaign, unit, indicator, since, peak, told FROM gathering WHERE campaign = ANY($1)",
+        campaigns,
+    )
+    return {Key(*row[:3]): Gathering(*row[3:]) for row in rows}
+
+
+async def write_gatherings(connection: Connection, after: Mapping[Key, Gathering | None]) -> None:
+    """Store those that changed; None: it is over."""
+    for key, gathering in after.items():
+        if gathering is None:
+            await connection.execute(
+                "DELETE FROM gathering WHERE campaign = $1 AND unit = $2 AND indicator = $3", *key
+            )
+        else:
+            await connection.execute(
+                "INSERT INTO gathering (campaign, unit, indicator, since, peak, told) VALUES ($1, $2, $3, $4, $5, $6) "
+                "ON CONFLICT (campaign, unit, indicator) DO UPDATE SET peak = excluded.peak, told = excluded.told",
+                *key,
+                *gathering,
+            )
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

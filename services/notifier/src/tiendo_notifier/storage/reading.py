@@ -12,7 +12,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tiendo_common.database.pool import make_engine
-from tiendo_notifier.storage.tables import DecisionRow, DeliveryRow, DestinationRow, IncidentRow
+from tiendo_notifier.storage.tables import (
+    AcknowledgementRow,
+    DecisionRow,
+    DeliveryRow,
+    DestinationRow,
+    IncidentRow,
+)
 
 #: The decisions that are steps in an incident's life.
 STEPS = ("opened", "worsened", "resolved")
@@ -37,8 +43,9 @@ class Lists:
         *,
         unresolved: bool = False,
         **equal: Any,
-    ) -> list[tuple[IncidentRow, list[DecisionRow]]]:
-        """Incidents with their steps, oldest step first; `unresolved`: only those that are not over."""
+    ) -> list[tuple[IncidentRow, list[DecisionRow], AcknowledgementRow | None]]:
+        """Incidents with their steps, oldest step first, and who has taken them on; `unresolved`: only those that are
+        not over."""
         async with AsyncSession(self._engine) as session:
             query = _page(IncidentRow, limit, before, equal)
             if rule is not None:
@@ -55,7 +62,13 @@ class Lists:
             )
             for decision in decided:
                 of[decision.incident].append(decision)
-            return [(incident, of[incident.id]) for incident in incidents]
+            taken = await session.exec(
+                select(AcknowledgementRow)
+                .where(col(AcknowledgementRow.incident).in_([incident.id for incident in incidents]))
+                .where(col(AcknowledgementRow.lapsed_at).is_(None))
+            )
+            by = {each.incident: each for each in taken}
+            return [(incident, of[incident.id], by.get(incident.id)) for incident in incidents]
 
     async def decisions(
         self, limit: int, before: UUID | None, day: date | None, rule: str | None, **equal: Any

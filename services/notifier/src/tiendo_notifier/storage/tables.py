@@ -37,6 +37,21 @@ class IncidentRow(Table, table=True):
     figures: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     rules: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     news: int
+    addressee: str
+    next_step: datetime | None = _instant(nullable=True)
+
+
+class AcknowledgementRow(Table, table=True):
+    """Who took an incident on. It lapses when the incident worsens."""
+
+    __tablename__ = "acknowledgement"
+
+    id: int = Field(primary_key=True)
+    incident: UUID
+    author: str
+    note: str | None
+    at: datetime = _instant()
+    lapsed_at: datetime | None = _instant(nullable=True)
 
 
 class DecisionRow(Table, table=True):
@@ -77,6 +92,15 @@ class DestinationRow(Table, table=True):
     units: list[str] | None = Field(sa_column=Column(ARRAY(String)))
     rules: list[str] | None = Field(sa_column=Column(ARRAY(String)))
     disabled: str | None
+    digest: bool
+    least: int
+    language: str | None
+    addressed: bool
+    old_secret: str | None
+    old_until: datetime | None = _instant(nullable=True)
+    failures: int
+    paused_until: datetime | None = _instant(nullable=True)
+    last_try: datetime | None = _instant(nullable=True)
     created_at: datetime = _instant()
     changed_at: datetime = _instant()
 

@@ -1,6 +1,6 @@
 """Set and look up thresholds; every version is kept, with who set it and why."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 
@@ -13,6 +13,7 @@ from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import CampaignPublication
 from tiendo_notifier.rules import policies as rules
 from tiendo_notifier.rules.policies import Document, Policy
+from tiendo_notifier.rules.rhythm import Rhythm, check_rhythm
 from tiendo_notifier.rules.table import RULES
 from tiendo_notifier.rules.thresholds import Thresholds, check, check_reachable
 from tiendo_notifier.storage import policies as storage
@@ -104,6 +105,15 @@ class Policies:
             await storage.add(connection, campaign, wanted.unit, text, author, reason, wanted.at)
         return await self.get(campaign, unit)
 
+    def check_all(
+        self, policies: InForce, campaign: CampaignPublication, documents: Mapping[str, Document]
+    ) -> None:
+        """Raise what `put` would, were all of these set."""
+        for unit, document in documents.items():
+            self._campaign(campaign.campaign, unit or None)
+            _check_document(document)
+        self._check(policies, campaign, None, self._day(campaign))
+
     def _campaign(self, campaign: str, unit: str | None) -> CampaignPublication:
         known = self._reference.campaigns.get(campaign)
         if known is None:
@@ -127,8 +137,10 @@ class Policies:
             if unit is not None and unit not in above:
                 continue
             where = f"as it would hold for {place}" if place else "as it would hold for the campaign"
-            limits = found.of(campaign.campaign, place or None, day).thresholds
+            held = found.of(campaign.campaign, place or None, day)
+            limits = held.thresholds
             check(limits, where=where)
+            check_rhythm(held.rhythm, where=where)
             targets = self._reference.largest_target(campaign.campaign, place or None)
             check_reachable(limits, target=targets, days=days, where=where)
 
@@ -140,6 +152,19 @@ def _policy(sources: Sequence[Stored]) -> Policy:
 
 
 def _check_document(document: Document) -> None:
+    known = {field.name for field in fields(Rhythm)}
+    for name in document.rhythm:
+        if name not in known:
+            raise Invalid(
+                f"A rhythm has no {name!r}.",
+                field=f"rhythm.{name}",
+                remedy=f"It has {', '.join(sorted(known))}.",
+            )
+    try:
+        msgspec.convert(document.rhythm, Rhythm)
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition("`$")[2].strip("`.") or "rhythm"
+        raise Invalid(f"{error}.", field=f"rhythm.{field}", remedy="docs/alerts.md has examples.") from None
     unknown = sorted(set(document.thresholds) - set(NAMES))
     if unknown:
         raise Invalid(

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 
 from tiendo_common.events.state import (
     CampaignPublication,
@@ -19,6 +19,8 @@ class Reference:
 
     def __init__(self) -> None:
         self.campaigns: dict[str, CampaignPublication] = {}
+        #: When each campaign's plan was last published.
+        self.known_since: dict[str, datetime] = {}
         self._units: dict[str, tuple[UnitSpan, ...]] = {}
         self._targets: defaultdict[tuple[str, str], dict[str, TargetPublication]] = defaultdict(dict)
 
@@ -27,6 +29,7 @@ class Reference:
 
     def put_campaign(self, event: CampaignPublished) -> None:
         self.campaigns[event.data.campaign] = event.data
+        self.known_since[event.data.campaign] = event.time
 
     def put_target(self, event: TargetSet) -> None:
         target = event.data
