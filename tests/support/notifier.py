@@ -127,8 +127,8 @@ def _event(
     )  # fmt: skip
 
 
-def unit(code: str, parent: str | None, level: Any, name: str) -> NewEvent:
-    span = UnitSpan(from_day=date(2023, 1, 1), until_day=None, parent=parent, level=level, name=name)
+def unit(code: str, parent: str | None, level: Any, name: str, until: date | None = None) -> NewEvent:
+    span = UnitSpan(from_day=date(2023, 1, 1), until_day=until, parent=parent, level=level, name=name)
     return _event(UnitPublished, "units", code, code, UnitPublication(code=code, spans=(span,), loaded=4))
 
 

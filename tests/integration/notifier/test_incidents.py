@@ -329,3 +329,56 @@ async def test_a_rhythm_that_is_none_is_refused_by_name(notifier: Notifier) -> N
     answer = await notifier.put_policy("610", rhythm={"digests": ["08:00"]})
     assert answer.json()["rhythm"]["digests"] == ["08:00"]
     assert (await notifier.get(f"policies/{CAMPAIGN}", unit=UNIT))["rhythm"]["quiet"] == "21:30-06:30"
+
+
+async def test_an_incident_whose_unit_is_merged_away_is_over_and_says_why(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    await pace(notifier)
+    await notifier.put_destination("province", receiver.url)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 80, 80)
+    await notifier.aggregator.publish(unit(UNIT, "610", "commune", "Xã Đăk Môn", until=day_of(2)))
+
+    async def over() -> bool:
+        await notifier.move_clock(at(day_of(2), 8))
+        return bool((await the_incident(notifier))["state"] == "resolved")
+
+    await eventually(over)
+    await notifier.move_clock(at(day_of(3)))  # when the level above would have been told
+    await notifier.settled()
+    assert receiver.kinds() == ["incident.opened"]
+    (last,) = (await notifier.get("decisions", day=day_of(2).isoformat()))["decisions"]
+    assert (last["outcome"], "is not on the tree of 2023-11-12" in last["reason"]) == ("resolved", True)
+
+
+async def test_open_incidents_make_a_list_that_can_be_issued(notifier: Notifier) -> None:
+    await pace(notifier)
+    await notifier.aggregator.publish(target(), target(SIBLING))
+    await notifier.move_clock(at(day_of(1)))
+    await notifier.aggregator.publish(progress(day_of(1), 100, 80), progress(day_of(1), 100, 20, SIBLING))
+    await notifier.consumed()
+    incidents = (await notifier.get("incidents", unit=UNIT))["incidents"]
+    await notifier.http.post(f"/v1/incidents/{incidents[0]['id']}/acknowledgement", json={})
+    answer = await notifier.http.get("/v1/reminders", params={"campaign": CAMPAIGN, "unit": "610"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/markdown; charset=utf-8")
+    assert answer.text.splitlines() == [
+        "# Danh sách đôn đốc: Kon Tum, 50 ngày đêm",
+        "",
+        "Huyện Đăk Glei. Lập lúc 11/11/2023 21:00. Số chỉ tiêu cần đôn đốc: 2.",
+        "",
+        "## Huyện Đăk Glei",
+        "",
+        "| Đơn vị | Công việc | Mức độ | Chậm | Cần mỗi ngày | Từ ngày | Đã tiếp nhận |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| Xã Xốp, Huyện Đăk Glei | kích hoạt | rất chậm | 80 | 102 | 11/11/2023 | – |",
+        "| Xã Đăk Môn, Huyện Đăk Glei | kích hoạt | lưu ý | 20 | 101 | 11/11/2023 | admin |",
+    ]
+    other = await notifier.http.get(
+        "/v1/reminders", params={"campaign": CAMPAIGN, "unit": SIBLING, "language": "en"}
+    )
+    assert "Targets to be urged on: 1." in other.text
+    for params, status in (
+        ({"campaign": "nowhere"}, 404), ({"campaign": CAMPAIGN, "unit": "99999"}, 404), ({}, 422),
+    ):  # fmt: skip
+        assert (await notifier.http.get("/v1/reminders", params=params)).status_code == status

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiendo_notifier.rules.holding import Circumstances, flapping, kept_back, together
+from tiendo_notifier.rules.holding import Circumstances, flapping, kept_back, names_again, together
 from tiendo_notifier.rules.life import Decision, News, Standing
 from tiendo_notifier.rules.table import Severity
 
@@ -26,6 +26,11 @@ def test_a_third_of_the_children_and_three_at_least_are_told_together_until_fewe
 def test_what_forms_does_not_end_at_once(children: int, in_trouble: int) -> None:
     if together(children, in_trouble, were=False):
         assert together(children, in_trouble, were=True)
+
+
+def test_those_who_join_are_named_three_days_after_the_last_message() -> None:
+    assert [names_again(1, days) for days in (None, 0, 2, 3, 9)] == [False, False, False, True, True]
+    assert not names_again(0, 9)
 
 
 def test_three_openings_in_a_week_flap_until_the_last_has_stood_for_three_days() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiendo_notifier.rules.life import AT_REST, Decision, Standing, is_historical, judge, telling
-from tiendo_notifier.rules.plan import Calendar, Figures, Past, figures
+from tiendo_notifier.rules.plan import Calendar, Figures, Past, figures, report_figures
 from tiendo_notifier.rules.table import (
     RULES,
     Condition,
@@ -19,6 +19,7 @@ from tiendo_notifier.rules.table import (
     missed_condition,
     pace_condition,
     quota_condition,
+    reported_severity,
     risk_condition,
     risk_severity,
     stalled_condition,
@@ -200,7 +201,25 @@ def test_a_target_is_missed_when_its_last_day_is_over_and_not_before() -> None:
 
 def test_a_unit_that_reached_its_target_is_clear_of_everything() -> None:
     seen = day_of(50, done=0, value=5000, high=0)
-    assert {rule.condition(seen, DEFAULTS) for rule in RULES.values()} == {Condition.CLEAR}
+    found = {name: rule.condition(seen, DEFAULTS) for name, rule in RULES.items()}
+    assert found.pop("not_reported") is Condition.SILENT  # these are not figures of reports
+    assert set(found.values()) == {Condition.CLEAR}
+
+
+def test_a_report_that_did_not_come_is_not_a_zero_and_days_in_a_row_make_it_worse() -> None:
+    calendar = Calendar(FIRST, FIRST + timedelta(days=49), (1, 1, 0, 1) + (1,) * 46)
+
+    def on(number: int, *before: int | None, reported: bool = False) -> Figures:
+        day = FIRST + timedelta(days=number - 1)
+        return report_figures(calendar, day, Past(list(before)), reported=reported)
+
+    assert on(2, 1, reported=True).unreported_days == 0
+    assert on(2, 1).unreported_days == 1
+    assert on(4, 1, 0, None).unreported_days == 2  # the third is a rest day, of which there is nothing
+    assert [reported_severity(on(n, *[0] * (n - 1)), 1, DEFAULTS) for n in (1, 2, 4)] == list(Severity)
+    assert told(lived([on(1), on(2, 0), on(4, 0, 0, None, reported=True)], "not_reported")) == [
+        "opened", "worsened", "resolved",
+    ]  # fmt: skip
 
 
 def test_reaching_it_early_is_told_once_and_not_on_the_last_day() -> None:

@@ -23,7 +23,7 @@ from tiendo_notifier.storage.tables import (
     IncidentRow,
 )
 
-Indicator = Literal["intake", "approved", "activated"]
+Indicator = Literal["intake", "approved", "activated", "report"]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
 Text = Annotated[
     str, Field(pattern=r"^[^\x00]{1,100}$"), in_words("1 to 100 characters, none of them a zero character")
@@ -77,6 +77,10 @@ class Figures(Document):
     usual: int = Field(0, description="Done in the `usual_days` working days before those.")
     usual_days: int = Field(0, description="At most 14; 0: too few closings are known.")
     expected: int | None = Field(None, description="The forecast of the last day; null: there is none.")
+    unreported_days: int | None = Field(
+        None,
+        description="Working days in a row without a report by the cut-off; null: this is not about reports.",
+    )
     expected_high: int | None = Field(None, description="The upper end of its 80% interval.")
 
 

@@ -13,6 +13,8 @@ from tiendo_notifier.rules.life import Decision, Standing
 LEAST_CHILDREN = 3
 #: ... and until fewer than a quarter of them are.
 FORMS, ENDS = 3, 4
+#: Those who join them are named, too, so many days after the last message at the earliest.
+NAMED_AGAIN_DAYS = 3
 #: A target flaps when it has opened so many times in so many days; it is told once it has stayed open so long.
 FLAPS, FLAP_DAYS, SETTLED_DAYS = 3, 7, 3
 
@@ -22,6 +24,11 @@ def together(children: int, in_trouble: int, *, were: bool) -> bool:
     if were:
         return in_trouble * ENDS >= children and in_trouble > 1
     return in_trouble >= LEAST_CHILDREN and in_trouble * FORMS >= children
+
+
+def names_again(joined: int, days_since_told: int | None) -> bool:
+    """Whether the parent is told once more, since units have joined those that it was told of."""
+    return joined > 0 and days_since_told is not None and days_since_told >= NAMED_AGAIN_DAYS
 
 
 def flapping(standing: Standing, day_number: int) -> bool:

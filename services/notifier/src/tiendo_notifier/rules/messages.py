@@ -16,6 +16,7 @@ WORK = {
     "intake": ("thu nhận hồ sơ", "intake"),
     "approved": ("phê duyệt", "approval"),
     "activated": ("kích hoạt", "activation"),
+    "report": ("báo cáo", "reporting"),
 }
 
 
@@ -197,6 +198,11 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
         )
     if news != "resolved":
         return None
+    if seen.unreported_days is not None:
+        return Message(
+            f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
+            f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
+        )
     if seen.reached:
         return Message(f"{unit} đã đạt chỉ tiêu {vi} của cả đợt.", f"{unit} has reached its {en} target.")
     return Message(
@@ -264,6 +270,16 @@ def _missed(unit: str, indicator: str, _day: date, seen: Figures) -> Message:
     )
 
 
+def _unreported(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    days = seen.unreported_days or 0
+    return Message(
+        f"{unit} chưa báo cáo số liệu {_vi_day(day)} (không phải số không)"
+        + (f", {_vi(days)} ngày liền." if days > 1 else "."),
+        f"{unit} has not reported its counts of {_en_day(day)} (which is not zero)"
+        + (f", {_en(days)} days in a row." if days > 1 else "."),
+    )
+
+
 _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "behind_pace": _pace,
     "at_risk": _risk,
@@ -271,6 +287,7 @@ _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "stalled": _stalled,
     "quota_missed": _quota,
     "target_missed": _missed,
+    "not_reported": _unreported,
 }
 _NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
 _NEXT: dict[RuleName, Message] = {
@@ -298,10 +315,16 @@ _NEXT: dict[RuleName, Message] = {
         "Việc cần làm: lập danh sách người còn lại kèm lý do, làm tiếp cho đến đủ.",
         "Next: list who remains, with reasons, and go on until all are reached.",
     ),
+    "not_reported": Message(
+        "Việc cần làm: gọi người phụ trách báo cáo, gửi bổ sung ngay hôm nay.",
+        "Next: call whoever reports, and send it today.",
+    ),
 }
 
 
 def _need(seen: Figures) -> Message:
+    if seen.unreported_days is not None:
+        return Message("Cần một báo cáo mỗi ngày làm việc.", "One report is needed each working day.")
     target_vi, target_en = _vi(seen.target), _en(seen.target)
     if seen.reached:
         return Message(

@@ -7,7 +7,7 @@ weigh the same they differ by at most one. The aggregator plans by the same rule
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 #: The pace of late is that of so many days back, and none of fewer working days.
@@ -98,7 +98,8 @@ class Figures:
     `recent` was gained in the `recent_days` working days of the last week (None: too few closings are known).
     For `idle_days` working days up to this one nothing was done; in the `usual_days` before them, `usual` was.
     `expected` is the forecast of the last day and `expected_high` the upper end of its 80% interval (None: there
-    is no forecast).
+    is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
+    cut-off (None: the figures are not about reports).
     """
 
     day_number: int
@@ -122,6 +123,7 @@ class Figures:
     usual_days: int = 0
     expected: int | None = None
     expected_high: int | None = None
+    unreported_days: int | None = None
 
     @property
     def reached(self) -> bool:
@@ -172,6 +174,20 @@ def figures(
         expected=expected[0] if expected else None,
         expected_high=expected[1] if expected else None,
     )
+
+
+def report_figures(calendar: Calendar, day: date, past: Past, *, reported: bool) -> Figures:
+    """The figures of a unit that owes a daily report: no target, only whether it came by the cut-off. `past.reached`
+    has 1 for each day on which it did."""
+    number = calendar.number(day)
+    missing = 0 if reported else 1
+    for each in range(number - 1, 0, -1):
+        before = _at(past.reached, each)
+        if reported or before == 1:
+            break
+        missing += before == 0
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, unreported_days=missing)
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:

@@ -12,7 +12,9 @@ from typing import Literal
 from tiendo_notifier.rules.plan import Figures
 from tiendo_notifier.rules.thresholds import Thresholds
 
-RuleName = Literal["behind_pace", "at_risk", "forecast_miss", "stalled", "quota_missed", "target_missed"]
+RuleName = Literal[
+    "behind_pace", "at_risk", "forecast_miss", "stalled", "quota_missed", "target_missed", "not_reported"
+]
 
 
 class Severity(IntEnum):
@@ -169,6 +171,22 @@ def missed_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
     return _under(seen.value, seen.target, limits.missed_warning_percent, limits.missed_critical_percent)
 
 
+def reported_condition(seen: Figures, _limits: Thresholds) -> Condition:
+    """*Not reported*: a unit that declares its counts had not by the day's cut-off, which is never the same as zero.
+    Clear: it had."""
+    if seen.unreported_days is None:
+        return Condition.SILENT
+    return Condition.BAD if seen.unreported_days else Condition.CLEAR
+
+
+def reported_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the working days in a row: two a warning, four critical."""
+    days = seen.unreported_days or 0
+    if days >= limits.unreported_critical_days:
+        return Severity.CRITICAL
+    return Severity.WARNING if days >= limits.unreported_warning_days else Severity.NOTICE
+
+
 def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
     share = value * 100
     if share >= warning * whole:
@@ -224,6 +242,13 @@ RULES: dict[RuleName, Rule] = {
             lambda limits: limits.quota_closings,
             quota_severity,
             lambda seen: f"{seen.done} done of the day's quota of {seen.quota}",
+        ),
+        Rule(
+            "not_reported",
+            reported_condition,
+            lambda _limits: 1,
+            reported_severity,
+            lambda seen: f"no report by the cut-off, {seen.unreported_days} days in a row",
         ),
     )
 }

@@ -56,6 +56,9 @@ class Thresholds:
     #: of any rule: a gap worth a call has so many citizens and this share of the target
     least_gap: int = 10
     least_gap_percent: int = 1
+    #: not reported: a warning from so many days in a row on, critical from so many
+    unreported_warning_days: int = 2
+    unreported_critical_days: int = 4
     #: reached early: told when at least so many working days are left
     early_days: int = 1
 
@@ -108,6 +111,8 @@ _BOUNDS: Mapping[str, _Bound] = {
     "quota_warning_closings": _Bound(1, 1_100, "closings are counted from 1", "nothing would be a warning"),
     "missed_warning_percent": _Bound(0, 100, "a share cannot be negative", "all would be warnings"),
     "missed_critical_percent": _Bound(0, 100, "a share cannot be negative", "all would be critical"),
+    "unreported_warning_days": _Bound(1, 1_100, "days are counted from 1", "nothing would be a warning"),
+    "unreported_critical_days": _Bound(1, 1_100, "days are counted from 1", "nothing would be critical"),
     "least_gap": _Bound(1, 1_000_000, "there would be calls about nobody", _NEVER),
     "least_gap_percent": _Bound(
         0, 50, "a share cannot be negative", "half of a target may be missing unheard"
@@ -126,6 +131,7 @@ _ORDERS: Sequence[tuple[str, str, str]] = (
     ("stalled_warning_days", "stalled_critical_days", "no warning would be left between"),
     ("quota_percent", "quota_clear_percent", "a unit would be bad and clear at once, and flap"),
     ("quota_closings", "quota_warning_closings", "nothing milder than a warning would be left"),
+    ("unreported_warning_days", "unreported_critical_days", "no warning would be left between"),
     ("missed_critical_percent", "missed_warning_percent", "no warning would be left between"),
 )
 

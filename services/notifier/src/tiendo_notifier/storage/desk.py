@@ -23,6 +23,19 @@ class Due(NamedTuple):
     notice: str
 
 
+class Unresolved(NamedTuple):
+    """An incident that is not over."""
+
+    id: str
+    campaign: str
+    unit: str
+    indicator: str
+    rule: str
+    rules: list[str]
+    severity: int
+    last_day: date
+
+
 class Item(NamedTuple):
     """A message that waits for a digest."""
 
@@ -64,6 +77,50 @@ async def put_off(connection: Connection, incident: str, until: datetime | None)
     await connection.execute("UPDATE incident SET next_step = $2 WHERE id = $1", incident, until)
 
 
+async def unresolved(connection: Connection) -> list[Unresolved]:
+    """Every incident that is not over, locked in the order in which the judge locks them."""
+    rows = await connection.fetch(
+        "SELECT id::text, campaign, unit, indicator, rule, rules, severity, last_day FROM incident "
+        "WHERE state <> 'resolved' ORDER BY id FOR UPDATE"
+    )
+    return [Unresolved(*row) for row in rows]
+
+
+async def close_for_good(
+    connection: Connection, incident: Unresolved, decision: str, day: date, reason: str, now: datetime
+) -> None:
+    """The incident's unit is no more: it is over, on record, and its target has no standing any longer."""
+    await connection.execute(
+        "UPDATE incident SET state = 'resolved', resolved_day = $2, next_step = NULL WHERE id = $1",
+        incident.id,
+        day,
+    )
+    await connection.execute(
+        "DELETE FROM standing WHERE campaign = $1 AND unit = $2 AND indicator = $3",
+        incident.campaign,
+        incident.unit,
+        incident.indicator,
+    )
+    await connection.execute(
+        "INSERT INTO decision (id, campaign, unit, indicator, rule, rules, from_day, day, outcome, severity, reason, "
+        "inputs, policy, historical, incident, at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'resolved', $8, $9, '{}', '{}', false, $10, $11) "
+        # The day may have been judged before the tree was brought.
+        "ON CONFLICT DO NOTHING",
+        decision,
+        incident.campaign,
+        incident.unit,
+        incident.indicator,
+        incident.rule,
+        incident.rules,
+        day,
+        incident.severity,
+        reason,
+        incident.id,
+        now,
+    )
+
+
 async def due_digests(connection: Connection, now: datetime) -> dict[str, list[Item]]:
     """What waits for a digest that is due, by destination, the oldest first."""
     rows = await connection.fetch(
@@ -91,8 +148,10 @@ async def went_into(connection: Connection, destination: str, messages: Sequence
 
 
 async def judged_through(connection: Connection) -> dict[str, date]:
-    """The last day of each campaign that was judged."""
-    rows = await connection.fetch("SELECT campaign, max(judged_day) FROM standing GROUP BY 1")
+    """The last day of each campaign whose closing was judged."""
+    rows = await connection.fetch(
+        "SELECT campaign, max(judged_day) FROM standing WHERE indicator <> 'report' GROUP BY 1"
+    )
     return {row["campaign"]: row["max"] for row in rows}
 
 

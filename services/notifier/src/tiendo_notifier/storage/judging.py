@@ -73,11 +73,14 @@ class Decision(NamedTuple):
 
 
 class Gathering(NamedTuple):
-    """A row of `gathering`, but for its key: a parent that is told in place of its children."""
+    """A row of `gathering`, but for its key: a parent that is told in place of its children. `named`: those whom it was
+    told of, last on `told_day`."""
 
     since: date
     peak: int
     told: int | None
+    named: list[str]
+    told_day: date | None
 
 
 async def standings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Standing]:
@@ -149,7 +152,8 @@ async def write(
 async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
     """What the closings of each target said (JSON)."""
     rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1", campaign
+        "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1 AND indicator <> 'report'",
+        campaign,
     )
     return {Key(*row[:3]): row[3] for row in rows}
 
@@ -157,7 +161,7 @@ async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
 async def gatherings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Gathering]:
     """The parents that are told in place of their children."""
     rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, since, peak, told FROM gathering WHERE campaign = ANY($1)",
+        "SELECT campaign, unit, indicator, since, peak, told, named, told_day FROM gathering WHERE campaign = ANY($1)",
         campaigns,
     )
     return {Key(*row[:3]): Gathering(*row[3:]) for row in rows}
@@ -172,8 +176,9 @@ async def write_gatherings(connection: Connection, after: Mapping[Key, Gathering
             )
         else:
             await connection.execute(
-                "INSERT INTO gathering (campaign, unit, indicator, since, peak, told) VALUES ($1, $2, $3, $4, $5, $6) "
-                "ON CONFLICT (campaign, unit, indicator) DO UPDATE SET peak = excluded.peak, told = excluded.told",
+                "INSERT INTO gathering (campaign, unit, indicator, since, peak, told, named, told_day) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET "
+                "peak = excluded.peak, told = excluded.told, named = excluded.named, told_day = excluded.told_day",
                 *key,
                 *gathering,
             )

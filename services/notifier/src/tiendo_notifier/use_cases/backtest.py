@@ -94,7 +94,7 @@ class Backtests:
             day = campaign.first_day + timedelta(days=number - 1)
             now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
-            session.judge(day, _closings(campaign, day, number, pasts, now))
+            session.judge(_closings(campaign, day, number, pasts, now))
             standings |= session.after
             for key, gathering in session.gathered.items():
                 if gathering is None:

@@ -1,13 +1,14 @@
 """The desk: what falls due with time. Steps up, digests, and days whose figures are late."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 
 import asyncpg
 import msgspec
 import structlog
 
-from tiendo_common.clock import VIETNAM, Clock, local_day
+from tiendo_common.clock import VIETNAM, Clock, local_day, new_event_id
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import CampaignPublication
@@ -37,11 +38,17 @@ class Desk:
     #: Incidents that go a step up in one look.
     MOST = 500
 
-    def __init__(self, pool: asyncpg.Pool, reference: Reference, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, reference: Reference, clock: Clock, ready: Callable[[], bool]
+    ) -> None:
+        """`ready`: whether the reference is complete. Before, a unit that isn't there yet would look like one that is
+        there no more."""
+        self._ready = ready
         self._pool = pool
         self._reference = reference
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._seen: tuple[date, int] | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -57,12 +64,31 @@ class Desk:
     async def step(self) -> None:
         """Do what is due now."""
         async with self._lock, self._pool.acquire() as connection, connection.transaction():
-            if not await desk.may_work(connection):
+            if not self._ready() or not await desk.may_work(connection):
                 return
             now = self._clock.now()
+            await self._close_what_is_no_more(connection, now)
             await self._escalate(connection, now)
             await self._look_for_lag(connection, now)
             await self._send_digests(connection, now)
+
+    async def _close_what_is_no_more(self, connection: Connection, now: datetime) -> None:
+        """Incidents of units that were merged away are over: nobody is left to answer for them, and what they owed is
+        asked of the units that took them in, which are judged by themselves. Looked at when a day begins or a tree
+        changes."""
+        today = local_day(now)
+        seen = today, self._reference.units_revision
+        if self._seen == seen:
+            return
+        for incident in await desk.unresolved(connection):
+            if self._reference.is_on(incident.unit, today):
+                continue
+            reason = (
+                f"{incident.unit} is not on the tree of {today} any more: those that took it in are judged"
+            )
+            await desk.close_for_good(connection, incident, new_event_id(), today, reason, now)
+            log.info("incident of a unit that is no more", incident=incident.id, unit=incident.unit)
+        self._seen = seen
 
     async def _escalate(self, connection: Connection, now: datetime) -> None:
         due = await desk.due_steps(connection, now, self.MOST)

@@ -1,13 +1,14 @@
 """Judge the closing figures of a day: every target (campaign, unit, indicator) once."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date, datetime
 
 import structlog
 
 from tiendo_common.clock import VIETNAM, Clock
 from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import CampaignPublication, ProgressPublication
 from tiendo_notifier.storage import judging, silences
 from tiendo_notifier.use_cases.policies import InForce
@@ -45,8 +46,33 @@ class Judge:
         closings = [progress for progress in published if self._to_be_judged(progress)]
         if not closings:
             return
-        campaigns = sorted({closing.campaign for closing in closings})
-        session = Session(
+        by_day: defaultdict[tuple[str, date], list[ProgressPublication]] = defaultdict(list)
+        for closing in closings:
+            by_day[closing.campaign, closing.day].append(closing)
+        session = await self._session(connection, {closing.campaign for closing in closings})
+        for _campaign_and_day, of_day in sorted(by_day.items(), key=lambda each: each[0]):
+            session.judge(of_day)
+        await self._store(connection, session)
+
+    async def reports(self, connection: Connection, due: Sequence[DeclarationsDue]) -> None:
+        """Judge who had reported by the cut-offs of days."""
+        await self._refresh()
+        known = [
+            each
+            for each in due
+            if each.campaign in self._reference.campaigns
+            and each.day in calendar_of(self._reference.campaigns[each.campaign])
+        ]
+        if not known:
+            return
+        session = await self._session(connection, {each.campaign for each in known})
+        for each in sorted(known, key=lambda each: each.day):
+            session.judge_reports(each)
+        await self._store(connection, session)
+
+    async def _session(self, connection: Connection, of: Collection[str]) -> Session:
+        campaigns = sorted(of)
+        return Session(
             self._reference,
             self._clock.now(),
             await InForce.read(connection, self._reference, campaigns),
@@ -54,17 +80,14 @@ class Judge:
             await judging.gatherings(connection, campaigns),
             await silences.in_force(connection, self._clock.now()),
         )
-        by_day: defaultdict[tuple[str, date], list[ProgressPublication]] = defaultdict(list)
-        for closing in closings:
-            by_day[closing.campaign, closing.day].append(closing)
-        for (_campaign, day), of_day in sorted(by_day.items()):
-            session.judge(day, of_day)
+
+    async def _store(self, connection: Connection, session: Session) -> None:
         await judging.write(
             connection, session.after, list(session.incidents.values()), session.decisions, self._clock.now()
         )
         await judging.write_gatherings(connection, session.gathered)
         await tell(connection, session.news)
-        log.info("judged", closings=len(closings), decisions=len(session.decisions), told=len(session.news))
+        log.info("judged", decisions=len(session.decisions), told=len(session.news))
 
     def _to_be_judged(self, progress: ProgressPublication) -> bool:
         campaign = self._reference.campaigns.get(progress.campaign)

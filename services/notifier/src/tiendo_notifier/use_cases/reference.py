@@ -21,11 +21,14 @@ class Reference:
         self.campaigns: dict[str, CampaignPublication] = {}
         #: When each campaign's plan was last published.
         self.known_since: dict[str, datetime] = {}
+        #: Rises with each unit that is published.
+        self.units_revision = 0
         self._units: dict[str, tuple[UnitSpan, ...]] = {}
         self._targets: defaultdict[tuple[str, str], dict[str, TargetPublication]] = defaultdict(dict)
 
     def put_unit(self, event: UnitPublished) -> None:
         self._units[event.data.code] = event.data.spans
+        self.units_revision += 1
 
     def put_campaign(self, event: CampaignPublished) -> None:
         self.campaigns[event.data.campaign] = event.data
@@ -56,6 +59,10 @@ class Reference:
     def is_in(self, code: str, above: str, day: date) -> bool:
         """Whether the unit is `above` or below it on that day."""
         return any(each == above for each, _ in self.line(code, day))
+
+    def is_on(self, code: str, day: date) -> bool:
+        """Whether the code is a unit's on that day."""
+        return self._span(code, day) is not None
 
     def is_unit(self, code: str) -> bool:
         """Whether the code was ever a unit's."""

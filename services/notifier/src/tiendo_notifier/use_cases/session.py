@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day, new_event_id
+from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import (
     CampaignPublication,
     IndicatorProgress,
@@ -30,6 +31,8 @@ from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
+#: In the place of an indicator: whether a unit that declares its counts had by the cut-off.
+REPORT = "report"
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
@@ -85,22 +88,72 @@ class Session:
         self._gatherings = gatherings
         self._silenced = silenced
 
-    def judge(self, day: date, closings: Sequence[ProgressPublication]) -> None:
+    def judge(self, closings: Sequence[ProgressPublication]) -> None:
         """Judge one campaign's closings of one day: first each target by itself, then what is told of them."""
         cases = [case for closing in closings for case in self._cases(closing)]
         if not cases:
             return
         campaign = cases[0].campaign
-        historical = cases[0].historical
-        parents = set() if historical else self._gather(campaign, day, cases)
+        keys = [
+            Key(campaign.campaign, unit, target.indicator)
+            for unit in self._reference.units_with_targets(campaign.campaign)
+            for target in self._reference.targets(campaign.campaign, unit)
+        ]
+        self._settle_all(cases, keys)
+
+    def judge_reports(self, due: DeclarationsDue) -> None:
+        """Judge who had reported by a day's cut-off, of those who owed it."""
+        campaign = self._reference.campaigns[due.campaign]
+        missing = set(due.not_reported)
+        cases = [
+            case
+            for unit in due.expected
+            if (case := self._report(campaign, unit, due.day, reported=unit not in missing))
+        ]
+        self._settle_all(cases, [Key(due.campaign, unit, REPORT) for unit in due.expected])
+
+    def _settle_all(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> None:
+        """Decide what is told of cases of one campaign and day; `siblings`: all that are looked at together."""
+        if not cases:
+            return
+        together = set() if cases[0].historical else self._gather(cases, siblings)
         for case in cases:
-            self._settle(case, parents)
+            self._settle(case, together)
+
+    def _report(self, campaign: CampaignPublication, unit: str, day: date, *, reported: bool) -> _Case | None:
+        """One unit's report; None: the day was judged already."""
+        key = Key(campaign.campaign, unit, REPORT)
+        stood = self._stood(key)
+        if stood is not None and day <= stood.judged_day:
+            return None
+        calendar = calendar_of(campaign)
+        known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
+        past = known.until(calendar.number(day))
+        seen = plan.report_figures(calendar, day, past, reported=reported)
+        return self._case(campaign, key, day, unit, seen, stood, past.and_then(int(reported), 0, 0, None))
+
+    def _case(
+        self,
+        campaign: CampaignPublication,
+        key: Key,
+        day: date,
+        name: str,
+        seen: plan.Figures,
+        stood: judging.Standing | None,
+        past: plan.Past,
+    ) -> _Case:
+        """Judge one by itself."""
+        historical = life.is_historical(day, self._today)
+        policy = self._policies.of(key.campaign, key.unit, day)
+        before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
+        after, decision = life.judge(before, seen, policy.thresholds, off=policy.off, historical=historical)
+        name = self._reference.full_name(key.unit, day, name)
+        return _Case(key, campaign, day, name, seen, policy, historical, stood, past, before, after, decision)
 
     def _cases(self, closing: ProgressPublication) -> list[_Case]:
         campaign = self._reference.campaigns[closing.campaign]
         calendar = calendar_of(campaign)
-        historical = life.is_historical(closing.day, self._today)
-        policy = self._policies.of(closing.campaign, closing.unit, closing.day)
+        number = calendar.number(closing.day)
         cases = []
         for target in self._reference.targets(closing.campaign, closing.unit):
             key = Key(closing.campaign, closing.unit, target.indicator)
@@ -108,7 +161,6 @@ class Session:
             if stood is not None and closing.day <= stood.judged_day:
                 continue
             progress: IndicatorProgress = getattr(closing, target.indicator)
-            number = calendar.number(closing.day)
             known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
             past = known.until(number)
             end = progress.expected
@@ -123,26 +175,8 @@ class Session:
                 past=past,
                 expected=expected,
             )
-            before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
-            after, decision = life.judge(
-                before, seen, policy.thresholds, off=policy.off, historical=historical
-            )
-            cases.append(
-                _Case(
-                    key,
-                    campaign,
-                    closing.day,
-                    self._reference.full_name(closing.unit, closing.day, target.unit_name),
-                    seen,
-                    policy,
-                    historical,
-                    stood,
-                    past.and_then(progress.value, progress.done, progress.baseline, expected),
-                    before,
-                    after,
-                    decision,
-                )
-            )
+            whole = past.and_then(progress.value, progress.done, progress.baseline, expected)
+            cases.append(self._case(campaign, key, closing.day, target.unit_name, seen, stood, whole))
         return cases
 
     def _stood(self, key: Key) -> judging.Standing | None:
@@ -185,16 +219,15 @@ class Session:
     def _line(self, unit: str, day: date) -> list[str]:
         return [code for code, _ in self._reference.line(unit, day)]
 
-    def _gather(self, campaign: CampaignPublication, day: date, cases: Sequence[_Case]) -> set[Key]:
+    def _gather(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> set[Key]:
         """Tell parents in place of their children where many of these are in trouble; which parents are told so."""
+        campaign, day = cases[0].campaign, cases[0].day
         by_key = {case.key: case for case in cases}
         children: defaultdict[Key, list[Key]] = defaultdict(list)
-        for unit in self._reference.units_with_targets(campaign.campaign):
-            parent = self._reference.parent(unit, day)
+        for key in siblings:
+            parent = self._reference.parent(key.unit, day)
             if parent is not None:
-                for target in self._reference.targets(campaign.campaign, unit):
-                    key = Key(campaign.campaign, unit, target.indicator)
-                    children[key._replace(unit=parent)].append(key)
+                children[key._replace(unit=parent)].append(key)
         together = set()
         for parent_key, keys in children.items():
             in_trouble = [key for key in keys if self._peak(key, by_key) is not None]
@@ -240,11 +273,15 @@ class Session:
             if told is not None and not silent:
                 self._tell_together("ended", campaign, day, key, children, in_trouble, cases, peak)
             return
-        if (told is None or peak > told) and not silent:
+        named, told_day = (was.named, was.told_day) if was is not None else ([], None)
+        joined = {each.unit for each in in_trouble} - set(named)
+        since_told = None if told_day is None else (day - told_day).days
+        worse = told is None or peak > told or holding.names_again(len(joined), since_told)
+        if worse and not silent:
             kind: messages.Together = "formed" if told is None else "worsened"
             self._tell_together(kind, campaign, day, key, children, in_trouble, cases, peak)
-            told = peak
-        self.gathered[key] = Gathering(was.since if was is not None else day, peak, told)
+            told, told_day, named = max(peak, told or peak), day, sorted({*named, *joined})
+        self.gathered[key] = Gathering(was.since if was is not None else day, peak, told, named, told_day)
 
     def _tell_together(
         self,
