@@ -14,6 +14,7 @@ need default-jre-headless command -v java
 need maven command -v mvn
 need kcat command -v kcat
 need prometheus command -v promtool
+need npm command -v npm
 need libfaketime sh -c 'ls /usr/lib/*/faketime/libfaketime.so.1'
 [ -z "$missing" ] && exit 0
 

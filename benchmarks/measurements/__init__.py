@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from benchmarks.measurements.alerts import fan_out, judging
 from benchmarks.measurements.embedded import bulk_intake, replay, single_post, start
 from benchmarks.measurements.figures import figures
 from benchmarks.measurements.latency import latency_kafka, latency_postgres
@@ -26,6 +27,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "scale_units": scale_units,
     "rebasing": rebasing,
     "figures": figures,
+    "judging": judging,
+    "fan_out": fan_out,
 }
 #: These take so long that they run only when named.
 WHEN_NAMED: dict[str, Measurement] = {"memory_kafka": memory_kafka}

@@ -29,6 +29,7 @@ SCOPES = (
     "measure:write",
     "progress:read",
     "incident:read",
+    "incident:write",
 )
 
 

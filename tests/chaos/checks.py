@@ -276,18 +276,15 @@ async def _dead_letters(evidence: Evidence) -> Verdict:
 
 
 async def _notifier(connection: asyncpg.Connection) -> Verdict:
-    """What the last closed day says of each target was judged by each rule; who was to be told was told. (That
+    """What the last closed day says of each target was judged; who was to be told was told. (That
     nothing is judged twice, the table's own key sees to.)"""
     closed = await connection.fetchval("SELECT max(day) FROM aggregator.closed_day")
     given = await connection.fetch("SELECT unit, indicator FROM aggregator.target")
-    standings = await connection.fetch("SELECT unit, indicator, rule, judged_day FROM notifier.standing")
-    rules = {row["rule"] for row in standings}
-    expected = Counter((row["unit"], row["indicator"], rule) for row in given for rule in rules if closed)
-    judged = Counter((row["unit"], row["indicator"], row["rule"]) for row in standings)
+    standings = await connection.fetch("SELECT unit, indicator, judged_day FROM notifier.standing")
+    expected = Counter((row["unit"], row["indicator"]) for row in given if closed)
+    judged = Counter((row["unit"], row["indicator"]) for row in standings)
     wrong = _differences("judgement", expected, judged)
     wrong += [f"{tuple(row)} instead of {closed}" for row in standings if row["judged_day"] != closed]
-    if closed and not rules:
-        wrong.append(f"{closed} was closed and never judged")
     deliveries = Counter(
         {
             row[0]: row[1]

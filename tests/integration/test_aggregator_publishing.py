@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.aggregator import (
@@ -178,3 +179,31 @@ async def test_days_before_the_plan_was_known_are_not_closed(database: Database,
         await tick(service, feed, at(4, 21))
         await closed_through(service, D + timedelta(4))
         assert await closings(service) == [D + timedelta(4)] * UNITS
+
+
+async def test_a_closing_says_of_each_target_what_the_forecast_says(
+    database: Database, tmp_path: Path
+) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        facts = [
+            restated("activated", [segment(D + timedelta(n), "23427")], known=D + timedelta(n))
+            for n in range(7)
+            for _ in range(n + 2)
+        ]
+        await feed.append(facts)
+        await service.drain(feed)
+        await tick(service, feed, at(6, 21))
+        await closed_through(service, D + timedelta(6))
+        rows = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23427/%' ORDER BY seq"
+        )
+        told = [decoder.decode(row["body"]).data for row in rows]
+        asked = await service.get(
+            "/v1/campaigns/kon-tum-2023/forecast", unit="23427", as_of=(D + timedelta(6)).isoformat()
+        )
+        forecast = asked["indicators"]["activated"]["forecast"]
+        assert msgspec.to_builtins(told[-1].activated.expected) == {
+            name: forecast[name] for name in ("final", "low", "high")
+        }
+        assert [each.activated.expected is msgspec.UNSET for each in told] == [True] * 4 + [False] * 3
+        assert all(each.approved.expected is msgspec.UNSET for each in told)

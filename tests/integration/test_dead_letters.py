@@ -13,6 +13,8 @@ import pytest
 import structlog.testing
 from prometheus_client import REGISTRY
 
+from tests.integration.notifier.conftest import aggregator as aggregators_topics
+from tests.integration.notifier.conftest import keys_file as notifiers_keys
 from tests.integration.test_aggregator_counting import (
     D,
     counted,
@@ -22,18 +24,6 @@ from tests.integration.test_aggregator_counting import (
     tallies,
     totals,
 )
-from tests.integration.test_notifier_alerts import (
-    UNIT,
-    Aggregator,
-    Notifier,
-    at,
-    day_of,
-    progress,
-    running,
-    target,
-)
-from tests.integration.test_notifier_alerts import aggregator as aggregators_topics
-from tests.integration.test_notifier_alerts import keys_file as notifiers_keys
 from tests.support.aggregator import (
     KEY,
     Producers,
@@ -44,6 +34,16 @@ from tests.support.aggregator import (
     segment,
 )
 from tests.support.directory import AWAY, HOME, publish_directory
+from tests.support.notifier import (
+    UNIT,
+    Aggregator,
+    Notifier,
+    at,
+    day_of,
+    progress,
+    running,
+    target,
+)
 from tests.support.postgres import Database
 from tests.support.services import (
     Service,

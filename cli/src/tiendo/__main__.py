@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tiendo import dead_letters, keys, topics
+from tiendo import alerts, dead_letters, keys, topics
 from tiendo.broker.command import broker
 from tiendo.doctor import doctor as examine
 from tiendo.errors import Refused
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they hold keys
 )
 app.add_typer(keys.app, name="keys")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 

@@ -116,7 +116,7 @@ def service_table(plan: Plan, clock: ClockMode, database_urls: Mapping[str, str]
             env["TIENDO_DATA_FACTS"] = facts
         if name == "notifier":
             # On one machine, the program that wants to be told is most often on it, too.
-            env.setdefault("TIENDO_WEBHOOK_ALLOW_PRIVATE", "true")
+            env.setdefault("TIENDO_WEBHOOK_ALLOW", "127.0.0.0/8,::1/128")
         table.append(
             Program(
                 name=name,

@@ -1,5 +1,7 @@
 """Where webhooks may go, and what a secret is."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from tiendo_common.errors import Invalid
@@ -26,21 +28,23 @@ async def test_what_cannot_be_called_is_refused(url: str) -> None:
 ])  # fmt: skip
 async def test_private_addresses_are_refused_however_they_are_spelled(host: str) -> None:
     with pytest.raises(RefusedAddress) as refused:
-        await resolve(parse(f"http://{host}/hook"), allow_private=False)
+        await resolve(parse(f"http://{host}/hook"))
     assert refused.value.field == "url"
 
 
 async def test_public_addresses_are_let_through() -> None:
-    assert await resolve(parse("http://1.1.1.1/hook"), allow_private=False) == ["1.1.1.1"]
+    assert await resolve(parse("http://1.1.1.1/hook")) == ["1.1.1.1"]
 
 
 async def test_private_addresses_are_let_through_where_that_is_set() -> None:
-    assert await resolve(parse("http://127.0.0.1:1/hook"), allow_private=True) == ["127.0.0.1"]
+    assert await resolve(parse("http://127.0.0.1:1/hook"), allowed=[ip_network("127.0.0.0/8")]) == [
+        "127.0.0.1"
+    ]
 
 
 async def test_a_name_that_does_not_resolve_says_so() -> None:
     with pytest.raises(RefusedAddress, match="does not resolve"):
-        await resolve(parse("http://nowhere.invalid/"), allow_private=True)
+        await resolve(parse("http://nowhere.invalid/"))
 
 
 @pytest.mark.parametrize(

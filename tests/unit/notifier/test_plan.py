@@ -12,8 +12,10 @@ FIRST = date(2023, 11, 11)
 KON_TUM = Calendar(date(2023, 11, 11), date(2023, 12, 30))
 
 
-def closing(day: date = date(2023, 12, 7), **given: int) -> Figures:
-    return figures(KON_TUM, day, **({"target": 1000, "baseline": 0, "value": 0, "done": 0} | given))
+def closing(
+    day: date = date(2023, 12, 7), *, target: int = 1000, baseline: int = 0, value: int = 0, done: int = 0
+) -> Figures:
+    return figures(KON_TUM, day, target=target, baseline=baseline, value=value, done=done)
 
 
 @given(

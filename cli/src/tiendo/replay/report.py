@@ -200,7 +200,7 @@ async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
     while True:
         page = await client.get("notifier", "/v1/incidents", params)
         found += len(page["incidents"])
-        still_open += sum(incident["state"] == "open" for incident in page["incidents"])
+        still_open += sum(incident["state"] != "resolved" for incident in page["incidents"])
         if page["next_cursor"] is None:
             return found, still_open
         params["cursor"] = page["next_cursor"]

@@ -9,14 +9,24 @@ from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublish
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import Wire, serve
 from tiendo_notifier.channels.webhooks import Webhooks
-from tiendo_notifier.consumer import ProgressProjection
+from tiendo_notifier.consumer import ProgressProjection, ReportsProjection
 from tiendo_notifier.routes import make_router
+from tiendo_notifier.routes.backtests import make_backtest_router
+from tiendo_notifier.routes.policies import make_policy_router
+from tiendo_notifier.routes.reminders import make_reminder_router
+from tiendo_notifier.routes.silences import make_silence_router
 from tiendo_notifier.settings import NotifierSettings
 from tiendo_notifier.storage.reading import Lists
+from tiendo_notifier.use_cases.backtest import Backtests
 from tiendo_notifier.use_cases.deliver import Sender
+from tiendo_notifier.use_cases.desk import Desk
 from tiendo_notifier.use_cases.destinations import Destinations
+from tiendo_notifier.use_cases.incidents import Incidents
 from tiendo_notifier.use_cases.judge import Judge
+from tiendo_notifier.use_cases.policies import Policies
 from tiendo_notifier.use_cases.reference import Reference
+from tiendo_notifier.use_cases.reminders import Reminders
+from tiendo_notifier.use_cases.silences import Silences
 
 DESCRIPTION = (
     "Judges counts against targets when a day closes, opens and closes incidents, tells whoever wants to know, "
@@ -49,7 +59,7 @@ def wiring(settings: NotifierSettings) -> Wire:
 
         judge = Judge(reference, refresh, kit.clock)
         # Retries and signatures follow real time, also where the campaign's clock is driven.
-        webhooks = Webhooks(WallClock(), allow_private=settings.webhook_allow_private)
+        webhooks = Webhooks(WallClock(), allowed=settings.webhook_allow)
         lists = Lists(settings.database_url)
 
         async def close_lists() -> None:
@@ -70,8 +80,29 @@ def wiring(settings: NotifierSettings) -> Wire:
                 reader=kit.reader("progress"),
             )
         )
+        kit.add_consumer(
+            Consumer(
+                "reports",
+                ["declared"],
+                ReportsProjection(judge),
+                pool=kit.pool,
+                reader=kit.reader("reports"),
+            )
+        )
+        desk = Desk(kit.pool, reference, kit.clock, lambda: loaded() is None)
+        kit.background.append(("desk", desk.run))
+        kit.moved.append(desk.step)
         kit.background.append(("sender", Sender(kit.pool, webhooks).run))
-        kit.app.include_router(make_router(lists, Destinations(kit.pool, reference, webhooks)))
+        kit.app.include_router(
+            make_router(
+                lists, Destinations(kit.pool, reference, webhooks, kit.clock), Incidents(kit.pool, kit.clock)
+            )
+        )
+        kit.app.include_router(make_reminder_router(Reminders(lists, reference, kit.clock)))
+        kit.app.include_router(make_silence_router(Silences(kit.pool, reference, kit.clock)))
+        policies = Policies(kit.pool, reference, kit.clock)
+        kit.app.include_router(make_policy_router(policies))
+        kit.app.include_router(make_backtest_router(Backtests(kit.pool, reference, policies)))
 
     return wire
 

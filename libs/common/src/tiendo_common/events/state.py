@@ -56,16 +56,27 @@ class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):
     value: int
 
 
+class ExpectedEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What the campaign's last day is expected to show if things go on as of late, in citizens: `final`, and the 80%
+    interval around it."""
+
+    final: int
+    low: int
+    high: int
+
+
 class IndicatorProgress(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's figures on one indicator.
 
     `value` and `baseline` count citizens by residence; `done` counts the work credited to the unit on
-    the day, by collecting unit.
+    the day, by collecting unit. `expected`: in a day's last word only, of a unit with a target, while there is a
+    forecast.
     """
 
     value: int
     baseline: int
     done: int
+    expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
 
 
 class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ SCOPES = (
     "measure:write",
     "progress:read",
     "incident:read",
+    "incident:write",
 )
 
 

@@ -10,13 +10,15 @@ import asyncpg
 import msgspec
 import structlog
 
+from tiendo_aggregator.rules.closing import expected_ends, with_expected_ends
 from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
-from tiendo_aggregator.storage.counting import count, work_done
-from tiendo_aggregator.storage.plan import StoredCampaign
+from tiendo_aggregator.rules.units import Followed
+from tiendo_aggregator.storage.counting import count, daily_changes, work_done
+from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans, target_set
@@ -115,9 +117,12 @@ class ProgressPublisher:
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
                     return
+                plan = await self._plans.get(campaign.id)
+                followed = self._units.history.follow(campaign.province, campaign.first_day, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
+                documents = await self._with_expected_ends(connection, plan, followed, day, documents)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
-                targets = await self._moved_targets(connection, campaign, day)
+                targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
 
@@ -145,15 +150,43 @@ class ProgressPublisher:
         done = rebased_sums(await work_done(connection, units, day), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
-    async def _moved_targets(self, connection: Connection, campaign: Campaign, day: date) -> list[NewEvent]:
+    async def _with_expected_ends(
+        self,
+        connection: Connection,
+        stored: StoredPlan,
+        followed: Followed,
+        day: date,
+        documents: list[ProgressPublication],
+    ) -> list[ProgressPublication]:
+        """The documents of a closing with what the last day is expected to show of each target. A forecast is told
+        here, where its counts are, so that whoever judges by it and whoever asks for it have the same."""
+        plan, targets = rebased_plan(stored.plan, stored.targets, followed)
+        changes = rebased_sums(
+            await daily_changes(
+                connection,
+                list(followed.places),
+                sorted(stored.plan.targets),
+                stored.campaign.first_day - timedelta(days=1),
+                day,
+                None,
+            ),
+            followed,
+        )
+        # Some hundred forecasts: consumers and questions must not wait for them.
+        ends = await asyncio.to_thread(
+            expected_ends, plan, targets, followed.tree, followed.root, day, changes
+        )
+        return with_expected_ends(documents, ends)
+
+    async def _moved_targets(
+        self, connection: Connection, stored: StoredPlan, followed: Followed
+    ) -> list[NewEvent]:
         """The targets of the units that the campaign has on a day, where that is not what was published last: with the
         first day on another tree, and the first after a reorganisation was taken back. Whoever judges the day's
         figures knows what its units had to reach."""
-        stored = await self._plans.get(campaign.id)
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
         _, targets = rebased_plan(stored.plan, stored.targets, followed)
         events = [
-            target_set(self._origin, campaign.id, followed.tree, unit, indicator, value)
+            target_set(self._origin, stored.campaign.id, followed.tree, unit, indicator, value)
             for (unit, indicator), value in targets.items()
         ]
         last = await published_targets(connection, [event.key or "" for event in events])

@@ -6,12 +6,16 @@ name that points inside are what they are. The sender dials the very address tha
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpx2
 
 from tiendo_notifier.errors import RefusedAddress
 
+Network = IPv4Network | IPv6Network
+#: Finds the addresses of a host and port.
+LookUp = Callable[[str, int], Awaitable[list[str]]]
 RESOLVE_SECONDS = 5.0
 MAX_URL = 2_000
 PORTS = {"http": 80, "https": 443}
@@ -32,28 +36,35 @@ def parse(text: str) -> httpx2.URL:
     return url
 
 
-async def resolve(url: httpx2.URL, *, allow_private: bool) -> list[str]:
-    """The addresses of the URL's host, all of them fit to be called. Raises RefusedAddress.
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, as the system finds them. Raises OSError, UnicodeError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def resolve(
+    url: httpx2.URL, *, allowed: Sequence[Network] = (), look_up: LookUp = look_up
+) -> list[str]:
+    """The addresses of the URL's host, all of them public or in one of the `allowed` networks. Raises RefusedAddress.
 
     One unfit address among them is enough to refuse: which of them a later look-up favours is not ours.
     """
     port = url.port or PORTS[url.scheme]
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+            addresses = await look_up(url.host, port)
     except (OSError, UnicodeError, TimeoutError) as error:
         raise _refused(
             f"The host {url.host!r} does not resolve: {error or 'no answer in time'}.",
             "Check its spelling and the DNS of the machine that the notifier runs on.",
         ) from None
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if not allow_private:
-        for address in addresses:
-            if not _is_public(ip_address(address)):
-                raise _refused(
-                    f"The host {url.host!r} has the address {address}, which is not a public one.",
-                    "Send a public address, or set TIENDO_WEBHOOK_ALLOW_PRIVATE=true on the notifier.",
-                )
+    for address in addresses:
+        number = ip_address(address)
+        if not _is_public(number) and not any(number in network for network in allowed):
+            raise _refused(
+                f"The host {url.host!r} has the address {address}, which is not a public one.",
+                "Send a public address, or add its network to TIENDO_WEBHOOK_ALLOW on the notifier (10.1.2.0/24, say).",
+            )
     return addresses
 
 

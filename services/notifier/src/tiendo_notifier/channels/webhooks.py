@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
 from tiendo_notifier.channels import addresses
+from tiendo_notifier.channels.addresses import LookUp, Network
 from tiendo_notifier.errors import RefusedAddress
 from tiendo_notifier.rules.tries import Answer
 
@@ -48,10 +50,14 @@ class Webhooks:
     #: For all of a try: looking up the name, connecting, sending, and the head of the answer.
     TIMEOUT = 10.0
 
-    def __init__(self, clock: Clock, *, allow_private: bool) -> None:
-        """`clock` stamps the signatures; receivers compare it with their own, so it is the wall's."""
+    def __init__(
+        self, clock: Clock, *, allowed: Sequence[Network] = (), look_up: LookUp = addresses.look_up
+    ) -> None:
+        """`clock` stamps the signatures; receivers compare it with their own, so it is the wall's. `allowed`:
+        networks that may be called although they are not public."""
         self._clock = clock
-        self._allow_private = allow_private
+        self._allowed = tuple(allowed)
+        self._look_up = look_up
         self._client = httpx2.AsyncClient(
             timeout=self.TIMEOUT,
             follow_redirects=False,
@@ -72,17 +78,19 @@ class Webhooks:
 
     async def check(self, url: str) -> None:
         """Raise RefusedAddress unless the URL may be called now."""
-        await addresses.resolve(addresses.parse(url), allow_private=self._allow_private)
+        await addresses.resolve(addresses.parse(url), allowed=self._allowed, look_up=self._look_up)
 
-    async def send(self, url: str, secret: str, message_id: str, notice: str) -> Answer:
-        """One try. Never raises for what the receiver or the network does."""
+    async def send(self, url: str, secrets: Sequence[str], message_id: str, notice: str) -> Answer:
+        """One try, signed with each of the secrets. Never raises for what the receiver or the network does."""
         now = self._clock.now()
         headers = {
             "content-type": "application/json",
             "user-agent": "tiendo-notifier",
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(secret).sign(message_id, now, notice),
+            "webhook-signature": " ".join(
+                Webhook(secret).sign(message_id, now, notice) for secret in secrets
+            ),
         }
         try:
             async with asyncio.timeout(self.TIMEOUT):
@@ -97,7 +105,7 @@ class Webhooks:
     async def _post(self, url: httpx2.URL, headers: dict[str, str], body: bytes, now: datetime) -> Answer:
         """Dial the addresses that were checked, one after the other, under the name that was asked for."""
         fault: httpx2.HTTPError | None = None
-        for address in await addresses.resolve(url, allow_private=self._allow_private):
+        for address in await addresses.resolve(url, allowed=self._allowed, look_up=self._look_up):
             request = self._client.build_request(
                 "POST",
                 url.copy_with(host=address),

@@ -1,37 +1,43 @@
-"""The life of an incident: open → worsened* → closed, at most one open for each (campaign, unit, indicator,
-rule).
+"""The life of an incident: what is wrong with one target (campaign, unit, indicator), from the first rule that fires
+until all are clear. At most one is open for each target, whatever number of rules say so.
 
-| before | the closing is | after | outcome |
-|---|---|---|---|
-| at rest | bad, and so were enough before it | open | opened |
-| at rest | bad, too few in a row yet | at rest, run + 1 | held |
-| at rest, in a run | not bad | at rest, run 0 | held |
-| at rest | not bad | at rest | none: nothing to decide |
-| open | bad, more severe than ever in this incident | open | worsened |
-| open | bad, and nobody has been told of it yet | open | worsened |
-| open | bad otherwise, or between | open | held |
-| open | clear | at rest | closed |
+Each rule remembers its `run` of bad closings. It fires when the run is as long as the rule's patience, and goes on
+firing until a closing is clear. The worst rule that fires leads the incident.
 
-Severity only ever rises within an incident, so it worsens twice at most, however its figures swing.
+| before | after the rules have spoken | outcome |
+|---|---|---|
+| at rest | one fires | opened |
+| at rest | some are bad, none for long enough | held |
+| at rest, in a run | none is bad | held |
+| at rest | nothing was and is wrong | none: nothing to decide |
+| open | one fires that is more severe than this incident ever was | worsened |
+| open | still firing, no worse than it was | held |
+| open | none fires any more | resolved |
 
-"In a row" counts closings that were judged: a day without figures neither lengthens a run nor ends it.
+Severity only ever rises within an incident, so it worsens twice at most, however its figures swing: worsening
+notifies, easing does not. "In a row" counts closings that were judged: a day without figures, and one to which the plan
+gives no work, neither lengthen a run nor end it.
 
 **The past is never alerted.** What a replay or a backfill decides about days long gone is `historical`: it is
 recorded like any other decision and not pushed. When it reaches the present with an incident still bad that
-nobody was told of, that is told then; an incident of which nobody was told closes in silence.
+nobody was told of, that is told then; an incident of which nobody was told is resolved in silence.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
 from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.table import Condition, Rule, Severity, Thresholds
+from tiendo_notifier.rules.table import RULES, Condition, RuleName, Severity, reached_early
+from tiendo_notifier.rules.thresholds import Thresholds
 
-Transition = Literal["opened", "worsened", "closed"]
-Outcome = Literal["opened", "worsened", "closed", "held", "not_judged"]
-TRANSITIONS: tuple[Transition, ...] = ("opened", "worsened", "closed")
+Outcome = Literal["opened", "worsened", "resolved", "reached_early", "held", "not_judged"]
+#: What is told to whoever wants to know.
+News = Literal["opened", "worsened", "resolved", "reached_early"]
 
+#: So many openings are remembered: more than it takes to see that a target flaps.
+OPENINGS = 8
 #: A closing of a day longer ago than this is the past.
 PRESENT = timedelta(days=2)
 
@@ -42,64 +48,142 @@ def is_historical(day: date, today: date) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is remembered from one closing to the next.
-
-    `run` bad closings in a row; whether an incident is `open`, the `peak` of its severity so far, and
-    whether anybody was `told` of it.
-    """
+class RuleStanding:
+    """What a rule remembers: its run of bad closings, and whether it fires."""
 
     run: int = 0
-    open: bool = False
+    firing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is remembered of a target from one closing to the next.
+
+    `rules` that have anything to remember; the `peak` of the open incident's severity (None: none is open); the
+    highest severity that anybody was `told` of it (None: nobody was); whether `reached_early` was found already; the
+    numbers of the days of late on which an incident opened.
+    """
+
+    rules: Mapping[RuleName, RuleStanding] = field(default_factory=dict)
     peak: Severity | None = None
-    told: bool = False
+    told: Severity | None = None
+    reached_early: bool = False
+    openings: tuple[int, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        return self.peak is not None
 
 
 AT_REST = Standing()
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule said of a closing that it did not find clear."""
+
+    rule: RuleName
+    condition: Condition
+    run: int
+    firing: bool
+    severity: Severity | None
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """What a closing led to, and the transition that is to be told to whoever wants to know, if any."""
+    """What a closing led to: the rule that leads, how severe the incident is now, why, and what is to be told, if
+    anything is. Whether it is told is not decided here (see `holding`)."""
 
     outcome: Outcome
+    rule: RuleName | None
     severity: Severity | None
     reason: str
-    tell: Transition | None = None
+    findings: tuple[Finding, ...]
+    tell: News | None = None
+
+    @property
+    def firing(self) -> list[RuleName]:
+        """The rules that fire."""
+        return [finding.rule for finding in self.findings if finding.firing]
 
 
 def judge(
-    rule: Rule, before: Standing, seen: Figures, limits: Thresholds, *, historical: bool
+    before: Standing,
+    seen: Figures,
+    limits: Thresholds,
+    *,
+    historical: bool,
+    off: Collection[RuleName] = (),
 ) -> tuple[Standing, Decision | None]:
-    """The standing after a closing, and what was decided, if anything."""
-    condition = rule.condition(seen, limits)
-    run = before.run + 1 if condition is Condition.BAD else 0
-    severity = rule.severity(seen, run, limits) if condition is Condition.BAD else None
-
-    def held(why: str) -> Decision:
-        return Decision("held", severity or before.peak, f"{rule.explain(seen)}: {why}")
-
-    def moved(transition: Transition, why: str, *, silent: bool = False) -> Decision:
-        tell = None if historical or silent else transition
-        return Decision(transition, severity or before.peak, f"{rule.explain(seen)}: {why}", tell)
-
+    """The standing after a closing, and what was decided, if anything. `told` is left as it was: see `telling`. Rules
+    that are `off` say nothing and remember nothing."""
+    findings, rules = [], {}
+    for rule in RULES.values():
+        if rule.name in off:
+            continue
+        stood = before.rules.get(rule.name, RuleStanding())
+        condition = rule.condition(seen, limits) if seen.works or seen.reached else Condition.SILENT
+        if condition is Condition.SILENT:
+            after = stood
+        else:
+            run = stood.run + 1 if condition is Condition.BAD else 0
+            fires = condition is Condition.BAD and run >= rule.patience(limits)
+            after = RuleStanding(run, fires or (stood.firing and condition is not Condition.CLEAR))
+        if after != RuleStanding():
+            rules[rule.name] = after
+        if after != RuleStanding() or stood != RuleStanding():
+            severity = rule.severity(seen, after.run, limits) if condition is Condition.BAD else None
+            findings.append(
+                Finding(rule.name, condition, after.run, after.firing, severity, rule.explain(seen))
+            )
+    early = before.reached_early or reached_early(seen, limits)
+    firing = [finding for finding in findings if finding.firing]
+    if not firing:
+        rest = Standing(rules, reached_early=early, openings=before.openings)
+        return _at_rest(before, rest, seen, tuple(findings), historical)
+    worst = max(firing, key=lambda finding: finding.severity or 0)
+    severity = max(worst.severity or Severity.NOTICE, before.peak or Severity.NOTICE)
+    openings = before.openings if before.open else (*before.openings, seen.day_number)[-OPENINGS:]
+    after_all = Standing(rules, severity, before.told, early, openings)
+    outcome: Outcome = "held"
+    why = f"{worst.rule} no worse than it was"
     if not before.open:
-        rest = Standing(run=run)
-        patience = rule.patience(limits)
-        if severity is None:
-            return rest, held("over before anybody was called") if before.run else None
-        if run < patience:
-            return rest, held(f"{run} of {patience} in a row before anybody is called")
-        return Standing(run, True, severity, not historical), moved("opened", f"{run} in a row")
+        outcome, why = "opened", f"{worst.rule} {worst.run} in a row"
+    elif before.peak is not None and severity > before.peak:
+        outcome, why = "worsened", f"{worst.rule} {severity.name.lower()} now"
+    tell: News | None = None
+    if not historical and worst.severity is not None:
+        if before.told is None:
+            tell = "opened"
+        elif severity > before.told:
+            tell = "worsened"
+    return after_all, Decision(
+        outcome, worst.rule, severity, f"{why}: {worst.explanation}", tuple(findings), tell
+    )
 
-    if condition is Condition.CLEAR:
-        return AT_REST, moved("closed", "clear", silent=not before.told)
-    if severity is None:
-        return replace(before, run=0), held("better, not clear yet")
-    if before.peak is None or severity > before.peak:
-        after = Standing(run, True, severity, before.told or not historical)
-        return after, moved("worsened", f"{severity.name.lower()} now, {run} in a row")
-    if not before.told and not historical:
-        after = Standing(run, True, before.peak, True)
-        return after, moved("worsened", f"{run} in a row, told now for the first time")
-    return replace(before, run=run), held(f"{run} in a row, no worse than it was")
+
+def _at_rest(
+    before: Standing, after: Standing, seen: Figures, findings: tuple[Finding, ...], historical: bool
+) -> tuple[Standing, Decision | None]:
+    """Nothing fires after the closing."""
+    led = next((finding.rule for finding in findings), None)
+    said = "; ".join(finding.explanation for finding in findings)
+    if before.open:
+        tell: News | None = "resolved" if before.told is not None and not historical else None
+        return after, Decision("resolved", led, before.peak, f"all rules clear: {said}", findings, tell)
+    if after.reached_early and not before.reached_early:
+        why = f"{seen.value} of the target of {seen.target}, {seen.days_left} working days early"
+        return after, Decision(
+            "reached_early", None, None, why, findings, None if historical else "reached_early"
+        )
+    if not findings:
+        return after, None
+    return after, Decision("held", led, None, f"nothing fires: {said}", findings)
+
+
+def telling(after: Standing, decision: Decision) -> Standing:
+    """The standing once what is to be told is told."""
+    if decision.tell in ("opened", "worsened"):
+        return replace(after, told=after.peak)
+    return after

@@ -1,9 +1,14 @@
-"""The words of an alert, in Vietnamese and English: who, what, how far behind, what is needed from now on."""
+"""The words of an alert, in Vietnamese and English. Each has the five clears: who, what, how far behind, what each day
+needs from now on, who answers for it; and what to do next."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Literal
 
-from tiendo_notifier.rules.life import Transition
+import msgspec
+
+from tiendo_notifier.rules.life import News
 from tiendo_notifier.rules.plan import Figures
 from tiendo_notifier.rules.table import RuleName
 
@@ -11,6 +16,7 @@ WORK = {
     "intake": ("thu nhận hồ sơ", "intake"),
     "approved": ("phê duyệt", "approval"),
     "activated": ("kích hoạt", "activation"),
+    "report": ("báo cáo", "reporting"),
 }
 
 
@@ -21,55 +27,304 @@ class Message:
     vi: str
     en: str
 
-
-def write(
-    rule: RuleName, transition: Transition, unit_name: str, indicator: str, day: date, run: int, seen: Figures
-) -> Message:
-    """The message of a transition, from the closing figures of `day`."""
-    write_one = _quota if rule == "daily_quota_missed" else _pace
-    what = write_one(transition, unit_name, indicator, day, seen)
-    again = Message("", "")
-    if transition == "worsened" and run > 1:
-        again = Message(f" Lần thứ {run} liên tiếp.", f" {run} times in a row.")
-    need = _need(seen)
-    return Message(f"{what.vi}{again.vi} {need.vi}", f"{what.en}{again.en} {need.en}")
+    def __add__(self, other: "Message") -> "Message":
+        return Message(f"{self.vi} {other.vi}", f"{self.en} {other.en}")
 
 
-def _quota(transition: Transition, unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    work_vi, work_en = WORK[indicator]
-    vi_day, en_day = f"{day:%d/%m/%Y}", f"{day.day} {day:%B %Y}"
-    if transition == "closed" and seen.reached:
-        return Message(
-            f"{unit} đã đạt chỉ tiêu {work_vi} của cả đợt.", f"{unit} has reached its {work_en} target."
-        )
-    vi = f"{_vi(seen.done)}/{_vi(seen.quota)}"
-    en = f"{_en(seen.done)} of {_en(seen.quota)}"
-    if transition == "closed":
-        return Message(
-            f"{unit} đã đạt chỉ tiêu {work_vi} ngày {vi_day}: {vi}.",
-            f"{unit} met its {work_en} quota of {en_day}: {en}.",
-        )
-    return Message(
-        f"{unit} chưa đạt chỉ tiêu {work_vi} ngày {vi_day}: {vi}, thiếu {_vi(seen.shortfall)}.",
-        f"{unit} missed its {work_en} quota of {en_day}: {en}, {_en(seen.shortfall)} short.",
+@dataclass(frozen=True, slots=True)
+class Clears:
+    """The five clears (5 rõ) and the next step."""
+
+    who: Message
+    what: Message
+    behind: Message
+    needed: Message
+    answers: Message
+    next: Message
+
+    @property
+    def text(self) -> Message:
+        """All in one: what a person reads first."""
+        return self.behind + self.needed + self.answers + self.next
+
+
+def clears(
+    news: News,
+    rule: RuleName | None,
+    unit: str,
+    parent: str | None,
+    indicator: str,
+    day: date,
+    seen: Figures,
+) -> Clears:
+    """What is to be said of a target, from the closing figures of `day`; `unit` and `parent` are names."""
+    vi, en = WORK[indicator]
+    behind = _good(news, unit, indicator, day, seen)
+    if behind is None:
+        assert rule is not None
+        behind = _TROUBLE[rule](unit, indicator, day, seen)
+    above_vi = f"; cấp trên: {parent}" if parent else ""
+    above_en = f"; above it: {parent}" if parent else ""
+    good = news in ("resolved", "reached_early") or rule is None
+    return Clears(
+        who=Message(unit, unit),
+        what=Message(vi, en),
+        behind=behind,
+        needed=_need(seen),
+        answers=Message(f"Chịu trách nhiệm: {unit}{above_vi}.", f"{unit} answers for it{above_en}."),
+        next=_NOTHING if good or rule is None else _NEXT[rule],
     )
 
 
-def _pace(transition: Transition, unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    work_vi, work_en = WORK[indicator]
-    vi = f"đến hết ngày {day:%d/%m/%Y} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}"
-    en = f"{_en(seen.actual)} of the {_en(seen.planned)} planned by {day.day} {day:%B %Y}"
-    if transition == "closed":
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of the units that are told of together."""
+
+    unit: str
+    name: str
+    severity: str
+    behind: int
+    needed_per_day: int | None
+
+
+#: What is told of a parent in place of its children.
+Together = Literal["formed", "worsened", "ended"]
+#: So many units are named in a message; the others are in its data.
+NAMED = 12
+
+
+def together(
+    news: Together,
+    parent: str,
+    above: str | None,
+    indicator: str,
+    day: date,
+    children: int,
+    members: Sequence[Member],
+) -> Clears:
+    """What is said of a parent in place of its children: `members`, the worst first, of so many `children`."""
+    vi, en = WORK[indicator]
+    if news == "ended":
+        behind = Message(
+            f"{parent}: đến hết {_vi_day(day)} chỉ còn {_vi(len(members))}/{_vi(children)} đơn vị chậm {vi}; "
+            "từ nay báo riêng từng đơn vị.",
+            f"{parent}: by {_en_day(day)} only {_en(len(members))} of {_en(children)} units are in trouble with {en}; "
+            "each is told of by itself again.",
+        )
+    else:
+        names = ", ".join(member.name for member in members[:NAMED])
+        more = len(members) - NAMED
+        behind = Message(
+            f"{parent}: {_vi(len(members))}/{_vi(children)} đơn vị chậm {vi} đến hết {_vi_day(day)}: {names}"
+            + (f" và {_vi(more)} đơn vị khác." if more > 0 else "."),
+            f"{parent}: {_en(len(members))} of {_en(children)} units are in trouble with {en} by {_en_day(day)}: "
+            + names
+            + (f" and {_en(more)} more." if more > 0 else "."),
+        )
+    needed = sum(member.needed_per_day or 0 for member in members)
+    above_vi = f"; cấp trên: {above}" if above else ""
+    above_en = f"; above it: {above}" if above else ""
+    return Clears(
+        who=Message(parent, parent),
+        what=Message(vi, en),
+        behind=behind,
+        needed=Message(
+            f"Các đơn vị này từ nay cần thêm tổng cộng {_vi(needed)} mỗi ngày.",
+            f"Together they need {_en(needed)} a day from now on.",
+        ),
+        answers=Message(f"Chịu trách nhiệm: {parent}{above_vi}.", f"{parent} answers for it{above_en}."),
+        next=_NOTHING
+        if news == "ended"
+        else Message(
+            "Việc cần làm: họp giao ban, tìm nguyên nhân chung trước khi hỏi từng đơn vị.",
+            "Next: look for the common cause before each unit is asked for its own.",
+        ),
+    )
+
+
+def escalated(unit: str, addressee: str, since: date, said: Message) -> Message:
+    """What the level above hears of an incident that nobody has taken on."""
+    return Message(
+        f"Kính gửi {addressee}: chưa có ai tiếp nhận cảnh báo về {unit} từ {_vi_day(since)}. {said.vi}",
+        f"To {addressee}: nobody has acknowledged the alert about {unit} of {_en_day(since)}. {said.en}",
+    )
+
+
+def digest(entries: int) -> Message:
+    """The head of a digest."""
+    return Message(
+        f"Tổng hợp {_vi(entries)} cảnh báo.",
+        f"{_en(entries)} {'alert' if entries == 1 else 'alerts'} in all.",
+    )
+
+
+def lagging(campaign: str, day: date, *, over: bool) -> Message:
+    """What operations hear when a day's figures are late, and when they have come."""
+    if over:
         return Message(
-            f"{unit} đã kịp tiến độ {work_vi}: {vi}.", f"{unit} is back on pace with {work_en}: {en}."
+            f"{campaign}: số liệu {_vi_day(day)} đã đủ, cảnh báo đơn vị tiếp tục.",
+            f"{campaign}: the figures of {_en_day(day)} are complete; units are judged again.",
         )
     return Message(
-        f"{unit} chậm tiến độ {work_vi}: {vi}, chậm {_vi(seen.gap)}.",
-        f"{unit} is behind pace with {work_en}: {en}, {_en(seen.gap)} behind.",
+        f"{campaign}: số liệu {_vi_day(day)} chưa đủ sau giờ chốt; chưa đánh giá đơn vị nào. Kiểm tra: tiendo doctor.",
+        f"{campaign}: the figures of {_en_day(day)} are not complete after the cut-off; no unit is judged until they "
+        "are. See: tiendo doctor.",
     )
+
+
+def in_language(notice: str, language: str | None) -> str:
+    """The notice with its texts in one language only; None: in both. Always the same for the same."""
+    if language is None:
+        return notice
+    return msgspec.json.encode(_chosen(msgspec.json.decode(notice), language)).decode()
+
+
+def _chosen(document: Any, language: str) -> Any:
+    if isinstance(document, dict):
+        if document.keys() == {"vi", "en"}:
+            return {language: document[language]}
+        return {name: _chosen(each, language) for name, each in document.items()}
+    return [_chosen(each, language) for each in document] if isinstance(document, list) else document
+
+
+def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Message | None:
+    vi, en = WORK[indicator]
+    if news == "reached_early":
+        return Message(
+            f"{unit} đạt trước hạn chỉ tiêu {vi}: {_vi(seen.value)}/{_vi(seen.target)}, "
+            f"còn {_vi(seen.days_left)} ngày.",
+            f"{unit} has reached its {en} target early: {_en(seen.value)} of {_en(seen.target)}, "
+            f"{_days(seen.days_left)} before the end.",
+        )
+    if news != "resolved":
+        return None
+    if seen.unreported_days is not None:
+        return Message(
+            f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
+            f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
+        )
+    if seen.reached:
+        return Message(f"{unit} đã đạt chỉ tiêu {vi} của cả đợt.", f"{unit} has reached its {en} target.")
+    return Message(
+        f"{unit} đã kịp tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}.",
+        f"{unit} is back on pace with {en}: {_en(seen.actual)} of the {_en(seen.planned)} planned by {_en_day(day)}.",
+    )
+
+
+def _pace(unit: str, indicator: str, day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    return Message(
+        f"{unit} chậm tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}, "
+        f"chậm {_vi(seen.gap)}.",
+        f"{unit} is behind pace with {en}: {_en(seen.actual)} of the {_en(seen.planned)} planned by {_en_day(day)}, "
+        f"{_en(seen.gap)} behind.",
+    )
+
+
+def _risk(unit: str, indicator: str, day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    return Message(
+        f"{unit} có nguy cơ không đạt chỉ tiêu {vi}: được {_vi(seen.recent or 0)} trong {_vi(seen.recent_days)} ngày "
+        f"làm việc đến {_vi_day(day)}, chậm {_vi(seen.gap)} so với kế hoạch.",
+        f"{unit} may miss its {en} target: {_en(seen.recent or 0)} in the {_days(seen.recent_days)} to {_en_day(day)}, "
+        f"{_en(seen.gap)} behind the plan.",
+    )
+
+
+def _forecast(unit: str, indicator: str, day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    high = seen.expected_high or 0
+    return Message(
+        f"{unit} dự báo không đạt chỉ tiêu {vi}: theo đà đến {_vi_day(day)}, cao nhất được {_vi(high)}/"
+        f"{_vi(seen.target)}.",
+        f"{unit} is forecast to miss its {en} target: as of {_en_day(day)} it comes to {_en(high)} of "
+        f"{_en(seen.target)} at best.",
+    )
+
+
+def _stalled(unit: str, indicator: str, day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    return Message(
+        f"{unit} không có hồ sơ {vi} nào trong {_vi(seen.idle_days)} ngày làm việc đến {_vi_day(day)}; "
+        f"{_vi(seen.usual_days)} ngày trước đó được {_vi(seen.usual)}.",
+        f"{unit} has had no {en} for {_days(seen.idle_days)} up to {_en_day(day)}; the {_days(seen.usual_days)} "
+        f"before brought {_en(seen.usual)}.",
+    )
+
+
+def _quota(unit: str, indicator: str, day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    return Message(
+        f"{unit} chưa đạt chỉ tiêu {vi} {_vi_day(day)}: {_vi(seen.done)}/{_vi(seen.quota)}, thiếu "
+        f"{_vi(seen.shortfall)}.",
+        f"{unit} missed its {en} quota of {_en_day(day)}: {_en(seen.done)} of {_en(seen.quota)}, "
+        f"{_en(seen.shortfall)} short.",
+    )
+
+
+def _missed(unit: str, indicator: str, _day: date, seen: Figures) -> Message:
+    vi, en = WORK[indicator]
+    return Message(
+        f"{unit} không đạt chỉ tiêu {vi} của cả đợt: {_vi(seen.value)}/{_vi(seen.target)}.",
+        f"{unit} has missed its {en} target: {_en(seen.value)} of {_en(seen.target)}.",
+    )
+
+
+def _unreported(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    days = seen.unreported_days or 0
+    return Message(
+        f"{unit} chưa báo cáo số liệu {_vi_day(day)} (không phải số không)"
+        + (f", {_vi(days)} ngày liền." if days > 1 else "."),
+        f"{unit} has not reported its counts of {_en_day(day)} (which is not zero)"
+        + (f", {_en(days)} days in a row." if days > 1 else "."),
+    )
+
+
+_TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
+    "behind_pace": _pace,
+    "at_risk": _risk,
+    "forecast_miss": _forecast,
+    "stalled": _stalled,
+    "quota_missed": _quota,
+    "target_missed": _missed,
+    "not_reported": _unreported,
+}
+_NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
+_NEXT: dict[RuleName, Message] = {
+    "behind_pace": Message(
+        "Việc cần làm: giao chỉ tiêu bù theo ngày cho từng tổ, tăng điểm lưu động.",
+        "Next: give each team its share of the catch-up quota, and add mobile points.",
+    ),
+    "at_risk": Message(
+        "Việc cần làm: xin chi viện tổ lưu động, rà soát người chưa làm theo từng thôn.",
+        "Next: ask for mobile teams, and go through who is missing, hamlet by hamlet.",
+    ),
+    "forecast_miss": Message(
+        "Việc cần làm: cấp trên giao thêm lực lượng, hoặc báo cáo lý do khách quan.",
+        "Next: the level above assigns more teams, or the objective reasons are reported.",
+    ),
+    "stalled": Message(
+        "Việc cần làm: gọi điểm thu nhận, hỏi máy, mạng và người trực.",
+        "Next: call the desk and ask after machine, network and staff.",
+    ),
+    "quota_missed": Message(
+        "Việc cần làm: hỏi vướng mắc trong ngày và chia lại chỉ tiêu ngày mai.",
+        "Next: ask what blocked the days, and share tomorrow's quota out anew.",
+    ),
+    "target_missed": Message(
+        "Việc cần làm: lập danh sách người còn lại kèm lý do, làm tiếp cho đến đủ.",
+        "Next: list who remains, with reasons, and go on until all are reached.",
+    ),
+    "not_reported": Message(
+        "Việc cần làm: gọi người phụ trách báo cáo, gửi bổ sung ngay hôm nay.",
+        "Next: call whoever reports, and send it today.",
+    ),
+}
 
 
 def _need(seen: Figures) -> Message:
+    if seen.unreported_days is not None:
+        return Message("Cần một báo cáo mỗi ngày làm việc.", "One report is needed each working day.")
     target_vi, target_en = _vi(seen.target), _en(seen.target)
     if seen.reached:
         return Message(
@@ -88,6 +343,18 @@ def _need(seen: Figures) -> Message:
         f"From now on it needs {_en(seen.needed_per_day)} a day for {_en(seen.days_left)} more "
         f"{'day' if seen.days_left == 1 else 'days'} to reach {target_en}.",
     )
+
+
+def _vi_day(day: date) -> str:
+    return f"ngày {day:%d/%m/%Y}"
+
+
+def _en_day(day: date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+def _days(number: int) -> str:
+    return f"{_en(number)} working {'day' if number == 1 else 'days'}"
 
 
 def _en(number: int) -> str:

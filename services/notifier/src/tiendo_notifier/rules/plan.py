@@ -6,8 +6,14 @@ of the campaign's N, floor(T·k/N) are planned. So the daily quotas are whole an
 weigh the same they differ by at most one. The aggregator plans by the same rule.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+
+#: The pace of late is that of so many days back, and none of fewer working days.
+RECENT_DAYS, RECENT_LEAST = 7, 3
+#: What a unit usually does is that of so many working days before it stopped, and nothing of fewer.
+USUAL_DAYS, USUAL_LEAST = 14, 5
 
 
 def planned(owed: int, weight: int, whole: int) -> int:
@@ -41,6 +47,10 @@ class Calendar:
         """Which day of the campaign it is, from 1."""
         return (day - self.first_day).days + 1
 
+    def works(self, number: int) -> bool:
+        """Whether the plan gives work to the day of this number."""
+        return not self.weights or self.weights[number - 1] > 0
+
     def weight(self, begin: int, end: int) -> int:
         """What the days from number `begin` to `end`, both included, weigh together."""
         return sum(self.weights[begin - 1 : end]) if self.weights else end - begin + 1
@@ -48,6 +58,32 @@ class Calendar:
     def working_days_after(self, number: int) -> int:
         """How many days after this one have a weight."""
         return sum(weight > 0 for weight in self.weights[number:]) if self.weights else self.days - number
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
+    the work `done` on it, the `baseline` as it was known then, and what was `expected` of the last day (final, high).
+    None of a day of which no closing is known; of one without a forecast, too."""
+
+    reached: Sequence[int | None] = ()
+    done: Sequence[int | None] = ()
+    baseline: Sequence[int | None] = ()
+    expected: Sequence[tuple[int, int] | None] = ()
+
+    def until(self, number: int) -> "Past":
+        """What is known of all days before the one of this number (from 1)."""
+        columns = (self.reached, self.done, self.baseline, self.expected)
+        return Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+
+    def and_then(self, reached: int, done: int, baseline: int, expected: tuple[int, int] | None) -> "Past":
+        """The same and one day more."""
+        return Past(
+            [*self.reached, reached],
+            [*self.done, done],
+            [*self.baseline, baseline],
+            [*self.expected, expected],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +94,12 @@ class Figures:
     `days_left` are the days after this one to which the plan gives work: a day is judged when it is over.
     `shortfall` is what the day's quota lacks, `gap` what the plan so far lacks (negative: ahead),
     `needed_per_day` what the remaining days must bring (None: there are none).
+
+    `recent` was gained in the `recent_days` working days of the last week (None: too few closings are known).
+    For `idle_days` working days up to this one nothing was done; in the `usual_days` before them, `usual` was.
+    `expected` is the forecast of the last day and `expected_high` the upper end of its 80% interval (None: there
+    is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
+    cut-off (None: the figures are not about reports).
     """
 
     day_number: int
@@ -73,6 +115,15 @@ class Figures:
     planned: int
     gap: int
     needed_per_day: int | None
+    works: bool = True
+    recent: int | None = None
+    recent_days: int = 0
+    idle_days: int = 0
+    usual: int = 0
+    usual_days: int = 0
+    expected: int | None = None
+    expected_high: int | None = None
+    unreported_days: int | None = None
 
     @property
     def reached(self) -> bool:
@@ -80,14 +131,26 @@ class Figures:
         return self.value >= self.target
 
 
-def figures(calendar: Calendar, day: date, *, target: int, baseline: int, value: int, done: int) -> Figures:
-    """The figures of a day of the campaign."""
+def figures(
+    calendar: Calendar,
+    day: date,
+    *,
+    target: int,
+    baseline: int,
+    value: int,
+    done: int,
+    past: Past = Past(),
+    expected: tuple[int, int] | None = None,
+) -> Figures:
+    """The figures of a day of the campaign; `past` ends the day before, `expected` is (final, high)."""
     owed = max(0, target - baseline)
     number, days = calendar.number(day), calendar.days
     whole = calendar.weight(1, days)
     so_far = planned(owed, calendar.weight(1, number), whole)
     for_the_day = so_far - planned(owed, calendar.weight(1, number - 1), whole)
     days_left = calendar.working_days_after(number)
+    recent, recent_days = _recent(calendar, number, baseline, value, past)
+    idle_days, usual, usual_days = _idle(calendar, number, done, past)
     return Figures(
         day_number=number,
         days=days,
@@ -102,4 +165,61 @@ def figures(calendar: Calendar, day: date, *, target: int, baseline: int, value:
         planned=so_far,
         gap=so_far - (value - baseline),
         needed_per_day=needed_per_day(target - value, days_left),
+        works=calendar.works(number),
+        recent=recent,
+        recent_days=recent_days,
+        idle_days=idle_days,
+        usual=usual,
+        usual_days=usual_days,
+        expected=expected[0] if expected else None,
+        expected_high=expected[1] if expected else None,
     )
+
+
+def report_figures(calendar: Calendar, day: date, past: Past, *, reported: bool) -> Figures:
+    """The figures of a unit that owes a daily report: no target, only whether it came by the cut-off. `past.reached`
+    has 1 for each day on which it did."""
+    number = calendar.number(day)
+    missing = 0 if reported else 1
+    for each in range(number - 1, 0, -1):
+        before = _at(past.reached, each)
+        if reported or before == 1:
+            break
+        missing += before == 0
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, unreported_days=missing)
+
+
+def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:
+    """What the last week brought, and on how many working days: from the earliest closing in it that is known."""
+    for begin in range(max(0, number - RECENT_DAYS), number - RECENT_LEAST + 1):
+        start = baseline if begin == 0 else _at(past.reached, begin)
+        days = sum(calendar.works(each) for each in range(begin + 1, number + 1))
+        if start is not None and days >= RECENT_LEAST:
+            return value - start, days
+    return None, 0
+
+
+def _idle(calendar: Calendar, number: int, done: int, past: Past) -> tuple[int, int, int]:
+    """For how many working days nothing was done, what was done in the working days before, and how many these are.
+    A day of which no closing is known ends the look back."""
+    if done > 0 or not calendar.works(number):
+        return 0, 0, 0
+    idle, usual, usual_days = 1, 0, 0
+    for each in range(number - 1, 0, -1):
+        before = _at(past.done, each)
+        if before is None or usual_days == USUAL_DAYS:
+            break
+        if not calendar.works(each):
+            continue
+        if before <= 0 and not usual_days:
+            idle += 1
+            continue
+        usual += before
+        usual_days += 1
+    return (idle, usual, usual_days) if usual_days >= USUAL_LEAST else (idle, 0, 0)
+
+
+def _at(series: Sequence[int | None], number: int) -> int | None:
+    """What the closing of the day of this number (from 1) said."""
+    return series[number - 1] if number <= len(series) else None

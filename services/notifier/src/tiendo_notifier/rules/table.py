@@ -1,7 +1,7 @@
-"""The table of rules: what each one means, when it opens, how bad it is.
+"""The table of rules: what each one means, when it fires, how bad it is.
 
-A rule looks at one (campaign, unit, indicator) at the closing of one day. It says only how that closing
-looks; what follows for the incident is the same for all rules (see `life`).
+A rule looks at one target (campaign, unit, indicator) at the closing of one day. It says only how that closing looks;
+what follows for the incident is the same for all rules (see `life`). `docs/alerts.md` has the same table for officers.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,11 @@ from enum import Enum, IntEnum
 from typing import Literal
 
 from tiendo_notifier.rules.plan import Figures
+from tiendo_notifier.rules.thresholds import Thresholds
 
-RuleName = Literal["daily_quota_missed", "behind_pace"]
+RuleName = Literal[
+    "behind_pace", "at_risk", "forecast_miss", "stalled", "quota_missed", "target_missed", "not_reported"
+]
 
 
 class Severity(IntEnum):
@@ -23,46 +26,21 @@ class Severity(IntEnum):
 
 
 class Condition(Enum):
-    """How one closing looks under a rule. BETWEEN is too good to open an incident, too bad to close one."""
+    """How one closing looks under a rule. BETWEEN is too good to fire, too bad to clear. SILENT: the rule has nothing
+    to say of this closing, and everything stays as it was."""
 
     BAD = "bad"
     BETWEEN = "between"
     CLEAR = "clear"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """The numbers in the rules. They are stored with each decision."""
-
-    #: behind pace: bad under this share of the plan, clear from that one on
-    behind_percent: int = 90
-    clear_percent: int = 95
-    #: behind pace: closings in a row before anybody is called
-    behind_closings: int = 3
-    #: behind pace: a gap worth a call has at least so many citizens, and this share of the target
-    least_gap: int = 10
-    least_gap_percent: int = 1
-    #: behind pace: a warning under this share of the plan, critical under that one
-    pace_warning_percent: int = 75
-    pace_critical_percent: int = 50
-    #: daily quota: a warning from this share of the quota missing, critical from that one
-    shortfall_warning_percent: int = 25
-    shortfall_critical_percent: int = 50
-    #: daily quota: fewer citizens missing than this are a notice, whatever their share
-    small_shortfall: int = 10
-    #: daily quota: a longer run of missed days is one step more severe
-    missed_in_a_row: int = 3
-
-
-DEFAULTS = Thresholds()
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row of the table.
 
-    `condition` looks at a closing. `patience` is how many bad ones in a row open an incident. `severity`
-    weighs a bad closing that is the `run`-th in a row.
+    `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
+    closing that is the `run`-th in a row. `explain` says what was looked at.
     """
 
     name: RuleName
@@ -72,58 +50,175 @@ class Rule:
     explain: Callable[[Figures], str]
 
 
-def quota_condition(seen: Figures, _limits: Thresholds) -> Condition:
-    """*Daily quota missed*: less was done on the day than its quota. Clear: the quota was met.
-
-    A unit that has reached the campaign's target owes nothing more, so it misses nothing.
-    """
-    return Condition.BAD if seen.shortfall > 0 and not seen.reached else Condition.CLEAR
+def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
+    return missing >= limits.least_gap and missing * 100 >= limits.least_gap_percent * seen.target
 
 
-def quota_severity(seen: Figures, run: int, limits: Thresholds) -> Severity:
-    """By the share of the quota that is missing: under 25% a notice, under 50% a warning, else critical.
-
-    Under 10 citizens it is a notice whatever the share. One step more when more than 3 days in a row missed.
-    """
-    share = seen.shortfall * 100
-    if seen.shortfall < limits.small_shortfall or share < limits.shortfall_warning_percent * seen.quota:
-        severity = Severity.NOTICE
-    elif share < limits.shortfall_critical_percent * seen.quota:
-        severity = Severity.WARNING
-    else:
-        severity = Severity.CRITICAL
-    one_more = run > limits.missed_in_a_row and severity < Severity.CRITICAL
-    return Severity(severity + 1) if one_more else severity
+def _started(seen: Figures, limits: Thresholds) -> bool:
+    """Whether so much was due by now that being late with it means something."""
+    return seen.planned * 100 >= limits.start_percent * max(0, seen.target - seen.baseline)
 
 
 def pace_condition(seen: Figures, limits: Thresholds) -> Condition:
-    """*Behind pace*: since the campaign began, under 90% of the plan so far, by a gap worth a call: at least
-    10 citizens and 1% of the target. Clear: 95% of the plan, or the campaign's target, is reached.
-    """
-    if seen.reached or seen.actual * 100 >= limits.clear_percent * seen.planned:
+    """*Behind pace*: since the campaign began, under 90% of the plan so far, by a gap worth a call. Clear: 95% of the
+    plan, or the campaign's target, is reached."""
+    if seen.reached or seen.actual * 100 >= limits.behind_clear_percent * seen.planned:
         return Condition.CLEAR
+    if not _started(seen, limits):
+        return Condition.SILENT
     behind = seen.actual * 100 < limits.behind_percent * seen.planned
-    worth_a_call = seen.gap >= limits.least_gap and seen.gap * 100 >= limits.least_gap_percent * seen.target
-    return Condition.BAD if behind and worth_a_call else Condition.BETWEEN
+    return Condition.BAD if behind and _worth_a_call(seen.gap, seen, limits) else Condition.BETWEEN
 
 
 def pace_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
     """By the share of the plan reached: from 75% a notice, from 50% a warning, under that critical."""
-    share = seen.actual * 100
-    if share >= limits.pace_warning_percent * seen.planned:
+    return _under(seen.actual, seen.planned, limits.behind_warning_percent, limits.behind_critical_percent)
+
+
+def risk_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*At risk*: each day left needs at least 150% of what a working day brought of late (the last seven days), and
+    what going on so would leave missing is worth a call. Clear: up to 120%."""
+    if seen.reached:
+        return Condition.CLEAR
+    if seen.recent is None or seen.needed_per_day is None:
+        return Condition.SILENT
+    needed = seen.needed_per_day * seen.recent_days * 100
+    recent = max(0, seen.recent)
+    if needed <= limits.risk_clear_percent * recent:
+        return Condition.CLEAR
+    left = seen.target - seen.value - recent * seen.days_left // seen.recent_days
+    bad = needed >= limits.risk_percent * recent and _worth_a_call(left, seen, limits)
+    return Condition.BAD if bad else Condition.BETWEEN
+
+
+def risk_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same share: from 200% a warning, from 400% critical."""
+    needed = (seen.needed_per_day or 0) * seen.recent_days * 100
+    recent = max(0, seen.recent or 0)
+    if needed >= limits.risk_critical_percent * recent:
+        return Severity.CRITICAL
+    return Severity.WARNING if needed >= limits.risk_warning_percent * recent else Severity.NOTICE
+
+
+def forecast_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Forecast miss*: the upper end of the forecast's 80% interval is under the target by a gap worth a call. Clear:
+    it is at 102% of the target or above."""
+    if seen.reached:
+        return Condition.CLEAR
+    if seen.expected_high is None:
+        return Condition.SILENT
+    if seen.expected_high * 100 >= limits.forecast_clear_percent * seen.target:
+        return Condition.CLEAR
+    missing = seen.target - seen.expected_high
+    return Condition.BAD if _worth_a_call(missing, seen, limits) else Condition.BETWEEN
+
+
+def forecast_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the share of the target at that upper end: from 90% a notice, from 70% a warning, under that critical."""
+    high = seen.expected_high or 0
+    return _under(high, seen.target, limits.forecast_warning_percent, limits.forecast_critical_percent)
+
+
+def stalled_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Stalled*, of a unit that is judged at its cut-off: for at least one whole working day nothing was done, in four
+    times as long as usually passes between two citizens. Clear: something was done."""
+    if seen.reached or seen.done > 0:
+        return Condition.CLEAR
+    if not seen.works or not seen.usual_days:
+        return Condition.SILENT
+    silent = seen.idle_days * seen.usual >= limits.stalled_gaps * seen.usual_days
+    return Condition.BAD if silent else Condition.BETWEEN
+
+
+def stalled_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the working days without anything: two a warning, four critical."""
+    if seen.idle_days >= limits.stalled_critical_days:
+        return Severity.CRITICAL
+    return Severity.WARNING if seen.idle_days >= limits.stalled_warning_days else Severity.NOTICE
+
+
+def quota_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Quota missed*: less than half of the day's quota was done, by a shortfall worth a call. Clear: 90% of it was
+    done. A day without a quota says nothing; a unit that has reached the campaign's target misses nothing."""
+    if seen.reached:
+        return Condition.CLEAR
+    if not seen.quota or not _started(seen, limits):
+        return Condition.SILENT
+    if seen.done * 100 >= limits.quota_clear_percent * seen.quota:
+        return Condition.CLEAR
+    # A day's shortfall is a day's: what it is of the whole target says nothing.
+    bad = seen.done * 100 < limits.quota_percent * seen.quota and seen.shortfall >= limits.least_gap
+    return Condition.BAD if bad else Condition.BETWEEN
+
+
+def quota_severity(_seen: Figures, run: int, limits: Thresholds) -> Severity:
+    """A notice; a warning from the seventh day in a row on."""
+    return Severity.WARNING if run >= limits.quota_warning_closings else Severity.NOTICE
+
+
+def missed_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Target missed*: the last day is over and the target isn't reached, by a gap worth a call. Before that day it
+    says nothing."""
+    if seen.reached:
+        return Condition.CLEAR
+    if seen.day_number < seen.days:
+        return Condition.SILENT
+    return Condition.BAD if _worth_a_call(seen.target - seen.value, seen, limits) else Condition.BETWEEN
+
+
+def missed_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the share of the target reached: from 95% a notice, from 80% a warning, under that critical."""
+    return _under(seen.value, seen.target, limits.missed_warning_percent, limits.missed_critical_percent)
+
+
+def reported_condition(seen: Figures, _limits: Thresholds) -> Condition:
+    """*Not reported*: a unit that declares its counts had not by the day's cut-off, which is never the same as zero.
+    Clear: it had."""
+    if seen.unreported_days is None:
+        return Condition.SILENT
+    return Condition.BAD if seen.unreported_days else Condition.CLEAR
+
+
+def reported_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the working days in a row: two a warning, four critical."""
+    days = seen.unreported_days or 0
+    if days >= limits.unreported_critical_days:
+        return Severity.CRITICAL
+    return Severity.WARNING if days >= limits.unreported_warning_days else Severity.NOTICE
+
+
+def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
+    share = value * 100
+    if share >= warning * whole:
         return Severity.NOTICE
-    return Severity.WARNING if share >= limits.pace_critical_percent * seen.planned else Severity.CRITICAL
+    return Severity.WARNING if share >= critical * whole else Severity.CRITICAL
 
 
 RULES: dict[RuleName, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
-            "daily_quota_missed",
-            quota_condition,
+            "target_missed",
+            missed_condition,
             lambda _limits: 1,
-            quota_severity,
-            lambda seen: f"{seen.done} done of the day's quota of {seen.quota}",
+            missed_severity,
+            lambda seen: f"{seen.value} of the target of {seen.target}",
+        ),
+        Rule(
+            "forecast_miss",
+            forecast_condition,
+            lambda limits: limits.forecast_closings,
+            forecast_severity,
+            lambda seen: f"at best {seen.expected_high} of the target of {seen.target} expected",
+        ),
+        Rule(
+            "at_risk",
+            risk_condition,
+            lambda limits: limits.risk_closings,
+            risk_severity,
+            lambda seen: (
+                f"{seen.needed_per_day} needed a day, {seen.recent} in {seen.recent_days} days of late"
+            ),
         ),
         Rule(
             "behind_pace",
@@ -132,5 +227,33 @@ RULES: dict[RuleName, Rule] = {
             pace_severity,
             lambda seen: f"{seen.actual} of the {seen.planned} planned by now",
         ),
+        Rule(
+            "stalled",
+            stalled_condition,
+            lambda _limits: 1,
+            stalled_severity,
+            lambda seen: (
+                f"nothing for {seen.idle_days} working days, {seen.usual} in the {seen.usual_days} before"
+            ),
+        ),
+        Rule(
+            "quota_missed",
+            quota_condition,
+            lambda limits: limits.quota_closings,
+            quota_severity,
+            lambda seen: f"{seen.done} done of the day's quota of {seen.quota}",
+        ),
+        Rule(
+            "not_reported",
+            reported_condition,
+            lambda _limits: 1,
+            reported_severity,
+            lambda seen: f"no report by the cut-off, {seen.unreported_days} days in a row",
+        ),
     )
 }
+
+
+def reached_early(seen: Figures, limits: Thresholds) -> bool:
+    """*Reached early*: the target is met while working days are left. Good news, told once."""
+    return bool(seen.target) and seen.reached and seen.days_left >= limits.early_days

@@ -12,6 +12,10 @@ JITTER = 0.2
 #: A receiver may ask for patience, but not for more than a day of it.
 LONGEST_WAIT = 86_400.0
 
+#: A destination that fails is left alone for so many seconds, the longer the more tries in a row have failed; one that
+#: asks for patience, for as long as it asks.
+PAUSES = (1.0, 5.0, 30.0, 60.0, 300.0)
+
 TOO_MANY_REQUESTS = 429
 GONE = 410
 
@@ -38,6 +42,11 @@ class Verdict:
     state: Literal["delivered", "again", "failed", "gone"]
     reason: str | None = None
     wait: float = 0.0
+
+
+def pauses(answer: Answer) -> tuple[float, ...]:
+    """For how long the destination is left alone after this answer, by how many in a row have failed."""
+    return tuple(min(max(each, answer.retry_after or 0.0), LONGEST_WAIT) for each in PAUSES)
 
 
 def verdict(answer: Answer, attempt: int, chance: float) -> Verdict:

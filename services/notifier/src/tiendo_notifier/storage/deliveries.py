@@ -1,13 +1,14 @@
 """The queue of notices: claimed for a while, sent outside any transaction, then settled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import asyncpg
 
 
 class Claimed(NamedTuple):
-    """A delivery in this process's hands until the claim runs out. `attempt` counts from 1."""
+    """A delivery in this process's hands until the claim runs out. `attempt` counts from 1. `old_secret`: the one
+    before, as long as it is signed with, too."""
 
     id: int
     message_id: str
@@ -15,6 +16,8 @@ class Claimed(NamedTuple):
     destination: str
     url: str
     secret: str
+    old_secret: str | None
+    language: str | None
     notice: str
 
 
@@ -22,26 +25,33 @@ async def claim(
     pool: asyncpg.Pool, busy: Mapping[str, int], *, lanes: int, most: int, seconds: float
 ) -> list[Claimed]:
     """Take due deliveries, up to `most`, and up to `lanes` less those `busy` of each destination, so that
-    a slow receiver holds up nobody but itself. A notice waits for the earlier ones of its incident to be
-    settled, so that a destination never hears of an end before the beginning.
+    a slow receiver holds up nobody but itself. One that failed is left alone until its pause is over, and then
+    tried in one lane only. A notice waits for the earlier ones of its incident to be settled, so that a destination
+    never hears of an end before the beginning.
 
     A claim is a due time in the future: whoever dies before settling leaves the delivery to be claimed
     again when `seconds` have passed. Rows that another process is claiming are skipped.
     """
     rows = await pool.fetch(
         "WITH picked AS MATERIALIZED ("
-        "  SELECT due.id, destination.name, destination.url, destination.secret FROM destination "
+        "  SELECT due.id, destination.name, destination.url, destination.secret, destination.language, "
+        "  CASE WHEN old_until > now() THEN old_secret END AS old_secret FROM destination "
         "  LEFT JOIN unnest($1::text[], $2::int[]) AS busy (name, n) USING (name) "
         "  CROSS JOIN LATERAL ("
         "    SELECT id FROM delivery WHERE destination = name AND state = 'pending' AND due <= now() "
         "    AND NOT EXISTS (SELECT FROM delivery AS earlier WHERE earlier.incident = delivery.incident "
         "      AND earlier.destination = name AND earlier.state = 'pending' AND earlier.id < delivery.id) "
-        "    ORDER BY due LIMIT greatest(0, $3 - coalesce(busy.n, 0)) FOR UPDATE SKIP LOCKED"
-        "  ) AS due WHERE disabled IS NULL LIMIT $4"
+        "    ORDER BY due LIMIT greatest(0, CASE WHEN failures > 0 THEN 1 ELSE $3 END - coalesce(busy.n, 0)) "
+        "    FOR UPDATE SKIP LOCKED"
+        # Those that wait longest first, so that no destination is passed over when there are too many.
+        "  ) AS due WHERE disabled IS NULL AND coalesce(paused_until <= now(), true) ORDER BY last_try NULLS FIRST "
+        "  LIMIT $4"
+        "), tried AS (UPDATE destination SET last_try = now() FROM (SELECT DISTINCT name FROM picked) AS each "
+        "  WHERE destination.name = each.name"
         ") "
         "UPDATE delivery SET attempts = attempts + 1, due = now() + make_interval(secs => $5) "
-        "FROM picked, decision WHERE delivery.id = picked.id AND decision.id = delivery.decision "
-        "RETURNING delivery.id, decision.id::text, attempts, picked.name, url, secret, notice",
+        "FROM picked, message WHERE delivery.id = picked.id AND message.id = delivery.message "
+        "RETURNING delivery.id, message.id::text, attempts, picked.name, url, secret, old_secret, language, notice",
         list(busy.keys()),
         list(busy.values()),
         lanes,
@@ -52,26 +62,44 @@ async def claim(
 
 
 async def delivered(pool: asyncpg.Pool, claimed: Claimed, status: int | None) -> None:
-    """It got there. True whoever holds the claim by now."""
+    """It got there. True whoever holds the claim by now. The destination is well again."""
     await pool.execute(
-        "UPDATE delivery SET state = 'delivered', status = $2, error = NULL, finished_at = now() "
-        "WHERE id = $1",
+        "WITH settled AS (UPDATE delivery SET state = 'delivered', status = $2, error = NULL, finished_at = now() "
+        "WHERE id = $1) UPDATE destination SET failures = 0, paused_until = NULL WHERE name = $3 AND failures > 0",
         claimed.id,
         status,
+        claimed.destination,
     )
 
 
-async def again(pool: asyncpg.Pool, claimed: Claimed, status: int | None, error: str, wait: float) -> None:
-    """Due again after `wait` seconds, unless the claim has passed to another since."""
+async def again(
+    pool: asyncpg.Pool, claimed: Claimed, status: int | None, error: str, wait: float, pauses: Sequence[float]
+) -> None:
+    """Due again after `wait` seconds, unless the claim has passed to another since. The destination is left alone for
+    the first of `pauses` (seconds) after its first failure in a row, the second after the second, and so on."""
     await pool.execute(
-        "UPDATE delivery SET status = $3, error = $4, due = now() + make_interval(secs => $5) "
-        "WHERE id = $1 AND attempts = $2 AND state = 'pending'",
+        "WITH settled AS (UPDATE delivery SET status = $3, error = $4, due = now() + make_interval(secs => $5) "
+        "WHERE id = $1 AND attempts = $2 AND state = 'pending') "
+        "UPDATE destination SET failures = failures + 1, paused_until = now() + make_interval(secs => "
+        "($7::float[])[least(failures + 1, array_length($7::float[], 1))]) WHERE name = $6 AND url <> 'log:'",
         claimed.id,
         claimed.attempt,
         status,
         error,
         wait,
+        claimed.destination,
+        list(pauses),
     )
+
+
+async def again_by_hand(pool: asyncpg.Pool, identifier: int) -> int | None:
+    """A further delivery of the same message to the same destination, due now; its id. None: there is no such one."""
+    again: int | None = await pool.fetchval(
+        "INSERT INTO delivery (message, incident, destination) SELECT message, incident, destination FROM delivery "
+        "JOIN destination ON name = destination AND disabled IS NULL WHERE delivery.id = $1 RETURNING id",
+        identifier,
+    )
+    return again
 
 
 async def failed(pool: asyncpg.Pool, claimed: Claimed, status: int | None, error: str) -> None:

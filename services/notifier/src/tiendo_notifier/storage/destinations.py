@@ -13,31 +13,48 @@ class Stored(NamedTuple):
     generated: str | None
 
 
-async def put(
-    pool: asyncpg.Pool,
-    name: str,
-    url: str,
-    secret: str | None,
-    generated: str,
-    units: Sequence[str] | None,
-    rules: Sequence[str] | None,
-) -> Stored:
+class Wanted(NamedTuple):
+    """What a destination is to be: where it is, and what it wants (null: everything). See `http_schemas`."""
+
+    url: str
+    units: Sequence[str] | None
+    rules: Sequence[str] | None
+    digest: bool
+    least: int
+    language: str | None
+    addressed: bool
+
+
+async def put(pool: asyncpg.Pool, name: str, wanted: Wanted, secret: str | None, generated: str) -> Stored:
     """Make or replace a destination and switch it on again. Without a `secret` the one it has stays; a new
     one gets the `generated` secret."""
     created = await pool.fetchval(
-        "INSERT INTO destination (name, url, secret, units, rules) VALUES ($1, $2, coalesce($3, $4), $5, $6) "
-        "ON CONFLICT (name) DO UPDATE SET url = excluded.url, secret = coalesce($3, destination.secret), "
-        "units = excluded.units, rules = excluded.rules, disabled = NULL, changed_at = now() "
+        "INSERT INTO destination (name, url, units, rules, digest, least, language, addressed, secret) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, $10)) "
+        "ON CONFLICT (name) DO UPDATE SET url = excluded.url, secret = coalesce($9, destination.secret), "
+        "units = excluded.units, rules = excluded.rules, digest = excluded.digest, least = excluded.least, "
+        "language = excluded.language, addressed = excluded.addressed, disabled = NULL, failures = 0, "
+        "paused_until = NULL, changed_at = now() "
         # A row that this statement inserted was never locked or updated by it.
         "RETURNING xmax = 0",
         name,
-        url,
+        *wanted,
         secret,
         generated,
-        units,
-        rules,
     )
     return Stored(created, generated if created and secret is None else None)
+
+
+async def rotate(pool: asyncpg.Pool, name: str, secret: str, keep_hours: int) -> bool:
+    """Sign with a new secret, and for a while with the one before as well; whether there is such a destination."""
+    status: str = await pool.execute(
+        "UPDATE destination SET old_secret = secret, old_until = now() + make_interval(hours => $3), secret = $2, "
+        "changed_at = now() WHERE name = $1",
+        name,
+        secret,
+        keep_hours,
+    )
+    return status == "UPDATE 1"
 
 
 async def delete(pool: asyncpg.Pool, name: str) -> bool:
@@ -50,4 +67,5 @@ async def delete(pool: asyncpg.Pool, name: str) -> bool:
             "WHERE destination = $1 AND state = 'pending'",
             name,
         )
+        await connection.execute("DELETE FROM digest_item WHERE destination = $1 AND sent_in IS NULL", name)
         return True

@@ -1,6 +1,6 @@
 """What the judge reads and writes, in the consumer's transaction: a few statements, whatever the batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -8,26 +8,27 @@ from tiendo_common.eventlog.port import Connection
 
 
 class Key(NamedTuple):
-    """What has a standing."""
+    """A target: what has a standing."""
 
     campaign: str
     unit: str
     indicator: str
-    rule: str
 
 
 class Standing(NamedTuple):
-    """A row of `standing`: the state after the closing of `judged_day`, and the incident that is open."""
+    """A row of `standing`: the state after the closing of `judged_day`, the incident that is open, what the closings
+    since the campaign's first day said, and how often news of the incident went out. Two are JSON."""
 
     judged_day: date
-    run: int
-    peak: int | None
-    told: bool
+    remembered: str
     incident: str | None
+    past: str
+    news: int
 
 
 class Incident(NamedTuple):
-    """A row of `incident`. `opened_day` is written once, by the row that opens it."""
+    """A row of `incident` as the judge writes it. `opened_day` is written once, by the row that opens it. The state
+    `open` says that nothing was told: what people made of the incident stays; `notified` begins its way anew."""
 
     id: str
     campaign: str
@@ -35,52 +36,69 @@ class Incident(NamedTuple):
     unit_name: str
     indicator: str
     rule: str
+    rules: list[str]
     state: str
     severity: int
     opened_day: date
     last_day: date
-    closed_day: date | None
+    resolved_day: date | None
     figures: str
+    news: int
+    addressee: str
+    next_step: datetime | None
 
 
 class Decision(NamedTuple):
-    """A row of `decision`; `inputs` and `notice` are JSON texts."""
+    """A row of `decision`; `inputs`, `findings` and `policy` are JSON texts."""
 
     id: str
     campaign: str
     unit: str
     indicator: str
-    rule: str
+    rule: str | None
+    rules: list[str]
     from_day: date
     day: date
     outcome: str
     severity: int | None
     reason: str
+    findings: str
     inputs: str
+    policy: str
     historical: bool
     incident: str | None
     at: datetime
-    notice: str | None
+    message: str | None
+    kept_back: str | None
 
 
-class Subscriber(NamedTuple):
-    """A destination that is not disabled, and what it wants: null is everything."""
+class Gathering(NamedTuple):
+    """A row of `gathering`, but for its key: a parent that is told in place of its children. `named`: those whom it was
+    told of, last on `told_day`."""
 
-    name: str
-    units: list[str] | None
-    rules: list[str] | None
+    since: date
+    peak: int
+    told: int | None
+    named: list[str]
+    told_day: date | None
 
 
-async def standings(connection: Connection, units: Iterable[tuple[str, str]]) -> dict[Key, Standing]:
-    """The standings of these (campaign, unit). Not locked: the partition's lease admits one judge."""
-    campaigns, codes = _columns(list(units), 2)
-    rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, rule, judged_day, run, peak, told, incident::text FROM standing "
-        "JOIN unnest($1::text[], $2::text[]) AS wanted (campaign, unit) USING (campaign, unit)",
+async def standings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Standing]:
+    """All standings of these campaigns: siblings are looked at together. Not locked: the partition's lease admits one
+    judge."""
+    # Whoever acknowledges or escalates waits, in the same order, until what is decided here is committed.
+    await connection.execute(
+        "SELECT FROM incident WHERE campaign = ANY($1) AND state <> 'resolved' ORDER BY id FOR UPDATE",
         campaigns,
-        codes,
     )
-    return {Key(*row[:4]): Standing(*row[4:]) for row in rows}
+    rows = await connection.fetch(
+        "SELECT campaign, unit, indicator, judged_day, remembered::text, incident::text, past::text, "
+        "coalesce(news, 0) FROM standing "
+        "LEFT JOIN (SELECT id, news FROM incident WHERE state <> 'resolved') AS open ON open.id = standing.incident "
+        "WHERE campaign = ANY($1)",
+        campaigns,
+    )
+    return {Key(*row[:3]): Standing(*row[3:]) for row in rows}
 
 
 async def write(
@@ -88,46 +106,82 @@ async def write(
     after: dict[Key, Standing],
     incidents: Sequence[Incident],
     decisions: Sequence[Decision],
+    now: datetime,
 ) -> None:
     """Store what a batch led to. A second decision on a day already judged is refused by the database."""
     if after:
         await connection.execute(
-            "INSERT INTO standing (campaign, unit, indicator, rule, judged_day, run, peak, told, incident) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::date[], $6::int[], "
-            "$7::smallint[], $8::bool[], $9::uuid[]) "
-            "ON CONFLICT (campaign, unit, indicator, rule) DO UPDATE SET judged_day = excluded.judged_day, "
-            "run = excluded.run, peak = excluded.peak, told = excluded.told, incident = excluded.incident",
-            *_columns([(*key, *standing) for key, standing in after.items()], 9),
+            "INSERT INTO standing (campaign, unit, indicator, judged_day, remembered, incident, past) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::jsonb[], $6::uuid[], "
+            "$7::jsonb[]) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET judged_day = excluded.judged_day, "
+            "remembered = excluded.remembered, incident = excluded.incident, past = excluded.past",
+            *_columns([(*key, *standing[:-1]) for key, standing in after.items()], 7),
         )
     if incidents:
         await connection.execute(
-            "INSERT INTO incident (id, campaign, unit, unit_name, indicator, rule, state, severity, "
-            "opened_day, last_day, closed_day, figures) "
-            "SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "
-            "$7::text[], $8::smallint[], $9::date[], $10::date[], $11::date[], $12::jsonb[]) "
-            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, state = excluded.state, "
-            "severity = excluded.severity, last_day = excluded.last_day, closed_day = excluded.closed_day, "
-            "figures = excluded.figures",
-            *_columns(incidents, len(Incident._fields)),
+            "INSERT INTO incident (id, campaign, unit, unit_name, indicator, rule, state, severity, opened_day, "
+            "last_day, resolved_day, figures, news, rules, addressee, next_step) "
+            "SELECT id, campaign, unit, unit_name, indicator, rule, state, severity, opened_day, last_day, "
+            "resolved_day, figures, news, string_to_array(rules, ','), addressee, next_step "
+            "FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], "
+            "$8::text[], $9::smallint[], $10::date[], $11::date[], $12::date[], $13::jsonb[], $14::int[], $15::text[], "
+            "$16::timestamptz[]) AS new (id, campaign, unit, unit_name, indicator, rule, rules, state, severity, "
+            "opened_day, last_day, resolved_day, figures, news, addressee, next_step) "
+            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, rule = excluded.rule, "
+            "rules = ARRAY(SELECT DISTINCT unnest(incident.rules || excluded.rules) ORDER BY 1), "
+            "severity = excluded.severity, last_day = excluded.last_day, resolved_day = excluded.resolved_day, "
+            "figures = excluded.figures, news = greatest(incident.news, excluded.news), "
+            "state = CASE WHEN excluded.state = 'open' THEN incident.state ELSE excluded.state END, "
+            "addressee = CASE WHEN excluded.state = 'open' THEN incident.addressee ELSE excluded.addressee END, "
+            "next_step = CASE WHEN excluded.state = 'open' THEN incident.next_step ELSE excluded.next_step END",
+            *_columns(
+                [(*incident[:6], ",".join(incident.rules), *incident[7:]) for incident in incidents],
+                len(Incident._fields),
+            ),
+        )
+        # What somebody took on has become another thing.
+        await connection.execute(
+            "UPDATE acknowledgement SET lapsed_at = $2 WHERE incident = ANY($1::uuid[]) AND lapsed_at IS NULL",
+            [incident.id for incident in incidents if incident.state == "notified"],
+            now,
         )
     if decisions:
         await connection.copy_records_to_table("decision", records=decisions, columns=Decision._fields)
 
 
-async def subscribers(connection: Connection) -> list[Subscriber]:
-    """Who may want to be told."""
-    rows = await connection.fetch("SELECT name, units, rules FROM destination WHERE disabled IS NULL")
-    return [Subscriber(*row) for row in rows]
+async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
+    """What the closings of each target said (JSON)."""
+    rows = await connection.fetch(
+        "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1 AND indicator <> 'report'",
+        campaign,
+    )
+    return {Key(*row[:3]): row[3] for row in rows}
 
 
-async def enqueue(connection: Connection, deliveries: Sequence[tuple[str, str, str]]) -> None:
-    """Put (decision, incident, destination) on their way, in this transaction: told if and only if decided."""
-    if deliveries:
-        await connection.execute(
-            "INSERT INTO delivery (decision, incident, destination) "
-            "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
-            *_columns(deliveries, 3),
-        )
+async def gatherings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Gathering]:
+    """The parents that are told in place of their children."""
+    rows = await connection.fetch(
+        "SELECT campaign, unit, indicator, since, peak, told, named, told_day FROM gathering WHERE campaign = ANY($1)",
+        campaigns,
+    )
+    return {Key(*row[:3]): Gathering(*row[3:]) for row in rows}
+
+
+async def write_gatherings(connection: Connection, after: Mapping[Key, Gathering | None]) -> None:
+    """Store those that changed; None: it is over."""
+    for key, gathering in after.items():
+        if gathering is None:
+            await connection.execute(
+                "DELETE FROM gathering WHERE campaign = $1 AND unit = $2 AND indicator = $3", *key
+            )
+        else:
+            await connection.execute(
+                "INSERT INTO gathering (campaign, unit, indicator, since, peak, told, named, told_day) "
+                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET "
+                "peak = excluded.peak, told = excluded.told, named = excluded.named, told_day = excluded.told_day",
+                *key,
+                *gathering,
+            )
 
 
 def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

@@ -3,16 +3,25 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+from sqlalchemy import any_, literal
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from tiendo_common.database.pool import make_engine
-from tiendo_notifier.rules.life import TRANSITIONS
-from tiendo_notifier.storage.tables import DecisionRow, DeliveryRow, DestinationRow, IncidentRow
+from tiendo_notifier.storage.tables import (
+    AcknowledgementRow,
+    DecisionRow,
+    DeliveryRow,
+    DestinationRow,
+    IncidentRow,
+)
+
+#: The decisions that are steps in an incident's life.
+STEPS = ("opened", "worsened", "resolved")
 
 RowT = TypeVar("RowT", IncidentRow, DecisionRow, DeliveryRow)
 
@@ -27,28 +36,47 @@ class Lists:
         await self._engine.dispose()
 
     async def incidents(
-        self, limit: int, before: UUID | None, **equal: str | None
-    ) -> list[tuple[IncidentRow, list[DecisionRow]]]:
-        """Incidents with their transitions, oldest transition first."""
+        self,
+        limit: int,
+        before: UUID | None,
+        rule: str | None = None,
+        *,
+        unresolved: bool = False,
+        **equal: Any,
+    ) -> list[tuple[IncidentRow, list[DecisionRow], AcknowledgementRow | None]]:
+        """Incidents with their steps, oldest step first, and who has taken them on; `unresolved`: only those that are
+        not over."""
         async with AsyncSession(self._engine) as session:
             query = _page(IncidentRow, limit, before, equal)
+            if rule is not None:
+                query = query.where(literal(rule) == any_(col(IncidentRow.rules)))
+            if unresolved:
+                query = query.where(IncidentRow.state != "resolved")
             incidents = (await session.exec(query)).all()
             of: defaultdict[UUID | None, list[DecisionRow]] = defaultdict(list)
             decided = await session.exec(
                 select(DecisionRow)
                 .where(col(DecisionRow.incident).in_([incident.id for incident in incidents]))
-                .where(col(DecisionRow.outcome).in_(TRANSITIONS))
+                .where(col(DecisionRow.outcome).in_(STEPS))
                 .order_by(col(DecisionRow.day))
             )
             for decision in decided:
                 of[decision.incident].append(decision)
-            return [(incident, of[incident.id]) for incident in incidents]
+            taken = await session.exec(
+                select(AcknowledgementRow)
+                .where(col(AcknowledgementRow.incident).in_([incident.id for incident in incidents]))
+                .where(col(AcknowledgementRow.lapsed_at).is_(None))
+            )
+            by = {each.incident: each for each in taken}
+            return [(incident, of[incident.id], by.get(incident.id)) for incident in incidents]
 
     async def decisions(
-        self, limit: int, before: UUID | None, day: date | None, **equal: str | None
+        self, limit: int, before: UUID | None, day: date | None, rule: str | None, **equal: Any
     ) -> Sequence[DecisionRow]:
-        """Decisions, those about `day` if it is given."""
+        """Decisions, those about `day` if it is given, those in which `rule` had something to say."""
         query = _page(DecisionRow, limit, before, equal)
+        if rule is not None:
+            query = query.where(literal(rule) == any_(col(DecisionRow.rules)))
         if day is not None:
             query = query.where(col(DecisionRow.from_day) <= day, col(DecisionRow.day) >= day)
         async with AsyncSession(self._engine) as session:
@@ -69,9 +97,7 @@ class Lists:
             return (await session.exec(query)).all()
 
 
-def _page(
-    table: type[RowT], limit: int, before: object, equal: dict[str, str | None]
-) -> SelectOfScalar[RowT]:
+def _page(table: type[RowT], limit: int, before: object, equal: dict[str, Any]) -> SelectOfScalar[RowT]:
     """Newest first: identifiers rise with time, so they are both the order and the cursor."""
     query = select(table)
     for column, value in equal.items():

@@ -19,7 +19,7 @@ def _instant(*, nullable: bool = False) -> Any:
 
 
 class IncidentRow(Table, table=True):
-    """One stretch of trouble of a unit under a rule, from the day it opened to the day it closed."""
+    """One stretch of trouble of a unit with a target, from the day it opened to the day it was resolved."""
 
     __tablename__ = "incident"
 
@@ -33,8 +33,25 @@ class IncidentRow(Table, table=True):
     severity: int
     opened_day: date
     last_day: date
-    closed_day: date | None
+    resolved_day: date | None
     figures: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    rules: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    news: int
+    addressee: str
+    next_step: datetime | None = _instant(nullable=True)
+
+
+class AcknowledgementRow(Table, table=True):
+    """Who took an incident on. It lapses when the incident worsens."""
+
+    __tablename__ = "acknowledgement"
+
+    id: int = Field(primary_key=True)
+    incident: UUID
+    author: str
+    note: str | None
+    at: datetime = _instant()
+    lapsed_at: datetime | None = _instant(nullable=True)
 
 
 class DecisionRow(Table, table=True):
@@ -47,7 +64,7 @@ class DecisionRow(Table, table=True):
     campaign: str
     unit: str
     indicator: str
-    rule: str
+    rule: str | None
     from_day: date
     day: date
     outcome: str
@@ -57,7 +74,11 @@ class DecisionRow(Table, table=True):
     historical: bool
     incident: UUID | None
     at: datetime = _instant()
-    notice: str | None
+    rules: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
+    findings: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    message: UUID | None
+    kept_back: str | None
+    policy: dict[str, Any] | None = Field(sa_column=Column(JSONB))
 
 
 class DestinationRow(Table, table=True):
@@ -71,6 +92,15 @@ class DestinationRow(Table, table=True):
     units: list[str] | None = Field(sa_column=Column(ARRAY(String)))
     rules: list[str] | None = Field(sa_column=Column(ARRAY(String)))
     disabled: str | None
+    digest: bool
+    least: int
+    language: str | None
+    addressed: bool
+    old_secret: str | None
+    old_until: datetime | None = _instant(nullable=True)
+    failures: int
+    paused_until: datetime | None = _instant(nullable=True)
+    last_try: datetime | None = _instant(nullable=True)
     created_at: datetime = _instant()
     changed_at: datetime = _instant()
 
@@ -81,8 +111,8 @@ class DeliveryRow(Table, table=True):
     __tablename__ = "delivery"
 
     id: int = Field(primary_key=True)
-    decision: UUID
-    incident: UUID
+    message: UUID
+    incident: UUID | None
     destination: str
     state: str
     attempts: int

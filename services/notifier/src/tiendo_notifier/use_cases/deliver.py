@@ -12,7 +12,8 @@ import structlog
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_notifier.channels import journal
 from tiendo_notifier.channels.webhooks import Webhooks
-from tiendo_notifier.rules.tries import Answer, verdict
+from tiendo_notifier.rules.messages import in_language
+from tiendo_notifier.rules.tries import Answer, pauses, verdict
 from tiendo_notifier.storage import deliveries
 from tiendo_notifier.storage.deliveries import Claimed
 
@@ -31,8 +32,8 @@ class Sender:
     """
 
     #: Tries under way at once: to one destination, and to all.
-    LANES = 8
-    MOST = 64
+    LANES = 4
+    MOST = 384
     #: Seconds between looks at an idle queue.
     POLL = 0.1
     #: Seconds until a claim that was not settled is free again: longer than any try takes.
@@ -82,7 +83,9 @@ class Sender:
         if claimed.destination == journal.NAME:
             return await journal.send(claimed.message_id, claimed.notice)
         try:
-            return await self._webhooks.send(claimed.url, claimed.secret, claimed.message_id, claimed.notice)
+            secrets = [claimed.secret, *([claimed.old_secret] if claimed.old_secret else [])]
+            notice = in_language(claimed.notice, claimed.language)
+            return await self._webhooks.send(claimed.url, secrets, claimed.message_id, notice)
         except Exception as error:
             # A fault of ours with one notice must not end the others: it counts as a try, and is seen.
             log.exception("sending failed unexpectedly", delivery=claimed.id)
@@ -100,7 +103,7 @@ class Sender:
             verdict=result.state, reason=reason,
         )  # fmt: skip
         if result.state == "again":
-            await deliveries.again(self._pool, claimed, answer.status, reason, result.wait)
+            await deliveries.again(self._pool, claimed, answer.status, reason, result.wait, pauses(answer))
         elif result.state == "gone":
             await deliveries.gone(self._pool, claimed, answer.status, reason)
         else:

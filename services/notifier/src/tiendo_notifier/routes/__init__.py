@@ -6,32 +6,30 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field
 
 from tiendo_common.errors import NotFound
 from tiendo_common.service.auth import Admin, ApiKey, requires
-from tiendo_common.service.documents import in_words
 from tiendo_notifier import http_schemas as http
+from tiendo_notifier.http_schemas import Text
 from tiendo_notifier.rules.table import RuleName
 from tiendo_notifier.storage.reading import Lists
 from tiendo_notifier.use_cases.destinations import Destinations
+from tiendo_notifier.use_cases.incidents import Incidents
 
 MAX_PAGE = 500
 
+Officer = Annotated[ApiKey, Depends(requires("incident:write"))]
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]
-#: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
-Text = Annotated[
-    str, Field(pattern=r"^[^\x00]{1,100}$"), in_words("1 to 100 characters, none of them a zero character")
-]
 Campaign = Annotated[Text | None, Query(description="The campaign's id.", examples=["kon-tum-2023"])]
 Unit = Annotated[Text | None, Query(description="The unit's code: this unit, not those below it.")]
 Rule = Annotated[RuleName | None, Query(description="The rule's name.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description=f"Entries on a page, {MAX_PAGE} at most.")]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
+Identifier = Annotated[UUID, Path(description="The incident's id.")]
 Name = Annotated[http.DestinationName, Path(description="The destination's name.")]
 
 
-def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
+def make_router(lists: Lists, destinations: Destinations, taking: Incidents) -> APIRouter:
     """The service's routes."""
     router = APIRouter(prefix="/v1")
 
@@ -42,16 +40,31 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
         unit: Unit = None,
         rule: Rule = None,
         state: Annotated[http.IncidentState | None, Query(description="Only these.")] = None,
+        unresolved: Annotated[bool, Query(description="Only those that are not over.")] = False,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> http.Incidents:
-        """Incidents with their transitions, newest first. At most one is open for each campaign, unit,
-        indicator and rule."""
-        rows = await lists.incidents(limit, cursor, campaign=campaign, unit=unit, rule=rule, state=state)
-        return http.Incidents(
-            incidents=[http.Incident.of(incident, transitions) for incident, transitions in rows],
-            next_cursor=_next([incident for incident, _ in rows], limit),
+        """Incidents with their steps, newest first. At most one is open for each campaign, unit and indicator."""
+        rows = await lists.incidents(
+            limit, cursor, rule, unresolved=unresolved, campaign=campaign, unit=unit, state=state
         )
+        return http.Incidents(
+            incidents=[http.Incident.of(*row) for row in rows],
+            next_cursor=_next([incident for incident, _, _ in rows], limit),
+        )
+
+    @router.get("/incidents/{identifier}", tags=["incidents"], summary="One incident")
+    async def incident(identifier: Identifier, _reader: Reader) -> http.Incident:
+        """With its steps and who has taken it on."""
+        return http.Incident.of(*await _incident(identifier))
+
+    @router.post("/incidents/{identifier}/acknowledgement", tags=["incidents"], summary="Take it on")
+    async def acknowledge(
+        identifier: Identifier, taken: http.AcknowledgementIn, officer: Officer
+    ) -> http.Incident:
+        """No level above is told any more. It lapses when the incident worsens."""
+        await taking.acknowledge(identifier, officer.name, taken.note)
+        return http.Incident.of(*await _incident(identifier))
 
     @router.get("/decisions", tags=["incidents"], summary="Why somebody was told, or was not")
     async def decisions(
@@ -65,10 +78,16 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
     ) -> http.Decisions:
         """Every evaluation that decided anything, with its inputs, newest first. A day on which all was well
         before and after leaves no decision."""
-        rows = await lists.decisions(limit, cursor, day, campaign=campaign, unit=unit, rule=rule)
+        rows = await lists.decisions(limit, cursor, day, rule, campaign=campaign, unit=unit)
         return http.Decisions(
             decisions=[http.Decision.of(row) for row in rows], next_cursor=_next(rows, limit)
         )
+
+    @router.get("/rules", tags=["incidents"], summary="Which rules help, and which are noise")
+    async def rules(_reader: Reader, campaign: Campaign = None) -> http.RulesOut:
+        """What became of the incidents of each rule that ever fired."""
+        found = await taking.by_rule(campaign)
+        return http.RulesOut(rules=[http.RuleFigures.model_validate(each) for each in found])
 
     @router.get("/destinations", tags=["destinations"], summary="Where alerts go")
     async def all_destinations(_admin: Admin) -> http.Destinations:
@@ -92,9 +111,7 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
     ) -> http.DestinationKept:
         """Alerts that open from now on are posted there as Standard Webhooks (standardwebhooks.com). A
         destination that was disabled is switched on again."""
-        stored = await destinations.put(
-            name, wanted.url, wanted.secret, wanted.units, list(wanted.rules) if wanted.rules else None
-        )
+        stored = await destinations.put(name, wanted.wanted(), wanted.secret)
         response.status_code = 201 if stored.created else 200
         kept = http.Destination.of(await _one(name))
         return http.DestinationKept(**kept.model_dump(), secret=stored.generated)
@@ -105,6 +122,28 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
     async def delete_destination(name: Name, _admin: Admin) -> None:
         """What is on its way there ends as failed; the delivery log stays."""
         await destinations.delete(name)
+
+    @router.post("/destinations/{name}/secret", tags=["destinations"], summary="Change over to a new secret")
+    async def rotate(name: Name, wanted: http.SecretIn, _admin: Admin) -> http.DestinationKept:
+        """Everything is signed with the new one and, for `keep_hours`, with the one before as well."""
+        generated = await destinations.rotate(name, wanted.secret, wanted.keep_hours)
+        kept = http.Destination.of(await _one(name))
+        return http.DestinationKept(**kept.model_dump(), secret=generated)
+
+    @router.post("/destinations/{name}/ping", tags=["destinations"], summary="Send a test", status_code=202)
+    async def ping(name: Name, _admin: Admin) -> http.Sending:
+        """A message of the type `ping` is on its way; the delivery log tells how it went."""
+        return http.Sending(message_id=UUID(await destinations.ping(name)), delivery=None)
+
+    @router.post(
+        "/deliveries/{identifier}/redelivery", tags=["destinations"], summary="Send it again", status_code=202
+    )
+    async def redeliver(
+        identifier: Annotated[int, Path(ge=1, lt=2**63, description="The delivery's id.")], _admin: Admin
+    ) -> http.Sending:
+        """The same message under the same id, whatever became of it: whoever has it knows it by its id."""
+        again = await destinations.redeliver(identifier)
+        return http.Sending(message_id=None, delivery=again)
 
     @router.get("/deliveries", tags=["destinations"], summary="What was sent where, and how it went")
     async def deliveries(
@@ -121,6 +160,12 @@ def make_router(lists: Lists, destinations: Destinations) -> APIRouter:
         return http.Deliveries(
             deliveries=[http.Delivery.of(row) for row in rows], next_cursor=_next(rows, limit)
         )
+
+    async def _incident(identifier: UUID) -> Any:
+        rows = await lists.incidents(1, None, id=identifier)
+        if not rows:
+            raise NotFound(f"There is no incident {identifier}.")
+        return rows[0]
 
     async def _one(name: str) -> Any:
         rows = await lists.destinations(name)

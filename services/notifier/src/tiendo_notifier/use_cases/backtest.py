@@ -1,0 +1,182 @@
+"""Try a set of rules before it is trusted: run it over the closings of a campaign that are on record."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import asyncpg
+import msgspec
+
+from tiendo_common.clock import VIETNAM, local_day
+from tiendo_common.errors import Conflict, NotFound
+from tiendo_common.events.state import (
+    CampaignPublication,
+    ExpectedEnd,
+    IndicatorProgress,
+    ProgressPublication,
+)
+from tiendo_notifier.rules import backtest as rules
+from tiendo_notifier.rules import plan
+from tiendo_notifier.rules.backtest import Alert, Miss, Score, Target
+from tiendo_notifier.rules.policies import Document
+from tiendo_notifier.storage import judging
+from tiendo_notifier.storage.judging import Gathering, Key
+from tiendo_notifier.storage.policies import WHOLE, Stored
+from tiendo_notifier.use_cases.policies import InForce, Policies
+from tiendo_notifier.use_cases.reference import Reference
+from tiendo_notifier.use_cases.session import Session, calendar_of
+from tiendo_notifier.use_cases.telling import News
+
+_past_decoder = msgspec.json.Decoder(plan.Past)
+_NOTHING = IndicatorProgress(value=0, baseline=0, done=0)
+#: A campaign that still runs: a target counts as missed if it is under this share of the plan by now.
+MISSED_PERCENT = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a set of rules would have told, from the first day on record to the last."""
+
+    first_day: date
+    last_day: date
+    over: bool
+    score: Score
+    alerts: list[Alert]
+    misses: list[Miss]
+
+
+class Backtests:
+    """Runs rules over what is on record. Nothing is stored and nobody is told."""
+
+    def __init__(self, pool: asyncpg.Pool, reference: Reference, policies: Policies) -> None:
+        self._pool = pool
+        self._reference = reference
+        self._policies = policies
+
+    async def run(self, campaign: str, documents: Mapping[str, Document]) -> Outcome:
+        """What these rules would have told, by unit (empty: the whole campaign), each day judged at its cut-off in the
+        present of that day. Raises NotFound; Invalid for rules that make no sense; Conflict while nothing is on record.
+
+        Not in it: acknowledgements, silences, and what falls due with time (steps up, digests). Targets are today's.
+        """
+        known = self._reference.campaigns.get(campaign)
+        if known is None:
+            raise NotFound(f"There is no campaign {campaign!r}.", field="campaign")
+        cut_off = datetime.combine(known.first_day, known.day_cut_off, VIETNAM)
+        stored = [
+            Stored(campaign, unit or WHOLE, 1, msgspec.json.encode(document).decode(), "", "", cut_off)
+            for unit, document in documents.items()
+        ]
+        policies = InForce(self._reference, stored)
+        self._policies.check_all(policies, known, documents)
+        async with self._pool.acquire() as connection, connection.transaction(readonly=True):
+            standings = await judging.on_record(connection, campaign)
+        pasts = {key: _past_decoder.decode(past) for key, past in standings.items()}
+        if not pasts:
+            raise Conflict(
+                f"No day of {campaign} was judged yet: there is nothing to try rules on.",
+                field="campaign",
+                remedy=f"tiendo replay {campaign} lives through it.",
+            )
+        # Ten thousand judgements take a second: consumers and questions must not wait for them.
+        return await asyncio.to_thread(self._live, known, policies, pasts)
+
+    def _live(
+        self, campaign: CampaignPublication, policies: InForce, pasts: Mapping[Key, plan.Past]
+    ) -> Outcome:
+        standings: dict[Key, judging.Standing] = {}
+        gatherings: dict[Key, Gathering] = {}
+        alerts: list[Alert] = []
+        days = max(len(past.reached) for past in pasts.values())
+        for number in range(1, days + 1):
+            day = campaign.first_day + timedelta(days=number - 1)
+            now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
+            session = Session(self._reference, now, policies, standings, gatherings, [])
+            session.judge(_closings(campaign, day, number, pasts, now))
+            standings |= session.after
+            for key, gathering in session.gathered.items():
+                if gathering is None:
+                    gatherings.pop(key, None)
+                else:
+                    gatherings[key] = gathering
+            alerts += [_alert(news) for news in session.news]
+        last = campaign.first_day + timedelta(days=days - 1)
+        over = last >= campaign.last_day
+        missed = list(self._missed(campaign, pasts, last, over=over))
+        units = {key.unit for key in pasts}
+        score, misses = rules.score(alerts, missed, units, campaign.first_day, last)
+        return Outcome(campaign.first_day, last, over, score, alerts, misses)
+
+    def _missed(
+        self, campaign: CampaignPublication, pasts: Mapping[Key, plan.Past], last: date, *, over: bool
+    ) -> Iterable[tuple[Target, str, int, int]]:
+        """Targets that weren't reached; while the campaign runs, those that are far behind the plan by now."""
+        calendar = calendar_of(campaign)
+        for key, past in sorted(pasts.items()):
+            target = next(
+                (
+                    each.value
+                    for each in self._reference.targets(campaign.campaign, key.unit)
+                    if each.indicator == key.indicator
+                ),
+                None,
+            )
+            value = past.reached[-1] if past.reached else None
+            baseline = past.baseline[-1] if past.baseline else None
+            if target is None or value is None or baseline is None:
+                continue
+            seen = plan.figures(calendar, last, target=target, baseline=baseline, value=value, done=0)
+            behind = value < target if over else seen.actual * 100 < MISSED_PERCENT * seen.planned
+            if behind and not seen.reached:
+                name = self._reference.full_name(key.unit, last, key.unit)
+                reached, of = (value, target) if over else (seen.actual, seen.planned)
+                yield Target(key.unit, key.indicator), name, reached, of
+
+
+def _closings(
+    campaign: CampaignPublication, day: date, number: int, pasts: Mapping[Key, plan.Past], now: datetime
+) -> Sequence[ProgressPublication]:
+    """The day's closings, as they were published."""
+    by_unit: defaultdict[str, dict[str, IndicatorProgress]] = defaultdict(dict)
+    for key, past in pasts.items():
+        if number > len(past.reached):
+            continue
+        value, done, baseline = (column[number - 1] for column in (past.reached, past.done, past.baseline))
+        end = past.expected[number - 1]
+        if value is None or done is None or baseline is None:
+            continue
+        by_unit[key.unit][key.indicator] = IndicatorProgress(
+            value=value,
+            baseline=baseline,
+            done=done,
+            expected=msgspec.UNSET if end is None else ExpectedEnd(final=end[0], low=end[0], high=end[1]),
+        )
+    return [
+        ProgressPublication(
+            campaign=campaign.campaign,
+            unit=unit,
+            day=day,
+            complete_to=now,
+            intake=progress.get("intake", _NOTHING),
+            approved=progress.get("approved", _NOTHING),
+            activated=progress.get("activated", _NOTHING),
+        )
+        for unit, progress in by_unit.items()
+    ]
+
+
+def _alert(news: News) -> Alert:
+    said = msgspec.json.decode(news.message.notice)["data"]
+    return Alert(
+        day=local_day(news.message.at),
+        unit=said["unit"],
+        unit_name=said["unit_name"],
+        indicator=said["indicator"],
+        kind=news.message.kind,
+        rule=said.get("rule"),
+        severity=said["severity"],
+        members=tuple(member["unit"] for member in said.get("members", ())),
+        text=said["message"]["en"],
+    )

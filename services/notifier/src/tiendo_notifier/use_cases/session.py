@@ -1,0 +1,513 @@
+"""What follows from the closings of some days: each target judged by itself, then what is told of them together.
+
+No I/O: what stood before comes in, what is to be stored and told comes out. The judge stores it, a back-test looks.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+from tiendo_common.clock import VIETNAM, local_day, new_event_id
+from tiendo_common.events.declarations import DeclarationsDue
+from tiendo_common.events.state import (
+    CampaignPublication,
+    IndicatorProgress,
+    ProgressPublication,
+)
+from tiendo_notifier.rules import holding, life, messages, plan, rhythm
+from tiendo_notifier.rules.holding import Circumstances
+from tiendo_notifier.rules.life import AT_REST
+from tiendo_notifier.rules.policies import Policy
+from tiendo_notifier.rules.table import Severity
+from tiendo_notifier.storage import judging
+from tiendo_notifier.storage.judging import Gathering, Key
+from tiendo_notifier.storage.outbox import Message
+from tiendo_notifier.storage.silences import Silence
+from tiendo_notifier.use_cases.policies import InForce
+from tiendo_notifier.use_cases.reference import Reference
+from tiendo_notifier.use_cases.silences import covering
+from tiendo_notifier.use_cases.telling import News, compose, pressing
+
+#: In the place of an indicator: whether a unit that declares its counts had by the cut-off.
+REPORT = "report"
+NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
+_standing_decoder = msgspec.json.Decoder(life.Standing)
+_past_decoder = msgspec.json.Decoder(plan.Past)
+
+
+def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
+    """The campaign's days."""
+    weights = () if campaign.day_weights is msgspec.UNSET else campaign.day_weights
+    return plan.Calendar(campaign.first_day, campaign.last_day, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One target at the closing of one day: what stood before, what it came to, what is to be said."""
+
+    key: Key
+    campaign: CampaignPublication
+    day: date
+    unit_name: str
+    seen: plan.Figures
+    policy: Policy
+    historical: bool
+    stood: judging.Standing | None
+    past: plan.Past
+    before: life.Standing
+    after: life.Standing
+    decision: life.Decision | None
+
+
+class Session:
+    """One batch: what stood before, and what follows from it."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        now: datetime,
+        policies: InForce,
+        before: Mapping[Key, judging.Standing],
+        gatherings: Mapping[Key, Gathering],
+        silenced: Sequence[Silence],
+    ) -> None:
+        self.after: dict[Key, judging.Standing] = {}
+        self.incidents: dict[str, judging.Incident] = {}
+        self.decisions: list[judging.Decision] = []
+        self.news: list[News] = []
+        self.gathered: dict[Key, Gathering | None] = {}
+        self._reference = reference
+        self._now = now
+        self._local = now.astimezone(VIETNAM).replace(tzinfo=None)
+        self._today = local_day(now)
+        self._policies = policies
+        self._before = before
+        self._gatherings = gatherings
+        self._silenced = silenced
+
+    def judge(self, closings: Sequence[ProgressPublication]) -> None:
+        """Judge one campaign's closings of one day: first each target by itself, then what is told of them."""
+        cases = [case for closing in closings for case in self._cases(closing)]
+        if not cases:
+            return
+        campaign = cases[0].campaign
+        keys = [
+            Key(campaign.campaign, unit, target.indicator)
+            for unit in self._reference.units_with_targets(campaign.campaign)
+            for target in self._reference.targets(campaign.campaign, unit)
+        ]
+        self._settle_all(cases, keys)
+
+    def judge_reports(self, due: DeclarationsDue) -> None:
+        """Judge who had reported by a day's cut-off, of those who owed it."""
+        campaign = self._reference.campaigns[due.campaign]
+        missing = set(due.not_reported)
+        cases = [
+            case
+            for unit in due.expected
+            if (case := self._report(campaign, unit, due.day, reported=unit not in missing))
+        ]
+        self._settle_all(cases, [Key(due.campaign, unit, REPORT) for unit in due.expected])
+
+    def _settle_all(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> None:
+        """Decide what is told of cases of one campaign and day; `siblings`: all that are looked at together."""
+        if not cases:
+            return
+        together = set() if cases[0].historical else self._gather(cases, siblings)
+        for case in cases:
+            self._settle(case, together)
+
+    def _report(self, campaign: CampaignPublication, unit: str, day: date, *, reported: bool) -> _Case | None:
+        """One unit's report; None: the day was judged already."""
+        key = Key(campaign.campaign, unit, REPORT)
+        stood = self._stood(key)
+        if stood is not None and day <= stood.judged_day:
+            return None
+        calendar = calendar_of(campaign)
+        known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
+        past = known.until(calendar.number(day))
+        seen = plan.report_figures(calendar, day, past, reported=reported)
+        return self._case(campaign, key, day, unit, seen, stood, past.and_then(int(reported), 0, 0, None))
+
+    def _case(
+        self,
+        campaign: CampaignPublication,
+        key: Key,
+        day: date,
+        name: str,
+        seen: plan.Figures,
+        stood: judging.Standing | None,
+        past: plan.Past,
+    ) -> _Case:
+        """Judge one by itself."""
+        historical = life.is_historical(day, self._today)
+        policy = self._policies.of(key.campaign, key.unit, day)
+        before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
+        after, decision = life.judge(before, seen, policy.thresholds, off=policy.off, historical=historical)
+        name = self._reference.full_name(key.unit, day, name)
+        return _Case(key, campaign, day, name, seen, policy, historical, stood, past, before, after, decision)
+
+    def _cases(self, closing: ProgressPublication) -> list[_Case]:
+        campaign = self._reference.campaigns[closing.campaign]
+        calendar = calendar_of(campaign)
+        number = calendar.number(closing.day)
+        cases = []
+        for target in self._reference.targets(closing.campaign, closing.unit):
+            key = Key(closing.campaign, closing.unit, target.indicator)
+            stood = self._stood(key)
+            if stood is not None and closing.day <= stood.judged_day:
+                continue
+            progress: IndicatorProgress = getattr(closing, target.indicator)
+            known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
+            past = known.until(number)
+            end = progress.expected
+            expected = None if end is msgspec.UNSET else (end.final, end.high)
+            seen = plan.figures(
+                calendar,
+                closing.day,
+                target=target.value,
+                baseline=progress.baseline,
+                value=progress.value,
+                done=progress.done,
+                past=past,
+                expected=expected,
+            )
+            whole = past.and_then(progress.value, progress.done, progress.baseline, expected)
+            cases.append(self._case(campaign, key, closing.day, target.unit_name, seen, stood, whole))
+        return cases
+
+    def _stood(self, key: Key) -> judging.Standing | None:
+        return self.after.get(key) or self._before.get(key)
+
+    def _settle(self, case: _Case, parents: set[Key]) -> None:
+        """Decide whether the target's news is told, and keep all that follows."""
+        self._note_gap(case)
+        stood, after, decision = case.stood, case.after, case.decision
+        incident, number = (stood.incident, stood.news) if stood is not None else (None, 0)
+        if decision is not None:
+            if decision.outcome == "opened":
+                incident, number = new_event_id(), 0
+            around = self._circumstances(case, decision, parents)
+            kept_back = holding.kept_back(decision, after, case.seen.day_number, around)
+            message = None
+            if decision.tell is not None and kept_back is None:
+                number += 1
+                message = self._tell(case, incident, number, decision)
+                after = life.telling(after, decision)
+            if incident is not None:
+                self._keep_incident(case, incident, after, decision, number, told=message is not None)
+            self._keep_decision(case, incident, decision, around, message, kept_back)
+        self.after[case.key] = judging.Standing(
+            case.day, _json(after), incident if after.open else None, _json(case.past), number
+        )
+
+    def _circumstances(self, case: _Case, decision: life.Decision, parents: set[Key]) -> Circumstances:
+        if decision.tell is None:
+            return Circumstances()
+        parent = self._reference.parent(case.key.unit, case.day)
+        rules = [finding.rule for finding in decision.findings]
+        line = self._line(case.key.unit, case.day)
+        together = parent is not None and case.key._replace(unit=parent) in parents
+        return Circumstances(
+            silence=covering(self._silenced, case.key.campaign, line, rules),
+            parent=parent if together else None,
+        )
+
+    def _line(self, unit: str, day: date) -> list[str]:
+        return [code for code, _ in self._reference.line(unit, day)]
+
+    def _gather(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> set[Key]:
+        """Tell parents in place of their children where many of these are in trouble; which parents are told so."""
+        campaign, day = cases[0].campaign, cases[0].day
+        by_key = {case.key: case for case in cases}
+        children: defaultdict[Key, list[Key]] = defaultdict(list)
+        for key in siblings:
+            parent = self._reference.parent(key.unit, day)
+            if parent is not None:
+                children[key._replace(unit=parent)].append(key)
+        together = set()
+        for parent_key, keys in children.items():
+            in_trouble = [key for key in keys if self._peak(key, by_key) is not None]
+            was = self._gathering(parent_key)
+            now = holding.together(len(keys), len(in_trouble), were=was is not None)
+            if now:
+                together.add(parent_key)
+            if now or was is not None:
+                self._keep_gathering(campaign, day, parent_key, len(keys), in_trouble, by_key, was, now=now)
+        return together
+
+    def _gathering(self, key: Key) -> Gathering | None:
+        return self.gathered[key] if key in self.gathered else self._gatherings.get(key)
+
+    def _peak(self, key: Key, cases: dict[Key, _Case]) -> Severity | None:
+        """How bad a target's incident is by now; None: none is open."""
+        if key in cases:
+            return cases[key].after.peak
+        stood = self._stood(key)
+        peak: Severity | None = _standing_decoder.decode(stood.remembered).peak if stood is not None else None
+        return peak
+
+    def _keep_gathering(
+        self,
+        campaign: CampaignPublication,
+        day: date,
+        key: Key,
+        children: int,
+        in_trouble: Sequence[Key],
+        cases: dict[Key, _Case],
+        was: Gathering | None,
+        *,
+        now: bool,
+    ) -> None:
+        peak = max(
+            (self._peak(each, cases) or Severity.NOTICE for each in in_trouble), default=Severity.NOTICE
+        )
+        told = was.told if was is not None else None
+        line = self._line(key.unit, day)
+        silent = covering(self._silenced, key.campaign, line, ["together"]) is not None
+        if not now:
+            self.gathered[key] = None
+            if told is not None and not silent:
+                self._tell_together("ended", campaign, day, key, children, in_trouble, cases, peak)
+            return
+        named, told_day = (was.named, was.told_day) if was is not None else ([], None)
+        joined = {each.unit for each in in_trouble} - set(named)
+        since_told = None if told_day is None else (day - told_day).days
+        worse = told is None or peak > told or holding.names_again(len(joined), since_told)
+        if worse and not silent:
+            kind: messages.Together = "formed" if told is None else "worsened"
+            self._tell_together(kind, campaign, day, key, children, in_trouble, cases, peak)
+            told, told_day, named = max(peak, told or peak), day, sorted({*named, *joined})
+        self.gathered[key] = Gathering(was.since if was is not None else day, peak, told, named, told_day)
+
+    def _tell_together(
+        self,
+        kind: messages.Together,
+        campaign: CampaignPublication,
+        day: date,
+        key: Key,
+        children: int,
+        in_trouble: Sequence[Key],
+        cases: dict[Key, _Case],
+        peak: Severity,
+    ) -> None:
+        # Of those that this batch closes there are figures; the others are in trouble all the same.
+        members = [
+            messages.Member(
+                each.unit,
+                self._reference.full_name(each.unit, day, each.unit),
+                (self._peak(each, cases) or Severity.NOTICE).name.lower(),
+                cases[each].seen.gap if each in cases else 0,
+                cases[each].seen.needed_per_day if each in cases else None,
+            )
+            for each in in_trouble
+        ]
+        ranks = {severity.name.lower(): severity for severity in Severity}
+        members.sort(key=lambda member: (-ranks[member.severity], -member.behind, member.unit))
+        name = self._reference.full_name(key.unit, day, key.unit)
+        words = messages.together(
+            kind, name, self._reference.parent_name(key.unit, day), key.indicator, day, children, members
+        )
+        message = compose(
+            f"together.{kind}",
+            self._now,
+            {
+                "campaign": key.campaign,
+                "campaign_name": campaign.name,
+                "unit": key.unit,
+                "unit_name": name,
+                "indicator": key.indicator,
+                "severity": peak.name.lower(),
+                "day": day,
+                "children": children,
+                "members": members,
+                "clears": words,
+                "message": words.text,
+                "path": f"/v1/incidents?campaign={key.campaign}&unresolved=true",
+            },
+            campaign=key.campaign,
+            unit=key.unit,
+        )
+        rules = self._rules_of(in_trouble, cases)
+        self._announce(message, self._line(key.unit, day), rules, peak, good=kind == "ended")
+
+    @staticmethod
+    def _rules_of(keys: Sequence[Key], cases: dict[Key, _Case]) -> list[str]:
+        """The rules that had anything to say of these."""
+        decisions = [cases[key].decision for key in keys if key in cases]
+        return sorted({finding.rule for decision in decisions if decision for finding in decision.findings})
+
+    def _announce(
+        self,
+        message: Message,
+        line: Sequence[str],
+        rules: Sequence[str],
+        severity: Severity | None,
+        *,
+        good: bool,
+    ) -> None:
+        held = self._policies.of(message.campaign or "", message.unit, self._today).rhythm
+        quiet = rhythm.is_quiet(held, self._local)
+        due = rhythm.next_digest(held, self._local).replace(tzinfo=VIETNAM)
+        at_once = not good and pressing(severity, quiet=quiet)
+        self.news.append(News(message, line, rules, severity, at_once, due))
+
+    def _note_gap(self, case: _Case) -> None:
+        """Put on record the days of which no figures are left: they are not judged by guessing."""
+        first, last = case.campaign.first_day, case.day - timedelta(days=1)
+        if case.stood is not None:
+            first = max(first, case.stood.judged_day + timedelta(days=1))
+        if first <= last:
+            self.decisions.append(
+                judging.Decision(
+                    new_event_id(),
+                    *case.key,
+                    rule=None,
+                    rules=[],
+                    from_day=first,
+                    day=last,
+                    outcome="not_judged",
+                    severity=None,
+                    reason=NO_FIGURE,
+                    findings="[]",
+                    inputs="{}",
+                    policy="{}",
+                    historical=case.historical,
+                    incident=None,
+                    at=self._now,
+                    message=None,
+                    kept_back=None,
+                )
+            )
+
+    def _keep_incident(
+        self,
+        case: _Case,
+        incident: str,
+        after: life.Standing,
+        decision: life.Decision,
+        number: int,
+        *,
+        told: bool,
+    ) -> None:
+        earlier = self.incidents.get(incident)
+        campaign, unit, indicator = case.key
+        state, next_step = "open", None
+        if not after.open:
+            state = "resolved"
+        elif told:
+            state, next_step = "notified", self._next_step(case, decision.severity)
+        elif earlier is not None:
+            state, next_step = earlier.state, earlier.next_step
+        self.incidents[incident] = judging.Incident(
+            id=incident,
+            campaign=campaign,
+            unit=unit,
+            unit_name=case.unit_name,
+            indicator=indicator,
+            rule=decision.rule or (earlier.rule if earlier else ""),
+            rules=sorted({*(earlier.rules if earlier else ()), *decision.firing}),
+            state=state,
+            severity=decision.severity or Severity.NOTICE,
+            opened_day=earlier.opened_day if earlier else case.day,
+            last_day=case.day,
+            resolved_day=None if after.open else case.day,
+            figures=_json(case.seen),
+            news=number,
+            addressee=unit,
+            next_step=next_step,
+        )
+
+    def _next_step(self, case: _Case, severity: Severity | None) -> datetime | None:
+        """When the level above is told, had nobody acknowledged by then."""
+        held = case.policy.rhythm
+        if held.escalate_from == "never" or (severity or 0) < Severity[held.escalate_from.upper()]:
+            return None
+        step = rhythm.next_step(held, self._local, works_of(case.campaign))
+        return None if step is None else step.replace(tzinfo=VIETNAM)
+
+    def _keep_decision(
+        self,
+        case: _Case,
+        incident: str | None,
+        decision: life.Decision,
+        around: Circumstances,
+        message: str | None,
+        kept_back: str | None,
+    ) -> None:
+        self.decisions.append(
+            judging.Decision(
+                new_event_id(),
+                *case.key,
+                rule=decision.rule,
+                rules=sorted(finding.rule for finding in decision.findings),
+                from_day=case.day,
+                day=case.day,
+                outcome=decision.outcome,
+                severity=decision.severity,
+                reason=decision.reason,
+                findings=_json(decision.findings),
+                inputs=_json({"before": case.before, "figures": case.seen, "around": asdict(around)}),
+                policy=_json(case.policy),
+                historical=case.historical,
+                incident=incident,
+                at=self._now,
+                message=message,
+                kept_back=kept_back,
+            )
+        )
+
+    def _tell(self, case: _Case, incident: str | None, number: int, decision: life.Decision) -> str:
+        """Announce what is to be pushed; its id."""
+        assert decision.tell is not None
+        campaign, unit, indicator = case.key
+        words = messages.clears(
+            decision.tell,
+            decision.rule,
+            case.unit_name,
+            self._reference.parent_name(unit, case.day),
+            indicator,
+            case.day,
+            case.seen,
+        )
+        message = compose(
+            f"incident.{decision.tell}" if incident is not None else f"target.{decision.tell}",
+            self._now,
+            {
+                "incident": incident,
+                "campaign": campaign,
+                "campaign_name": case.campaign.name,
+                "unit": unit,
+                "unit_name": case.unit_name,
+                "indicator": indicator,
+                "rule": decision.rule,
+                "rules": decision.firing,
+                "severity": decision.severity.name.lower() if decision.severity else None,
+                "day": case.day,
+                "figures": case.seen,
+                "clears": words,
+                "message": words.text,
+                "path": f"/v1/incidents/{incident}" if incident is not None else None,
+            },
+            campaign=campaign,
+            unit=unit,
+            incident=incident,
+            number=number if incident is not None else None,
+        )
+        rules = [finding.rule for finding in decision.findings]
+        good = decision.tell not in ("opened", "worsened")
+        self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
+        return message.id
+
+
+def works_of(campaign: CampaignPublication) -> rhythm.Works:
+    """On which days people work: those of the campaign to which the plan gives work, and all others."""
+    calendar = calendar_of(campaign)
+    return lambda day: day not in calendar or calendar.works(calendar.number(day))
+
+
+def _json(document: object) -> str:
+    return msgspec.json.encode(document).decode()

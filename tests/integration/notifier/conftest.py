@@ -1,0 +1,44 @@
+"""A notifier, its keys, the log that it reads, and somebody who is told."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.notifier import KEYS, Aggregator, Endpoint, Notifier, receiving, running
+from tests.support.postgres import Database
+from tiendo_common.database.pool import make_pool
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "api-keys.json"
+    keys = [
+        {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "scopes": scopes}
+        for name, scopes in KEYS.items()
+    ]
+    path.write_text(json.dumps({"keys": keys}))
+    return path
+
+
+@pytest.fixture
+async def aggregator(database: Database) -> AsyncIterator[Aggregator]:
+    async with make_pool(database.dsn("aggregator"), "tests") as pool:
+        aggregator = Aggregator(pool)
+        await aggregator.make_tables()
+        await aggregator.publish_tree()
+        yield aggregator
+
+
+@pytest.fixture
+async def notifier(database: Database, keys_file: Path, aggregator: Aggregator) -> AsyncIterator[Notifier]:
+    async with running(database, keys_file, aggregator) as notifier:
+        yield notifier
+
+
+@pytest.fixture
+def receiver() -> Iterator[Endpoint]:
+    with receiving() as receiver:
+        yield receiver
