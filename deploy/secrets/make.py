@@ -26,6 +26,7 @@ SCOPES = (
     "activation:read",
     "campaign:write",
     "declared:write",
+    "measure:write",
     "progress:read",
     "incident:read",
 )

@@ -40,3 +40,20 @@ def test_the_published_figures_of_binh_phuoc_come_out(seed: str) -> None:
 def test_another_seed_of_kon_tum_gives_the_same_figures() -> None:
     figures = replay("kon-tum-2023", "--seed", "20231111")["figures"]
     assert [figure["matches"] for figure in figures] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["bac-lieu-2023", "dien-bien-2023", "quang-binh-2023"])
+def test_what_was_published_beyond_accounts_comes_out_at_its_own_decimals(name: str) -> None:
+    document = replay(name)
+    assert document["measures"]
+    assert all(each["matches"] for each in (*document["measures"], *document["figures"]))
+    printed = {each["id"]: each for each in document["measures"]}
+    if name == "bac-lieu-2023":
+        assert printed["online_dossiers"]["percent_of_target"] == "105.1"
+        assert [each["percent"] for each in document["figures"]] == ["112", "112"]
+    elif name == "dien-bien-2023":
+        assert (printed["communes_checked"]["value"], printed["communes_checked"]["out_of"]) == (115, 115)
+        assert printed["hamlet_groups"]["value"] == 1_447
+    else:
+        assert printed["cards_synchronised_with_insurance"]["percent"] == "95.1"
+        assert printed["essential_services_online"]["percent"] == "92"

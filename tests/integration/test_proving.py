@@ -41,8 +41,8 @@ def test_a_counter_that_goes_wrong_is_found_told_and_left_to_an_order(up: Up) ->
         connection = await asyncpg.connect(up.instance.database_url("aggregator"))
         try:
             await connection.execute(
-                f"UPDATE total SET n = n {change} WHERE ctid = (SELECT ctid FROM total ORDER BY day, unit, indicator, "
-                "attribution, level LIMIT 1)"
+                f"UPDATE counter SET n = n {change} WHERE ctid = (SELECT ctid FROM counter "
+                "WHERE residence = collecting ORDER BY day, residence, indicator, level LIMIT 1)"
             )
         finally:
             await connection.close()
@@ -66,7 +66,7 @@ def test_a_counter_that_goes_wrong_is_found_told_and_left_to_an_order(up: Up) ->
                 await edit("+ 1")
                 await until(lambda answer: answer["clean"] is False)
                 await asyncio.wait_for(found.wait(), 60)
-                assert said == ["kon-tum-2023: 1 counters differ"]
+                assert said == ["kon-tum-2023: 2 counters differ"]
                 gauge = "tiendo_reconciliation_differing_units 1.0"
                 limit = time.monotonic() + 60
                 while gauge not in (await http.get(f"{url}/metrics")).text:

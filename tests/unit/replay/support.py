@@ -13,7 +13,9 @@ from tiendo.replay.citizens import Lives
 from tiendo.replay.schedule import ANSWERS, Schedule
 
 FOLDER = Path(__file__).parents[3] / "data"
-CAMPAIGNS = ("kon-tum-2023", "binh-phuoc-2023")
+#: Whose counts of accounts were published, and all that there are.
+REPORTED = ("kon-tum-2023", "binh-phuoc-2023")
+CAMPAIGNS = (*REPORTED, "bac-lieu-2023", "dien-bien-2023", "quang-binh-2023")
 
 
 @cache

@@ -71,6 +71,62 @@ def test_binh_phuoc_grew_from_its_baseline_by_what_was_published() -> None:
     assert [claim.percent for claim in binh_phuoc.claims] == ["70"]
 
 
+def test_what_was_published_beyond_accounts_stands_in_the_files_at_its_own_decimals() -> None:
+    published = {
+        name: {each.id: dict(each.published) for each in campaign(name).measures} for name in CAMPAIGNS[2:]
+    }
+    assert published == {
+        "bac-lieu-2023": {
+            "chip_cards": {"percent": "100"},
+            "online_dossiers": {"more_than": 200_000, "percent_of_target": "105.1"},
+            "procedures_simplified": {"value": 155},
+            "fields_simplified": {"value": 11},
+        },
+        "dien-bien-2023": {
+            "district_committees": {"value": 10},
+            "commune_groups": {"value": 129},
+            "hamlet_groups": {"value": 1_447},
+            "communes_checked": {"value": 115, "out_of": 115},
+            "provinces_with_teams": {"value": 21},
+            "essential_services_online": {"value": 25, "out_of": 25},
+            "residence_services_online": {"percent": "100"},
+        },
+        "quang-binh-2023": {
+            "without_card": {"value": 100},
+            "essential_services_online": {"value": 23, "out_of": 25},
+            "clinics_accepting_card": {"percent": "100"},
+            "cards_synchronised_with_insurance": {"percent": "95.1"},
+        },
+    }
+    assert [(each.indicator, each.percent) for each in campaign("bac-lieu-2023", 1.0).figures] == [
+        ("intake", "112"),
+        ("activated", "112"),
+    ]
+    # Everything that the reports leave open of a measure is an assumption with its own reason.
+    for name in CAMPAIGNS[2:]:
+        reasons = {each.key for each in campaign(name).assumptions}
+        for each in campaign(name).measures:
+            open_ = "value" not in each.published or (
+                each.out_of is not None and "out_of" not in each.published
+            )
+            assert (f"assumptions.measures.{each.id}" in reasons) == open_, each.id
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_what_each_unit_tells_of_a_measure_sums_to_what_was_published(name: str) -> None:
+    loaded = campaign(name)
+    for measure in loaded.measures:
+        told = measure.standings(loaded.units, loaded.figures_as_of)
+        assert sum(each["value"] for each in told) == measure.value
+        if measure.out_of is not None:
+            assert sum(each["out_of"] for each in told) == measure.out_of
+            assert min(each["out_of"] for each in told) > 0
+    dien_bien = {each.id: each for each in campaign("dien-bien-2023").measures}
+    units = campaign("dien-bien-2023").units
+    tellers = {id_: len(each.standings(units, date(2023, 7, 15))) for id_, each in dien_bien.items()}
+    assert (tellers["district_committees"], tellers["communes_checked"]) == (10, 115)
+
+
 @pytest.mark.parametrize("name", CAMPAIGNS)
 def test_eligible_and_targets_sum_to_the_province_exactly(name: str) -> None:
     loaded = campaign(name, 1.0)
@@ -143,6 +199,19 @@ def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) 
          "is missing"),
         ("kon-tum-2023", 'id = "kon-tum-2023"', 'id = "Kon Tum"', "id", "isn't an id"),
         ("kon-tum-2023", "[facts.communes]", "[facts.communes", "file", "isn't TOML"),
+        ("bac-lieu-2023", "more_than = 200_000", "more_than = 201_500", "facts.measures[1].more_than", "not more"),
+        ("bac-lieu-2023", "target = 191_700", "target = 192_000", "facts.measures[1].percent_of_target",
+         "is 104.9%, not the published 105.1%"),
+        ("bac-lieu-2023", "total = 314_300\nlevel_1 = 56_574", "total = 314_301\nlevel_1 = 56_574",
+         "assumptions.counts.intake", "not 314301"),
+        ("bac-lieu-2023", "value = 280_000", "value = 290_000", "intake_of_target", "not the published 112%"),
+        ("dien-bien-2023", "value = 115\nout_of = 115", "value = 115\nout_of = 114", "told_by", "115 units"),
+        ("dien-bien-2023", 'told_by = "districts"', 'told_by = "wards"', "told_by", "'wards' is unknown"),
+        ("dien-bien-2023", "[assumptions.measures.residence_services_online]",
+         "[assumptions.measures.residence_services]", "facts.measures[6].value", "is missing"),
+        ("quang-binh-2023", 'unit = "19018"', 'unit = "16459"', "facts.measures[0].unit", "isn't in this province"),
+        ("quang-binh-2023", 'out_of_what = "Thẻ CCCD đã cấp"\n', "", "out_of", "go together"),
+        ("quang-binh-2023", 'id = "without_card"', 'id = "essential_services_online"', "id", "there twice"),
         ("binh-phuoc-2023", "level_1 = 106_167, level_2 = 159_250", "level_1 = 106_167, level_2 = 159_251",
          "assumptions.baseline.intake", "265417 before the campaign"),
         ("binh-phuoc-2023", "denominator = 859_549", "denominator = 859_550", "intake_of_eligible", "859550"),

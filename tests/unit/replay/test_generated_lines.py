@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.replay.support import CAMPAIGNS, Run, campaign, run
+from tests.unit.replay.support import CAMPAIGNS, REPORTED, Run, campaign, run
 from tiendo.replay.campaign_file import INDICATORS
 from tiendo.replay.citizens import Lives
 from tiendo.replay.schedule import REJECTED, Chunk, Schedule
@@ -50,20 +50,22 @@ def assert_published(done: Run) -> None:
             assert before[indicator][level] == done.campaign.baseline[indicator].at(level), indicator
 
 
-@pytest.fixture(scope="module", params=CAMPAIGNS)
+@pytest.fixture(scope="module", params=REPORTED)
 def done(request: pytest.FixtureRequest) -> Run:
     return run(campaign(request.param, 0.05), 5)
 
 
-@pytest.mark.parametrize("name", CAMPAIGNS)
-@pytest.mark.parametrize("seed", [1, 2, 3, 20231207])
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [(name, seed) for name in CAMPAIGNS for seed in ((1, 2, 3, 20231207) if name in REPORTED else (1,))],
+)
 def test_every_seed_comes_out_with_exactly_the_published_counts(name: str, seed: int) -> None:
     done = run(campaign(name), seed)
     assert done.surprises == []
     assert_published(done)
 
 
-@pytest.mark.parametrize("name", CAMPAIGNS)
+@pytest.mark.parametrize("name", REPORTED)
 def test_the_order_within_a_phase_and_between_services_does_not_matter(name: str) -> None:
     done = run(campaign(name), 4, shuffled=True)
     assert done.surprises == []
@@ -163,7 +165,7 @@ def test_repeats_differ_in_a_field_sometimes() -> None:
 
 
 def test_no_request_begins_with_a_bracket() -> None:
-    for name in CAMPAIGNS:
+    for name in REPORTED:
         for chunk in chunks(name, 3):
             assert chunk.singly or not chunk.lines[0].startswith("[")
 
@@ -186,19 +188,19 @@ def test_chunks_of_a_phase_can_be_written_in_any_order_of_phases() -> None:
 
 
 def test_no_two_campaigns_invent_the_same_person() -> None:
-    people = [set(Lives(campaign(name, 0.1), 1).numbers) for name in CAMPAIGNS]
+    people = [set(Lives(campaign(name, 0.05), 1).numbers) for name in CAMPAIGNS]
     assert all(people)
-    assert not people[0] & people[1]
+    assert len(set().union(*people)) == sum(len(each) for each in people)
 
 
 def test_campaigns_in_one_instance_leave_each_other_their_figures() -> None:
-    one, other = (campaign(name) for name in CAMPAIGNS)
+    one, other = (campaign(name) for name in REPORTED)
     for mine, theirs in ((one, other), (other, one)):
         counted = run(mine, 1).register.counts(theirs.last_day.isoformat(), set(theirs.communes))
         assert not counted["intake"]
 
 
-@pytest.mark.parametrize("name", CAMPAIGNS)
+@pytest.mark.parametrize("name", REPORTED)
 def test_nobody_is_younger_than_fourteen_or_counted_twice(name: str) -> None:
     lives = Lives(campaign(name, 0.1), 2)
     assert len(set(lives.numbers)) == len(lives.numbers)

@@ -13,8 +13,10 @@ from tiendo.folders import DataFolder
 from tiendo.replay.campaign_file import Campaign, Language, cut_percent
 from tiendo.replay.driver import check_as_of
 from tiendo.replay.printing import print_reconciliation, print_report
-from tiendo.replay.report import make_report
+from tiendo.replay.report import Report, make_report
 from tiendo.replay.systems import remember_seed, seed_for, system_keys
+
+NO_MEASURES: dict[str, Any] = {"measures": []}
 
 
 def standing(value: int, one: int, baseline: int, target: int | None) -> dict[str, Any]:
@@ -111,7 +113,9 @@ def test_what_each_day_left_needs_stands_in_the_report(
     capsys: pytest.CaptureFixture[str], language: Language, words: tuple[str, ...]
 ) -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), (7, 3))
+    report = make_report(
+        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, (7, 3)
+    )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())
     for text in words:
@@ -125,20 +129,24 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
 ) -> None:
     binh_phuoc = campaign("binh-phuoc-2023", 1.0)
     report = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), (0, 0)
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), NO_MEASURES, (0, 0)
     )
     print_report(report, "en")
     printed = " ".join(capsys.readouterr().out.split())
     assert "174,115 missing of the target 502,775, and no day is left" in printed
     assert "The target 502,775 is met" in printed
-    without = make_report(binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, (0, 0))
+    without = make_report(
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, NO_MEASURES, (0, 0)
+    )
     print_report(without, "en")
     assert "Pace," not in capsys.readouterr().out
 
 
 def test_what_was_published_is_held_against_what_was_counted() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), (7, 3))
+    report = make_report(
+        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, (7, 3)
+    )
     assert report.matches
     intake = report.document()["figures"][0]
     assert intake == {
@@ -168,16 +176,60 @@ def test_what_was_published_is_held_against_what_was_counted() -> None:
     ]
 
 
+def measured(campaign: Campaign, **wrong: int | None) -> dict[str, Any]:
+    """What the aggregator answers of the measures; `wrong` ones have another value than was told."""
+    measures = []
+    for each in campaign.measures:
+        value = wrong.get(each.id, each.value)
+        unit = {
+            "code": each.unit,
+            "value": value,
+            "out_of": each.out_of,
+            "percent": each.out_of and value and cut_percent(value, each.out_of, each.decimals),
+            "target": each.target,
+            "percent_of_target": each.target and value and cut_percent(value, each.target, each.decimals),
+        }
+        measures.append({"id": each.id, "units": [unit]})
+    return {"measures": measures}
+
+
+def test_measures_are_held_against_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+    bac_lieu = campaign("bac-lieu-2023", 1.0)
+
+    def report(**wrong: int | None) -> Report:
+        answers = measured(bac_lieu, **wrong)
+        return make_report(
+            bac_lieu, bac_lieu.figures_as_of, progress(bac_lieu), paces(bac_lieu), answers, (0, 0)
+        )
+
+    assert report().matches
+    assert [each["matches"] for each in report().document()["measures"]] == [True] * 4
+    for wrong in ({"fields_simplified": 12}, {"online_dossiers": 200_000}, {"procedures_simplified": None}):
+        assert not report(**wrong).matches, wrong
+    for language, words in (
+        ("en", "Over 200,000 dossiers solved online, 5.1% over target 201,500, 105.1% of the target 191,700"),
+        ("vi", "vượt 5,1% chỉ tiêu 201,500, 105.1% chỉ tiêu 191,700"),
+    ):
+        print_report(report(), "vi" if language == "vi" else "en")
+        assert words in " ".join(capsys.readouterr().out.split())
+    print_report(report(procedures_simplified=None), "en")
+    assert "155 procedures simplified not reported" in " ".join(capsys.readouterr().out.split())
+
+
 def test_one_citizen_too_many_is_a_difference() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), paces(kon_tum), (0, 0))
+    report = make_report(
+        kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), paces(kon_tum), NO_MEASURES, (0, 0)
+    )
     assert [counted.matches for counted in report.figures] == [False, True]
     assert not report.matches
 
 
 def test_on_another_day_nothing_is_held_against_the_published_figures() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
-    report = make_report(kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), (0, 0))
+    report = make_report(
+        kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), NO_MEASURES, (0, 0)
+    )
     assert [counted.matches for counted in report.figures] == [None, None]
     assert report.matches
     assert report.statements == ()
@@ -211,7 +263,7 @@ def test_the_report_can_be_read_in_both_languages(
 ) -> None:
     binh_phuoc = campaign("binh-phuoc-2023", 1.0)
     report = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), (7, 3)
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), NO_MEASURES, (7, 3)
     )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tiendo.errors import Refused
+from tiendo.replay.measures import TELLERS, Measure, tellers_of
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import Units, load_birth_provinces, load_units, plain
 
@@ -66,7 +67,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One published figure: the text as published and the numbers it names; None is what it doesn't say.
+    """One published figure: the text as published and the numbers it names; None is what it doesn't say. Of a figure
+    without a `value` the count is assumed, and only the percentage was published.
 
     `text_vi`: the same in Vietnamese; None: it is shown in English there, too.
     """
@@ -78,7 +80,7 @@ class Figure:
     over: str
     decimals: int
     percent: str
-    value: int
+    value: int | None
     level_1: int | None
     level_2: int | None
     since_baseline: int | None
@@ -178,6 +180,7 @@ class Campaign:
     baseline: Mapping[str, Count]
     targets: tuple[Target, ...]
     figures: tuple[Figure, ...]
+    measures: tuple[Measure, ...]
     claims: tuple[Claim, ...]
     assumptions: tuple[Assumption, ...]
     met: tuple[str, ...]
@@ -362,6 +365,9 @@ class _Reader:
         baseline = self._baseline(figures, assumptions)
         self._check_counts(counts, baseline)
         self._check_figures(figures, counts, baseline, targets, eligible)
+        measures = self._measures(facts, assumptions, province)
+        if not figures and not measures:
+            raise facts.error("figures", "is empty", "A replay needs something published.")
         claims = self._claims(facts)
         met, low = self._named_communes(facts)
         level_2_cohorts = self._level_2_cohorts(facts)
@@ -385,6 +391,7 @@ class _Reader:
             baseline={k: self._scaled(v) for k, v in baseline.items()},
             targets=tuple(Target(t.indicator, round(t.value * self.scale), t.published) for t in targets),
             figures=tuple(figures),
+            measures=measures,
             claims=claims,
             assumptions=tuple(self.assumed),
             met=met,
@@ -429,7 +436,7 @@ class _Reader:
                 over=table.one_of("over", ("target", "eligible", *INDICATORS)),
                 decimals=table.number("decimals"),
                 percent=table.get("percent", str),
-                value=table.number("value"),
+                value=table.maybe_number("value"),
                 level_1=table.maybe_number("level_1"),
                 level_2=table.maybe_number("level_2"),
                 since_baseline=table.maybe_number("since_baseline"),
@@ -444,9 +451,9 @@ class _Reader:
                         f"level_1 {figure.level_1} + level_2 {figure.level_2} = {total}, not {figure.value}",
                         "Compare the three numbers with the report.",
                     )
+            if figure.since_baseline is not None and figure.value is None:
+                raise table.error("value", "is missing", "An increase is published with what it led to.")
             figures.append(figure)
-        if not figures:
-            raise facts.error("figures", "is empty", "A replay needs at least one published figure.")
         return figures
 
     def _targets(self, section: _Table, published: bool) -> list[Target]:
@@ -530,7 +537,7 @@ class _Reader:
             baseline[indicator] = Count(table.number("level_1"), table.number("level_2"))
             table.done()
             for figure in figures:
-                if figure.indicator != indicator or figure.since_baseline is None:
+                if figure.indicator != indicator or figure.since_baseline is None or figure.value is None:
                     continue
                 before = figure.value - figure.since_baseline
                 if baseline[indicator].total != before:
@@ -579,7 +586,8 @@ class _Reader:
     ) -> None:
         for figure in figures:
             key = f"facts.figures ({figure.id})"
-            if counts[figure.indicator].total != figure.value:
+            value = counts[figure.indicator].total
+            if figure.value not in (None, value):
                 raise self.root.error(
                     key,
                     f"{figure.value} differs from another figure of its indicator",
@@ -596,17 +604,98 @@ class _Reader:
                     f"published over {figure.denominator}, but {figure.over} is {denominator}",
                     "Make them one number.",
                 )
-            percent = cut_percent(figure.value, denominator, figure.decimals)
+            percent = cut_percent(value, denominator, figure.decimals)
             if percent != figure.percent:
                 raise self.root.error(
                     key,
-                    f"{figure.value} of {denominator} is {percent}%, not the published {figure.percent}%",
+                    f"{value} of {denominator} is {percent}%, not the published {figure.percent}%",
                     "Correct the denominator's assumption, or move the figure to facts.claims with a reason.",
                 )
             if figure.since_baseline is not None:
-                grown = figure.value - baseline[figure.indicator].total
+                grown = value - baseline[figure.indicator].total
                 if grown != figure.since_baseline:
                     raise self.root.error(key, f"grew by {grown}", f"{figure.since_baseline} was published.")
+
+    def _measures(self, facts: _Table, assumptions: _Table, province: str) -> tuple[Measure, ...]:
+        assumed = assumptions.table("measures")
+        measures: list[Measure] = []
+        for table in facts.tables("measures"):
+            id_ = table.get("id", str)
+            guess = assumed.table(id_) if assumed.has(id_) else None
+            numbers: dict[str, int | None] = {}
+            published: dict[str, int | str] = {}
+            for name in ("value", "out_of", "target"):
+                numbers[name] = table.maybe_number(name)
+                if numbers[name] is not None and name != "target":
+                    published[name] = numbers[name] or 0
+                elif guess is not None and guess.has(name):
+                    numbers[name] = guess.number(name)
+            if guess is not None:
+                self._assume(guess)
+                guess.done()
+            if numbers["value"] is None:
+                raise table.error(
+                    "value", "is missing", f"Publish or assume it in assumptions.measures.{id_}."
+                )
+            for name in ("percent", "percent_of_target"):
+                if table.has(name):
+                    published[name] = table.get(name, str)
+            if table.has("more_than"):
+                published["more_than"] = table.number("more_than")
+            measure = Measure(
+                id=id_,
+                text=table.get("text", str),
+                text_vi=table.get("text_vi", str),
+                name=table.get("name", str),
+                unit=table.get("unit", str, province),
+                told_by=table.one_of("told_by", TELLERS) if table.has("told_by") else None,
+                out_of_what=table.maybe_text("out_of_what"),
+                decimals=table.number("decimals") if table.has("decimals") else 0,
+                value=numbers["value"],
+                out_of=numbers["out_of"],
+                target=numbers["target"],
+                published=published,
+            )
+            table.done()
+            self._check_measure(table, measure, province)
+            if any(each.id == id_ for each in measures):
+                raise table.error("id", f"{id_} is there twice", "Give each measure its own id.")
+            measures.append(measure)
+        for name in assumed.names():
+            raise assumed.error(name, "is no measure of this file", "Correct its spelling or take it out.")
+        return tuple(measures)
+
+    def _check_measure(self, table: _Table, measure: Measure, province: str) -> None:
+        unit = self.units.by_code.get(measure.unit)
+        if unit is None or self.units.province_of(measure.unit) != province:
+            raise table.error("unit", f"{measure.unit!r} isn't in this province", "Look its code up.")
+        if (measure.out_of is None) != (measure.out_of_what is None):
+            raise table.error(
+                "out_of", "and out_of_what go together", "Say of how many and of what, or neither."
+            )
+        if not measure.published:
+            raise table.error("value", "is assumed, and nothing else published", "Give what was published.")
+        for name, of in (("percent", measure.out_of), ("percent_of_target", measure.target)):
+            if name in measure.published:
+                if not of:
+                    raise table.error(
+                        name, "has nothing that it is a share of", "Publish or assume that number."
+                    )
+                percent = cut_percent(measure.value, of, measure.decimals)
+                if percent != measure.published[name]:
+                    raise table.error(
+                        name,
+                        f"{measure.value} of {of} is {percent}%, not the published {measure.published[name]}%",
+                        "Correct what is assumed of it.",
+                    )
+        more_than = measure.published.get("more_than")
+        if isinstance(more_than, int) and measure.value <= more_than:
+            raise table.error("more_than", f"{measure.value} is not more", "Correct what is assumed of it.")
+        tellers = len(tellers_of(self.units, measure.unit, measure.told_by))
+        if measure.out_of is not None and measure.out_of < tellers:
+            raise table.error(
+                "told_by", f"{tellers} units can't each tell a part of {measure.out_of}", "Let fewer tell it."
+            )
 
     def _claims(self, facts: _Table) -> tuple[Claim, ...]:
         claims = []

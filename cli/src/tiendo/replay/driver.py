@@ -19,6 +19,7 @@ from tiendo.replay.campaign_file import SENT_AT, Campaign
 from tiendo.replay.citizens import Lives
 from tiendo.replay.following import Clocks, closed, drained
 from tiendo.replay.malformed import Draft
+from tiendo.replay.measures import put_measures, tell_measures
 from tiendo.replay.report import Report, read_report
 from tiendo.replay.schedule import Phase, Schedule, SendingDay
 from tiendo.replay.sending import Client, Sender, Tallied
@@ -119,6 +120,7 @@ async def replay(
         folder = DataFolder(instance.data)
         remember_seed(folder, campaign.id, seed.value)
         await client.put("aggregator", f"/v1/campaigns/{campaign.id}", campaign.document())
+        await put_measures(client, campaign)
         keys = system_keys(folder, campaign.id)
         await _known(client, campaign, keys)
         if seed.resumed:
@@ -129,6 +131,8 @@ async def replay(
         sender = Sender(client, keys, again=seed.resumed, on_sent=watcher.sent)
         began = time.monotonic()
         backfilled = await _live(client, campaign, days, sender, watcher)
+        if as_of == campaign.figures_as_of:
+            await tell_measures(client, campaign)
         await drained(client)
         seconds = time.monotonic() - began
         await drained(client, ("aggregator",))

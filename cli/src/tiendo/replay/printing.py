@@ -22,6 +22,7 @@ from rich.text import Text
 
 from tiendo.replay.campaign_file import Campaign, Language
 from tiendo.replay.driver import Outcome
+from tiendo.replay.measures import Told
 from tiendo.replay.report import Counted, Pace, Report, Standing
 
 _TEXTS: dict[str, dict[Language, str]] = {
@@ -53,6 +54,8 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "planned": {"en": "planned by now", "vi": "kế hoạch đến nay"},
     "behind": {"en": "behind by", "vi": "chậm"},
     "ahead": {"en": "ahead by", "vi": "vượt"},
+    "not_reported": {"en": "not reported", "vi": "chưa báo cáo"},
+    "of_the_target": {"en": "of the target", "vi": "chỉ tiêu"},
     "needed": {
         "en": "{remaining} missing of the target {target}: {needed} a day for the {days} days left",
         "vi": "Còn thiếu {remaining} so với chỉ tiêu {target}: mỗi ngày cần {needed} trong {days} ngày còn lại",
@@ -200,6 +203,8 @@ def print_report(report: Report, language: Language) -> None:
     table = Table("", say("figure"), say("counted"), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for counted in report.figures:
         table.add_row(_mark(counted.matches), counted.figure.said(language), _counted(counted, language))
+    for told in report.measures:
+        table.add_row(_mark(told.matches), told.measure.said(language), _told(told, language))
     for statement in report.statements:
         table.add_row(_mark(statement.holds), say(statement.id), f"{statement.holding} / {statement.named}")
     console.print(table)
@@ -289,6 +294,19 @@ def _counted(counted: Counted, language: Language) -> str:
     )
     if counted.figure.since_baseline is not None:
         text += f", {counted.since_baseline:+,} {say('before')}"
+    return text
+
+
+def _told(told: Told, language: Language) -> str:
+    """What other systems say of a measure."""
+    say = _speaker(language)
+    if told.value is None:
+        return str(say("not_reported"))
+    text = f"{told.value:,}"
+    if told.out_of is not None:
+        text += f" / {told.out_of:,} = {told.percent}%"
+    if told.target is not None:
+        text += f", {told.percent_of_target}% {say('of_the_target')} {told.target:,}"
     return text
 
 

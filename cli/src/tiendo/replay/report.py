@@ -6,6 +6,7 @@ from typing import Any
 
 from tiendo.errors import Refused
 from tiendo.replay.campaign_file import Campaign, Figure, cut_percent
+from tiendo.replay.measures import Told, ask_measures, held_against
 from tiendo.replay.sending import Client
 
 
@@ -133,6 +134,7 @@ class Report:
     as_of: date
     complete_to: str | None
     figures: tuple[Counted, ...]
+    measures: tuple[Told, ...]
     communes: tuple[Standing, ...]
     paces: tuple[Pace, ...]
     statements: tuple[Statement, ...]
@@ -147,7 +149,8 @@ class Report:
     @property
     def matches(self) -> bool:
         """Whether nothing that was published is missed."""
-        return all(counted.matches is not False for counted in self.figures) and (
+        found = [*(each.matches for each in self.figures), *(each.matches for each in self.measures)]
+        return False not in found and (
             not self.final or all(statement.holds for statement in self.statements)
         )
 
@@ -159,6 +162,7 @@ class Report:
             "as_of": self.as_of.isoformat(),
             "complete_to": self.complete_to,
             "figures": [counted.document() for counted in self.figures],
+            "measures": [told.document() for told in self.measures],
             "pace": [pace.document() for pace in self.paces],
             "statements": [statement.document() for statement in self.statements],
             "claims": [
@@ -184,7 +188,9 @@ async def read_report(client: Client, campaign: Campaign, as_of: date) -> Report
         pace = await client.get(
             "aggregator", f"/v1/campaigns/{campaign.id}/pace", {"as_of": as_of.isoformat()}
         )
-    return make_report(campaign, as_of, progress, pace, await _count_incidents(client, campaign.id))
+    measures = await ask_measures(client, campaign, as_of)
+    alerts = await _count_incidents(client, campaign.id)
+    return make_report(campaign, as_of, progress, pace, measures, alerts)
 
 
 async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
@@ -205,6 +211,7 @@ def make_report(
     as_of: date,
     progress: dict[str, Any],
     pace: dict[str, Any] | None,
+    measures: dict[str, Any],
     alerts: tuple[int, int],
 ) -> Report:
     """Hold answers of the aggregator against the campaign file; `pace` is None for a campaign without a target."""
@@ -227,6 +234,7 @@ def make_report(
         as_of=as_of,
         complete_to=progress.get("complete_to"),
         figures=figures,
+        measures=held_against(campaign, measures, final=final),
         communes=communes,
         paces=_paces(pace),
         statements=tuple(_statements(campaign, communes)) if final else (),

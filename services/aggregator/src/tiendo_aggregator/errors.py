@@ -1,7 +1,7 @@
 """What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
 
 Problem
-├── NotFound ── UnknownCampaign, UnknownReorganisation
+├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownReorganisation
 ├── Conflict ── PlanContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
@@ -23,6 +23,20 @@ class UnknownCampaign(NotFound):
             f"There is no campaign {campaign!r}.",
             field="campaign",
             remedy="GET /v1/campaigns lists them; PUT /v1/campaigns/{id} makes one.",
+        )
+
+
+class UnknownMeasure(NotFound):
+    """The campaign has no measure of this id."""
+
+    code = "unknown-measure"
+    title = "No such measure"
+
+    def __init__(self, campaign: str, measure: str) -> None:
+        super().__init__(
+            f"{campaign} has no measure {measure!r}.",
+            field="measure",
+            remedy=f"GET /v1/campaigns/{campaign}/measures lists them; PUT …/measures/{{id}} makes one.",
         )
 
 

@@ -23,6 +23,7 @@ SCOPES = (
     "activation:read",
     "campaign:write",
     "declared:write",
+    "measure:write",
     "progress:read",
     "incident:read",
 )

@@ -49,23 +49,17 @@ class DifferingAnswer(_Answered):
     day: date
 
 
-class RebuiltTableAnswer(_Answered):
-    """Live counters beside those that the log comes to, at the same positions."""
-
-    checksum_live: str = Field(examples=["9e3779b97f4a7c15"])
-    checksum_rebuilt: str
-    differing: int = Field(
-        description="Cells, also such as differ only in when they became known, which the checksums leave out."
-    )
-    named: list[DifferingAnswer] = Field(description="The first 1000.")
-
-
 class RebuiltAnswer(_Answered):
-    """What a rebuild found."""
+    """What a rebuild found: live counters beside those that the log comes to, at the same positions."""
 
     province: str | None
     events: int = Field(description="How many events were folded.")
     equal: bool
     repaired: bool
-    totals: RebuiltTableAnswer
-    breakdowns: RebuiltTableAnswer
+    checksum_live: str = Field(description="Of the totals.", examples=["9e3779b97f4a7c15"])
+    checksum_rebuilt: str
+    differing: int = Field(
+        description="Rows, also such as differ only in a breakdown or in when they became known, which the checksums "
+        "leave out."
+    )
+    named: list[DifferingAnswer] = Field(description="The first 1000.")

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from tiendo_aggregator.http_schemas import (
     RECONCILIATION_BODY,
@@ -19,7 +19,7 @@ from tiendo_aggregator.http_schemas import (
     UnitsAnswer,
     VerdictAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Reader
+from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Planner, Reader
 from tiendo_aggregator.rules.checksum import printed
 from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
@@ -27,10 +27,7 @@ from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
-from tiendo_common.service.auth import ApiKey, requires
 from tiendo_common.service.bodies import WORK, Rooms, announced, read_body
-
-Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
 
 #: A plan names every commune of a province: some hundred, so this is ample.
 MAX_PLAN = 1024 * 1024

@@ -11,11 +11,10 @@ from tiendo_aggregator.http_schemas.proof import (
     ProofsAnswer,
     RebuildDocument,
     RebuiltAnswer,
-    RebuiltTableAnswer,
 )
 from tiendo_aggregator.routes.questions import Reader
 from tiendo_aggregator.rules.checksum import printed
-from tiendo_aggregator.use_cases.rebuild import Rebuild, RebuiltTable
+from tiendo_aggregator.use_cases.rebuild import Rebuild
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_common.service.auth import Admin
 
@@ -49,19 +48,12 @@ def make_proof_router(reconciliation: Reconciliation, rebuild: Rebuild) -> APIRo
         return RebuiltAnswer(
             province=rebuilt.province,
             events=rebuilt.events,
-            equal=rebuilt.equal,
+            equal=not rebuilt.differing,
             repaired=rebuilt.repaired,
-            totals=_table(rebuilt.totals),
-            breakdowns=_table(rebuilt.breakdowns),
+            checksum_live=printed(rebuilt.checksum_live),
+            checksum_rebuilt=printed(rebuilt.checksum_rebuilt),
+            differing=rebuilt.differing,
+            named=[DifferingAnswer(unit=unit, day=day) for unit, day in rebuilt.named],
         )
 
     return router
-
-
-def _table(table: RebuiltTable) -> RebuiltTableAnswer:
-    return RebuiltTableAnswer(
-        checksum_live=printed(table.checksum_live),
-        checksum_rebuilt=printed(table.checksum_rebuilt),
-        differing=table.differing,
-        named=[DifferingAnswer(unit=unit, day=day) for unit, day in table.named],
-    )

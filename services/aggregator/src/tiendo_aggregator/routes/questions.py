@@ -1,4 +1,4 @@
-"""What the routes ask alike: who reads, which campaign, which day, known when, which unit."""
+"""What the routes ask alike: who reads or plans, which campaign, which day, known when, which unit."""
 
 from datetime import date
 from typing import Annotated
@@ -10,6 +10,7 @@ from tiendo_aggregator.rules.counting import Attribution
 from tiendo_common.service.auth import ApiKey, requires
 
 Reader = Annotated[ApiKey, Depends(requires("progress:read"))]
+Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
 InPath = Annotated[CampaignId, Path(description="The campaign's id.")]
 AsOf = Annotated[date | None, Query(description="End of this day; today unless said.")]
 KnownAt = Annotated[

@@ -7,18 +7,18 @@ something became known: records don't keep that.
 import hashlib
 from collections.abc import Mapping
 
-from tiendo_aggregator.rules.reconciliation import Cell, Part
+from tiendo_aggregator.rules.reconciliation import Part, Whole
 
 MODULUS = 2**64
 
 
-def checksum(cells: Mapping[Cell, int] | Mapping[Part, int]) -> int:
+def checksum(cells: Mapping[Whole, int] | Mapping[Part, int]) -> int:
     """The sum of each cell's number times a weight that its key alone determines, modulo 2⁶⁴. `storage.rebuild` has the
     same in SQL."""
     return sum(n * _weight(cell) for cell, n in cells.items()) % MODULUS
 
 
-def _weight(cell: Cell | Part) -> int:
+def _weight(cell: Whole | Part) -> int:
     # Against slips of ours, not against somebody who looks for collisions.
     digest = hashlib.md5("|".join(map(str, cell)).encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

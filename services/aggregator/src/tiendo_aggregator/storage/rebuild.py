@@ -5,105 +5,91 @@ from dataclasses import dataclass
 from datetime import date
 
 from tiendo_aggregator.rules.checksum import MODULUS
-from tiendo_aggregator.rules.counting import BreakdownCell, TotalCell
-from tiendo_aggregator.storage.counting import BREAKDOWN_KEY, TOTAL_KEY, adding_to
+from tiendo_aggregator.rules.counting import Boundary, Counts
+from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
 from tiendo_common.eventlog.port import Connection, Partition
 
-# What a checksum is made of, in the order of rules.reconciliation.Cell and Part.
-_CHECKED = ("unit", "attribution", "day", "indicator", "level", "dimension", "value")
 #: So many differences are named; all are counted.
 MOST_NAMED = 1000
 
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One of the two counter tables, and what identifies its cells."""
-
-    name: str
-    key: tuple[str, ...]
-
-
-TOTAL = Table("total", TOTAL_KEY)
-BREAKDOWN = Table("breakdown", BREAKDOWN_KEY)
+_TABLES = ("live_counter", "rebuilt_counter")
+# What the rebuilt rows have more than the live ones.
+_DIFFERENCE = (
+    f"SELECT * FROM (SELECT {', '.join(KEY)}, "  # noqa: S608
+    + ", ".join(f"coalesce(r.{count}, 0) - coalesce(l.{count}, 0) AS {count}" for count in COUNTS)
+    + f" FROM live_counter AS l FULL JOIN rebuilt_counter AS r USING ({', '.join(KEY)})) AS each "
+    f"WHERE ({', '.join(COUNTS)}) <> ({', '.join('0' for _ in COUNTS)})"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """What is counted otherwise: cells, also such as differ only in when they became known, and the first of their
+    """What is counted otherwise: rows, also such as differ only in when they became known, and the first of their
     units and days."""
 
-    cells: int
+    rows: int
     named: Sequence[tuple[str, date]]
 
 
-async def begin_rebuild(connection: Connection, table: Table) -> None:
+async def begin_rebuild(connection: Connection) -> None:
     """Make the session's tables, empty."""
-    await end_rebuild(connection, table)
-    for copy in (f"live_{table.name}", f"rebuilt_{table.name}"):
-        await connection.execute(f"CREATE TEMP TABLE {copy} (LIKE {table.name} INCLUDING INDEXES)")
+    await end_rebuild(connection)
+    for table in _TABLES:
+        await connection.execute(f"CREATE TEMP TABLE {table} (LIKE counter INCLUDING INDEXES)")
 
 
-async def end_rebuild(connection: Connection, table: Table) -> None:
+async def end_rebuild(connection: Connection) -> None:
     """Drop them."""
-    for prefix in ("live", "rebuilt", "new_rebuilt"):
-        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{prefix}_{table.name}")
+    for table in _TABLES:
+        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
 
 
-async def copy_live(connection: Connection, table: Table, units: Sequence[str] | None) -> None:
+async def copy_live(connection: Connection, units: Sequence[str] | None) -> None:
     """Copy the live counters (of these units; None: all) as they stand in the caller's snapshot."""
     await connection.execute(
-        f"INSERT INTO live_{table.name} SELECT * FROM {table.name} "  # noqa: S608
-        "WHERE $1::text[] IS NULL OR unit = ANY($1)",
+        "INSERT INTO live_counter SELECT * FROM counter "
+        "WHERE $1::text[] IS NULL OR residence = ANY($1) OR collecting = ANY($1)",
         units,
     )
 
 
-async def add_rebuilt(
-    connection: Connection, table: Table, cells: Mapping[TotalCell, int] | Mapping[BreakdownCell, int]
-) -> None:
+async def add_rebuilt(connection: Connection, sums: Mapping[Boundary, Counts]) -> None:
     """Add what was folded to the rebuilt counters."""
-    await adding_to(f"rebuilt_{table.name}", table.key).add(connection, cells)
+    await add_counts(connection, sums, "rebuilt_counter")
 
 
-async def checksums(connection: Connection, table: Table) -> tuple[int, int]:
-    """The checksums of the live copy and of what was rebuilt: see rules.checksum."""
-    key = ", ".join(name for name in _CHECKED if name in table.key)
-    weight = f"('x' || substr(md5(concat_ws('|', {key})), 1, 16))::bit(64)::bigint"
+async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
+    """The checksums of the totals (of these units; None: all) of the live copy and of what was rebuilt: see
+    rules.checksum."""
+    weight = "('x' || substr(md5(concat_ws('|', unit, attribution, day, indicator, level)), 1, 16))::bit(64)::bigint"
     live, rebuilt = [
         await connection.fetchval(
-            f"SELECT coalesce(sum({weight}::numeric * n), 0) FROM {copy}_{table.name}"  # noqa: S608
+            f"SELECT coalesce(sum({weight}::numeric * n), 0) FROM {table} "  # noqa: S608
+            "CROSS JOIN LATERAL (VALUES (residence, 0), (collecting, 1)) AS of (unit, attribution) "
+            "WHERE $1::text[] IS NULL OR unit = ANY($1)",
+            units,
         )
-        for copy in ("live", "rebuilt")
+        for table in _TABLES
     ]
     return int(live) % MODULUS, int(rebuilt) % MODULUS
 
 
-async def differing(connection: Connection, table: Table) -> Differing:
+async def differing(connection: Connection, units: Sequence[str] | None) -> Differing:
     """Where the live copy and what was rebuilt differ."""
-    source = _difference(table)
-    cells = await connection.fetchval(f"SELECT count(*) FROM ({source}) AS d")  # noqa: S608
+    rows = await connection.fetchval(f"SELECT count(*) FROM ({_DIFFERENCE}) AS d")  # noqa: S608
     named = await connection.fetch(
-        f"SELECT DISTINCT unit, day FROM ({source}) AS d ORDER BY unit, day LIMIT {MOST_NAMED}"  # noqa: S608
+        f"SELECT DISTINCT unit, day FROM ({_DIFFERENCE}) AS d "  # noqa: S608
+        "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
+        f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
+        units,
     )
-    return Differing(cells, [(row["unit"], row["day"]) for row in named])
+    return Differing(rows, [(row["unit"], row["day"]) for row in named])
 
 
-async def repair(connection: Connection, table: Table) -> None:
+async def repair(connection: Connection) -> None:
     """Add what the live counters lack, in the caller's transaction. A sum of changes stays right when more is folded
-    meanwhile; in the order of the key, as all who write there."""
-    columns = ", ".join(table.key)
-    await connection.execute(
-        f"INSERT INTO {table.name} AS old ({columns}, n) SELECT {columns}, n FROM ({_difference(table)}) AS d "  # noqa: S608
-        f"ORDER BY {columns} ON CONFLICT ({columns}) DO UPDATE SET n = old.n + excluded.n"
-    )
-
-
-def _difference(table: Table) -> str:
-    columns = ", ".join(table.key)
-    return (
-        f"SELECT {columns}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n FROM live_{table.name} AS l "  # noqa: S608
-        f"FULL JOIN rebuilt_{table.name} AS r USING ({columns}) WHERE coalesce(r.n, 0) <> coalesce(l.n, 0)"
-    )
+    meanwhile."""
+    await connection.execute(adding(f"({_DIFFERENCE}) AS d"))
 
 
 async def alone_with_positions(
@@ -149,18 +135,16 @@ async def note_rebuild(
     reason: str | None,
     province: str | None,
     events: int,
-    totals: int,
-    breakdowns: int,
+    differing: int,
 ) -> None:
-    """Write down that somebody rebuilt, and how many cells differed; `reason`: why they were repaired, None: they were
+    """Write down that somebody rebuilt, and how many rows differed; `reason`: why they were repaired, None: they were
     not."""
     await connection.execute(
-        "INSERT INTO rebuild (at, by, reason, province, events, differing_totals, differing_breakdowns) "
-        "VALUES (clock_timestamp(), $1, $2, $3, $4, $5, $6)",
+        "INSERT INTO rebuild (at, by, reason, province, events, differing) "
+        "VALUES (clock_timestamp(), $1, $2, $3, $4, $5)",
         by,
         reason,
         province,
         events,
-        totals,
-        breakdowns,
+        differing,
     )

@@ -24,9 +24,9 @@ from tiendo_aggregator.rules.counting import (
     totals,
 )
 from tiendo_aggregator.rules.reconciliation import (
-    Cell,
     Difference,
     Part,
+    Whole,
     add_known,
     add_known_parts,
     citizens,
@@ -115,7 +115,7 @@ class Verdict:
 
 
 class _Since:
-    """What happened to a province's counters since the heads of some tallies, up to positions of each table.
+    """What happened to a province's counters since the heads of some tallies, up to the positions `at`.
 
     Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each.
     """
@@ -123,17 +123,13 @@ class _Since:
     def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
         self.heads = heads
         self.units = units
-        self.cells: defaultdict[Cell, int] = defaultdict(int)
-        self.cells_at = dict(heads)
+        self.at = dict(heads)
+        self.cells: defaultdict[Whole, int] = defaultdict(int)
         self.parts: defaultdict[Part, int] = defaultdict(int)
-        self.parts_at = dict(heads)
 
 
 class Reconciliation:
-    """Compares the counters with tallies of the producers' records.
-
-    `totals` and `breakdowns` are the names of the consumers that fold them.
-    """
+    """Compares the counters with tallies of the producers' records. `consumer` is the name of who folds them."""
 
     def __init__(
         self,
@@ -143,16 +139,14 @@ class Reconciliation:
         units: Units,
         topics: Sequence[str],
         *,
-        totals: str,
-        breakdowns: str,
+        consumer: str,
     ) -> None:
         self._pool = pool
         self._reader = reader
         self._plans = plans
         self._units = units
         self._topics = topics
-        self._totals = totals
-        self._breakdowns = breakdowns
+        self._consumer = consumer
         self._decoder = EventDecoder[Counted](COUNTED)
         # The reader is for one at a time, and so is the memory.
         self._turn = asyncio.Lock()
@@ -164,8 +158,7 @@ class Reconciliation:
         """Compare every cell of every unit of `span` that was ever in the campaign's province.
 
         Counters and positions are read in one snapshot; the log between the tallies' heads and them is folded
-        out, or in where the counters are behind, so both sides speak of exactly the same events. Each of the two
-        tables has a consumer, and so positions, of its own.
+        out, or in where the counters are behind, so both sides speak of exactly the same events.
 
         `remember`: note it as the units' last comparison. Only for tallies from whoever can take them: what somebody
         made up must not alarm anybody.
@@ -184,33 +177,29 @@ class Reconciliation:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                cells = await all_totals(connection, units)
-                reached = await positions(connection, self._totals)
+                counters = await all_totals(connection, units)
                 if with_breakdowns:
-                    parts = await all_breakdowns(connection, units)
-                    parts_reached = await positions(connection, self._breakdowns)
+                    counter_parts = await all_breakdowns(connection, units)
+                reached = await positions(connection, self._consumer)
             since = self._take_since(heads, frozenset(province))
-            async for sums, sign in folded_between(self._reader, self._decoder, since.cells_at, reached):
+            async for sums, sign in folded_between(self._reader, self._decoder, since.at, reached):
                 add_known(since.cells, totals(sums), sign, since.units)
-            take_back(cells, since.cells, wanted)
+                add_known_parts(since.parts, breakdowns(sums), sign, since.units)
+            take_back(counters, since.cells, wanted)
             if with_breakdowns:
-                async for sums, sign in folded_between(
-                    self._reader, self._decoder, since.parts_at, parts_reached
-                ):
-                    add_known_parts(since.parts, breakdowns(sums), sign, since.units)
-                take_back(parts, since.parts, wanted)
+                take_back(counter_parts, since.parts, wanted)
             if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
                 self._since = since
         said = totals_of(said_parts) if with_breakdowns else said
-        compared, differing = differences(said, cells)
+        compared, differing = differences(said, counters)
         if with_breakdowns:
-            compared_parts, differing_parts = differences(said_parts, parts)
+            compared_parts, differing_parts = differences(said_parts, counter_parts)
             compared, differing = compared + compared_parts, [*differing, *differing_parts]
         if remember:
             async with self._pool.acquire() as connection, connection.transaction():
                 await note_proof(connection, units, differing)
         return Verdict(
-            campaign, compared, with_breakdowns, citizens(said), differing, checksum(said), checksum(cells)
+            campaign, compared, with_breakdowns, citizens(said), differing, checksum(said), checksum(counters)
         )
 
     async def proven(self, campaign: str) -> tuple[list[str], list[Proof]]:
@@ -280,9 +269,9 @@ class Reconciliation:
 
 def _said(
     tallies: Sequence[Tally], units: Container[str]
-) -> tuple[defaultdict[Cell, int], defaultdict[Part, int]]:
+) -> tuple[defaultdict[Whole, int], defaultdict[Part, int]]:
     """What the tallies say of these units: totals, and breakdowns."""
-    cells: defaultdict[Cell, int] = defaultdict(int)
+    cells: defaultdict[Whole, int] = defaultdict(int)
     parts: defaultdict[Part, int] = defaultdict(int)
     for tally in tallies:
         for said in tally.cells:

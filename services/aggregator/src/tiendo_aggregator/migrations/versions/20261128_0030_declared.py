@@ -8,7 +8,7 @@ from tiendo_common.eventlog.schema import added_topic
 from tiendo_common.events.catalogue import TOPICS
 
 revision = "20261128_0030_declared"
-down_revision = "20261125_0004_plan"
+down_revision = "20261128_0020_measures"
 
 
 def upgrade() -> None:

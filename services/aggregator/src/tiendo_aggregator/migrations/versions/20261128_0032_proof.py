@@ -24,6 +24,5 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text),
         sa.Column("province", sa.Text),
         sa.Column("events", sa.BigInteger, nullable=False),
-        sa.Column("differing_totals", sa.BigInteger, nullable=False),
-        sa.Column("differing_breakdowns", sa.BigInteger, nullable=False),
+        sa.Column("differing", sa.BigInteger, nullable=False),
     )
