@@ -141,9 +141,10 @@ def make_router(
         summary="Compare the counters with the producers' records",
         openapi_extra=RECONCILIATION_BODY,
     )
-    async def reconcile(request: Request, _reader: Reader) -> VerdictAnswer:
+    async def reconcile(request: Request, reader: Reader) -> VerdictAnswer:
         """Nothing has to stand still: both sides are brought to the same events by the log between them. Large
-        tallies go in pieces, each with the span of codes that it is about; so no unit is left out unseen."""
+        tallies go in pieces, each with the span of codes that it is about; so no unit is left out unseen. What an admin
+        compares is remembered: GET /v1/reconciliations."""
         # Decoded, a cell takes some four times the room.
         async with rooms.room(4 * announced(request, MAX_TALLIES) + WORK):
             try:
@@ -151,7 +152,9 @@ def make_router(
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise Invalid(str(error), field="body") from error
             span = Span(asked.units_from, asked.units_before)
-            verdict = await reconciliation.compare(asked.campaign, asked.tallies, span)
+            verdict = await reconciliation.compare(
+                asked.campaign, asked.tallies, span, remember=reader.may("admin")
+            )
         return VerdictAnswer(
             campaign=verdict.campaign,
             clean=verdict.clean,

@@ -152,11 +152,16 @@ class Reconciliation:
         self._turn = asyncio.Lock()
         self._since: _Since | None = None
 
-    async def compare(self, campaign: str, tallies: Sequence[Tally], span: Span = Span()) -> Verdict:
+    async def compare(
+        self, campaign: str, tallies: Sequence[Tally], span: Span = Span(), *, remember: bool = False
+    ) -> Verdict:
         """Compare every cell of every unit of `span` that was ever in the campaign's province.
 
         Counters and positions are read in one snapshot; the log between the tallies' heads and them is folded
         out, or in where the counters are behind, so both sides speak of exactly the same events.
+
+        `remember`: note it as the units' last comparison. Only for tallies from whoever can take them: what somebody
+        made up must not alarm anybody.
 
         Raises UnknownCampaign, Invalid for tallies that don't cover the units or the topics, LogUnreadable.
         """
@@ -190,8 +195,9 @@ class Reconciliation:
         if with_breakdowns:
             compared_parts, differing_parts = differences(said_parts, counter_parts)
             compared, differing = compared + compared_parts, [*differing, *differing_parts]
-        async with self._pool.acquire() as connection, connection.transaction():
-            await note_proof(connection, units, differing)
+        if remember:
+            async with self._pool.acquire() as connection, connection.transaction():
+                await note_proof(connection, units, differing)
         return Verdict(
             campaign, compared, with_breakdowns, citizens(said), differing, checksum(said), checksum(counters)
         )
