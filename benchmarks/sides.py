@@ -39,13 +39,12 @@ from tiendo_common.service.runtime import build_app
 
 class Spec(msgspec.Struct, frozen=True):
     """What a side needs to know. `heads`: where topics or logs end. `url`: the database of whose side it is.
-    `keys`: any file of API keys. `prefix`: of the topics. `consumers`: which of the aggregator's."""
+    `keys`: any file of API keys. `prefix`: of the topics."""
 
     bootstrap: str
     heads: dict[str, list[int]]
     url: str
     keys: Path
-    consumers: tuple[str, ...] = ()
     prefix: str = "tiendo."
 
     def broker(self) -> Broker:
@@ -132,20 +131,18 @@ async def _read_all(client: AIOKafkaConsumer, spec: Spec, limit: int | None, wat
 
 
 async def fold(spec: Spec) -> Took:
-    """The aggregator's own consumers, wired as it wires them, until all is durable in PostgreSQL."""
+    """The aggregator's own consumer, wired as it wires it, until all is durable in PostgreSQL."""
     kit = _aggregator(spec)
-    chosen = [consumer for consumer in kit.consumers if consumer.name in spec.consumers]
+    [consumer] = kit.consumers
     watch = _Watch()
     await kit.pool
-    running = [asyncio.create_task(consumer.run()) for consumer in chosen]
+    running = asyncio.create_task(consumer.run())
     try:
-        for consumer in chosen:
-            await _read_to(consumer, spec.heads)
+        await _read_to(consumer, spec.heads)
         return watch.took()
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
         await kit.pool.close()
 
 

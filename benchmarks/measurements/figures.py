@@ -10,8 +10,8 @@ import httpx2
 from benchmarks.campaign import campaign, register
 from benchmarks.result import Result
 from benchmarks.stack import fresh_stack
-from tiendo_aggregator.rules.counting import COLLECTING, RESIDENCE, TotalCell
-from tiendo_aggregator.storage.counting import add_totals
+from tiendo_aggregator.rules.counting import PARTS, Boundary, Counts
+from tiendo_aggregator.storage.counting import add_counts
 
 _JANUARY = "2024-01-15T20:00:00+07:00"
 #: Everything below the province.
@@ -31,7 +31,7 @@ async def figures(runs: int = 100) -> list[Result]:
         try:
             cells = _cells(list(subject.communes), subject.first_day, subject.last_day)
             async with connection.transaction():
-                await add_totals(connection, cells)
+                await add_counts(connection, cells)
             await connection.execute("VACUUM ANALYZE total")
         finally:
             await connection.close()
@@ -80,19 +80,20 @@ async def figures(runs: int = 100) -> list[Result]:
             return results
 
 
-def _cells(communes: Sequence[str], first: date, last: date) -> dict[TotalCell, int]:
-    cells: dict[TotalCell, int] = {}
+def _cells(communes: Sequence[str], first: date, last: date) -> dict[Boundary, Counts]:
+    cells: dict[Boundary, Counts] = {}
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     place = 0
+    no_parts = [0] * len(PARTS)
     for commune in communes:
         for day in days:
             for indicator in range(3):
                 for level in (1, 2):
                     place += 1
-                    for attribution in (RESIDENCE, COLLECTING):
-                        cells[commune, attribution, day, day, indicator, level] = 10 + place % 7
-                        if place % 3 == 0:
-                            cells[commune, attribution, day, day + timedelta(days=3), indicator, level] = 1
+                    cells[day, day, indicator, level, commune, commune] = 10 + place % 7, *no_parts
+                    if place % 3 == 0:
+                        late = day + timedelta(days=3)
+                        cells[day, late, indicator, level, commune, commune] = 1, *no_parts
     return cells
 
 

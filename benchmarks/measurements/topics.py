@@ -5,14 +5,13 @@ import contextlib
 import os
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import asyncpg
-import msgspec
 import psutil
 
 from benchmarks.campaign import CAMPAIGN, campaign
@@ -21,12 +20,12 @@ from benchmarks.parts import empty_counters, fresh_database, fresh_node
 from benchmarks.result import Result, against, plain
 from benchmarks.sides import Spec, Took, events_below, run_side
 from benchmarks.stack import FACTS, empty_folder
-from tiendo_aggregator.rules.counting import CHANNEL, RESIDENCE
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.topics import ensure_topics
 from tiendo_common.eventlog.port import Partition
 from tiendo_common.eventlog.postgres import LOG_COLUMNS
 from tiendo_common.events.envelope import PARTITIONS, encode, partition_of
+from tiendo_common.events.restatements import Channel
 
 #: Of which each is sent three times in each run, and held in memory by who sends it bare.
 MOST_PUBLISHED = 300_000
@@ -102,21 +101,16 @@ async def aggregator_kafka(runs: int = 3) -> list[Result]:
 
 
 async def _fold(spec: Spec, counters: "_Counters", found: _Runs) -> None:
-    """Totals alone, with breakdowns, and in two processes; what they counted is checked each time."""
-    totals = msgspec.structs.replace(spec, consumers=("totals",))
-    async with counters.checked("total"):
+    """In one process and in two; what they counted is checked each time."""
+    async with counters.checked():
         idle, began = psutil.cpu_times().idle, time.perf_counter()
-        found.add("totals", await run_side("fold", totals))
+        found.add("counted", await run_side("fold", spec))
         found.seen["free"].append((psutil.cpu_times().idle - idle) / (time.perf_counter() - began))
-    both = msgspec.structs.replace(spec, consumers=("totals", "breakdowns"))
-    async with counters.checked("total", "breakdown") as written:
-        found.add("both", await run_side("fold", both))
-    for table, rows in written.items():
-        found.seen[table].append(rows / found.events)
-    async with counters.checked("total"):
+    found.seen["rows"].append(counters.written / found.events)
+    async with counters.checked():
         watch = asyncio.create_task(_rate_of_two(spec))
         began = time.perf_counter()
-        await asyncio.gather(*(run_side("fold", totals) for _ in range(2)))
+        await asyncio.gather(*(run_side("fold", spec) for _ in range(2)))
         took = time.perf_counter() - began
         watch.cancel()
         [rate] = await asyncio.gather(watch, return_exceptions=True)
@@ -134,7 +128,7 @@ async def _rate_of_two(spec: Spec) -> float:
         while True:
             [(done, owners)] = await connection.fetch(
                 "SELECT coalesce(sum(next - 1), 0), count(DISTINCT owner) FROM consumer_position "
-                "WHERE consumer = 'totals'"
+                "WHERE consumer = 'counters'"
             )
             now = time.perf_counter()
             if owners == 2 and first is None:
@@ -152,45 +146,39 @@ async def _rate_of_two(spec: Spec) -> float:
 
 
 class _Counters:
-    """The counters' tables, emptied before each use and compared with what they must hold after it."""
+    """The counters, emptied before each use and compared with what they must hold after it."""
 
     def __init__(self, url: str, expected: Mapping[tuple[int, int], int]) -> None:
         self._url = url
         self._expected = {cell: n for cell, n in sorted(expected.items()) if n}
+        #: Rows that the last use wrote.
+        self.written = 0
 
     @contextlib.asynccontextmanager
-    async def checked(self, *tables: str) -> AsyncIterator[dict[str, int]]:
-        """For one use; afterwards, how many rows were written to each table."""
+    async def checked(self) -> AsyncIterator[None]:
+        """For one use."""
         await empty_counters(self._url)
-        before = await self._written(tables)
-        written: dict[str, int] = {}
-        yield written
+        before = await self._rows_written()
+        yield
         await asyncio.sleep(1)  # sessions that have ended report what they did
-        after = await self._written(tables)
-        written.update({table: after[table] - before[table] for table in tables})
-        await self.check(*tables)
+        self.written = await self._rows_written() - before
+        await self.check()
 
-    async def check(self, *tables: str) -> None:
-        """Raise AssertionError unless they hold what they must."""
-        for table in tables:
-            counted = await self._counted(table)
-            assert counted == self._expected, f"{table}: {counted} instead of {self._expected}"
+    async def check(self) -> None:
+        """Raise AssertionError unless they hold what they must, as totals and by channel."""
+        for count in ("n", " + ".join(f"channel_{channel}" for channel in get_args(Channel))):
+            rows = await self._fetch(
+                f"SELECT indicator, level, sum({count}) FROM counter "
+                "GROUP BY indicator, level HAVING sum(n) <> 0",
+            )
+            counted = {(indicator, level): n for indicator, level, n in rows}
+            assert counted == self._expected, f"{count}: {counted} instead of {self._expected}"
 
-    async def _written(self, tables: tuple[str, ...]) -> Counter[str]:
-        rows = await self._fetch(
-            "SELECT relname, n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = ANY($1)",
-            list(tables),
+    async def _rows_written(self) -> int:
+        [[rows]] = await self._fetch(
+            "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'counter'"
         )
-        return Counter(dict(map(tuple, rows)))
-
-    async def _counted(self, table: str) -> dict[tuple[int, int], int]:
-        only = f"AND dimension = {CHANNEL}" if table == "breakdown" else ""
-        rows = await self._fetch(
-            f"SELECT indicator, level, sum(n) FROM {table} WHERE attribution = $1 {only} "
-            "GROUP BY indicator, level HAVING sum(n) <> 0",
-            RESIDENCE,
-        )
-        return {(indicator, level): n for indicator, level, n in rows}
+        return int(rows)
 
     async def _fetch(self, query: str, *arguments: object) -> list[Any]:
         connection = await asyncpg.connect(self._url)
@@ -293,7 +281,7 @@ async def memory_kafka() -> list[Result]:
                         how=f"resident after {done:,} events; {_READING}",
                     )
                 )  # fmt: skip
-            await _Counters(urls["aggregator"], province.open).check("total", "breakdown")
+            await _Counters(urls["aggregator"], province.open).check()
     return results
 
 
@@ -321,8 +309,8 @@ async def _aggregator(broker: Broker, url: str, data: Path) -> AsyncIterator[psu
 
 
 async def _counted_to(url: str, heads: Mapping[str, list[int]], process: psutil.Process) -> None:
-    """Wait until both consumers are there."""
-    total = 2 * events_below(heads)
+    """Wait until the counters are there."""
+    total = events_below(heads)
     connection = await asyncpg.connect(url)
     try:
         while True:

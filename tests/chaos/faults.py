@@ -28,7 +28,7 @@ SKEW = 3600
 #: How the statement begins that moves a consumer's positions.
 POSITION = b"UPDATE consumer_position AS old"
 #: And the one after it, in the same transaction.
-EFFECTS = b"INSERT INTO total AS old"
+EFFECTS = b"INSERT INTO counter AS old"
 
 
 class Surroundings:

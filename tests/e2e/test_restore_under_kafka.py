@@ -277,7 +277,7 @@ def test_consumers_that_have_read_what_is_withdrawn_stop_and_the_aggregator_can_
             assert (await asyncio.to_thread(new_generation, tiendo, urls)).status == 0
         async with started_directly(tiendo, *SERVICES) as (programs, urls):
             said = await not_ready(programs["aggregator"], "some of them were withdrawn")
-            assert "consumer totals: " in said
+            assert "consumer counters: " in said
             assert "restore this service to before, or empty it and read everything anew" in said
         async with started_directly(tiendo) as (_programs, urls):
             await count_anew(urls["aggregator"])
@@ -293,7 +293,7 @@ def test_consumers_that_have_read_what_is_withdrawn_stop_and_the_aggregator_can_
 class Counts:
     """What the aggregator counted, and how far it had read."""
 
-    TABLES = ("total", "breakdown", "consumer_position")
+    TABLES = ("counter", "consumer_position")
 
     def __init__(self, rows: dict[str, list[asyncpg.Record]]) -> None:
         self._rows = rows
@@ -311,7 +311,7 @@ class Counts:
 
     async def put_back(self, url: str) -> None:
         connection = await asyncpg.connect(url)
-        await connection.execute("TRUNCATE total, breakdown")
+        await connection.execute("TRUNCATE counter")
         await connection.execute("DELETE FROM consumer_position WHERE consumer <> 'publisher'")
         for table, rows in self._rows.items():
             await connection.copy_records_to_table(table, records=[tuple(row) for row in rows])
@@ -322,10 +322,10 @@ async def count_anew(url: str) -> None:
     """As docs/kafka.md says it."""
     connection = await asyncpg.connect(url)
     async with connection.transaction():
-        await connection.execute("TRUNCATE total, breakdown, dead_letter")
+        await connection.execute("TRUNCATE counter, dead_letter")
         await connection.execute(
             "UPDATE consumer_position SET next = 1, generation = 1, kafka_offset = NULL "
-            "WHERE consumer IN ('totals', 'breakdowns')"
+            "WHERE consumer = 'counters'"
         )
     await connection.close()
 
@@ -351,7 +351,7 @@ def test_services_that_ran_before_anybody_looked_are_restored_once_more(tiendo: 
         async with started_directly(tiendo) as (_programs, urls):
             assert (await asyncio.to_thread(new_generation, tiendo, urls)).status == 0
         async with started_directly(tiendo, *SERVICES) as (programs, urls):
-            for service, consumer in (("aggregator", "totals"), ("activation", "dossiers")):
+            for service, consumer in (("aggregator", "counters"), ("activation", "dossiers")):
                 said = await not_ready(programs[service], "some of them were withdrawn")
                 assert f"consumer {consumer}: " in said
 

@@ -169,18 +169,20 @@ async def test_reconcile_is_clean_and_names_a_counter_row_that_was_changed_by_ha
     assert clean.returncode == 0, clean.stdout[:1000]
     assert json.loads(clean.stdout)["clean"] is True
 
-    cell = "unit = '23521' AND day = '2023-11-20' AND indicator = 0 AND attribution = 0 AND level = 2"
-    row = f"ctid = (SELECT ctid FROM total WHERE {cell} LIMIT 1)"
+    cell = "residence = '23521' AND day = '2023-11-20' AND collecting = residence AND indicator = 0 AND level = 2"
+    row = f"ctid = (SELECT ctid FROM counter WHERE {cell} LIMIT 1)"
     connection = await asyncpg.connect(up.instance.database_url("aggregator"))
     try:
-        assert await connection.execute(f"UPDATE total SET n = n + 1 WHERE {row}") == "UPDATE 1"
+        assert await connection.execute(f"UPDATE counter SET n = n + 1 WHERE {row}") == "UPDATE 1"
         wrong = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
-        await connection.execute(f"UPDATE total SET n = n - 1 WHERE {row}")
+        await connection.execute(f"UPDATE counter SET n = n - 1 WHERE {row}")
     finally:
         await connection.close()
 
     assert wrong.returncode == 1
-    (differing,) = json.loads(wrong.stdout)["differing"]
+    # Those who live there and those who did the work there: of one row, since they are the same commune.
+    differing, other = json.loads(wrong.stdout)["differing"]
+    assert {differing["attribution"], other["attribution"]} == {"residence", "collecting"}
     assert (differing["unit"], differing["unit_name"]) == ("23521", "Xã Hà Mòn")
     assert (differing["day"], differing["indicator"], differing["level"]) == ("2023-11-20", "intake", 2)
     assert differing["counters"] == differing["records"] + 1

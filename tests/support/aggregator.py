@@ -242,7 +242,7 @@ class RunningAggregator:
         await eventually(ready)
 
     async def drain(self, feed: Producers) -> None:
-        """Wait until both consumers have folded all that was appended."""
+        """Wait until the counters hold all that was appended."""
         heads = await feed.heads()
 
         async def drained() -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from tests.support.aggregator import RunningAggregator
-from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, RESIDENCE, TotalCell
-from tiendo_aggregator.storage.counting import add_totals
+from tiendo_aggregator.rules.counting import INDICATORS, PARTS, Boundary, Counts
+from tiendo_aggregator.storage.counting import add_counts
 from tiendo_common.events.state import Indicator
 
 
@@ -16,10 +16,9 @@ async def count_in(
 ) -> None:
     """Add to (indicator, level, commune, day); the residents' own commune did the work. Known on the day itself unless
     said otherwise."""
-    totals: dict[TotalCell, int] = {
-        (unit, attribution, day, known or day, INDICATORS.index(indicator), level): n
+    counted: dict[Boundary, Counts] = {
+        (day, known or day, INDICATORS.index(indicator), level, unit, unit): (n, *(0 for _ in PARTS))
         for (indicator, level, unit, day), n in cells.items()
-        for attribution in (RESIDENCE, COLLECTING)
     }
     async with service.kit.pool.acquire() as connection, connection.transaction():
-        await add_totals(connection, totals)
+        await add_counts(connection, counted)

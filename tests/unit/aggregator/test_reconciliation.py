@@ -4,9 +4,9 @@ from collections import defaultdict
 from datetime import date
 
 from tiendo_aggregator.rules.reconciliation import (
-    Cell,
     Difference,
     Part,
+    Whole,
     add_known,
     add_known_parts,
     citizens,
@@ -16,8 +16,8 @@ from tiendo_aggregator.rules.reconciliation import (
 )
 
 D, LATER = date(2023, 11, 11), date(2023, 11, 20)
-HERE: Cell = ("23281", 0, D, 0, 2)
-THERE: Cell = ("23284", 1, D, 2, 1)
+HERE: Whole = ("23281", 0, D, 0, 2)
+THERE: Whole = ("23284", 1, D, 2, 1)
 BY_CHANNEL: Part = (*HERE, 0, "mobile")
 BY_COHORT: Part = (*HERE, 1, "workers")
 UNITS = {"23281", "23284"}
@@ -47,7 +47,7 @@ def test_what_differs_is_told_in_order() -> None:
 
 
 def test_what_is_folded_out_again_leaves_nothing() -> None:
-    cells: defaultdict[Cell, int] = defaultdict(int, {HERE: 5})
+    cells: defaultdict[Whole, int] = defaultdict(int, {HERE: 5})
     parts: defaultdict[Part, int] = defaultdict(int, {BY_COHORT: 5})
     late = {("23281", 0, D, LATER, 0, 2): 2}
     late_part = {("23281", 0, D, LATER, 0, 2, 1, "workers"): 2}
@@ -60,7 +60,7 @@ def test_what_is_folded_out_again_leaves_nothing() -> None:
 
 
 def test_units_outside_are_not_folded_in() -> None:
-    cells: defaultdict[Cell, int] = defaultdict(int)
+    cells: defaultdict[Whole, int] = defaultdict(int)
     parts: defaultdict[Part, int] = defaultdict(int)
     add_known(cells, {("00001", 0, D, D, 0, 2): 2}, 1, UNITS)
     add_known_parts(parts, {("00001", 0, D, D, 0, 2, 0, "home"): 2}, 1, UNITS)
@@ -69,7 +69,7 @@ def test_units_outside_are_not_folded_in() -> None:
 
 
 def test_what_has_happened_since_is_taken_back_from_the_units_asked_about() -> None:
-    counters: defaultdict[Cell, int] = defaultdict(int, {HERE: 5})
+    counters: defaultdict[Whole, int] = defaultdict(int, {HERE: 5})
     take_back(counters, {HERE: 2, THERE: 1}, {"23281"})
     assert counters == {HERE: 3}
     take_back(counters, {THERE: -1}, {"23284"})

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.two_times import FIRST, UNITS, Fact, counted, events, facts
-from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE, Counted, count_totals
+from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE, Counted, fold, totals
 from tiendo_aggregator.rules.revisions import Change, Late, Levels, day_revisions
 
 EVE = FIRST - timedelta(1)
@@ -19,7 +19,7 @@ days = st.integers(-4, 15).map(lambda number: FIRST + timedelta(number))
 
 def cells(accepted: Sequence[Fact]) -> dict[tuple[str, int, date, date, int, int], int]:
     """The counters after all of it."""
-    return count_totals([cast(Counted, each.event) for each in events(accepted)])
+    return totals(fold([cast(Counted, each.event) for each in events(accepted)]))
 
 
 def changes(accepted: Sequence[Fact], as_of: date, known_at: date) -> list[Change]:

@@ -152,9 +152,10 @@ async def ask_measures(client: "Client", campaign: "Campaign", as_of: date) -> d
     """What the aggregator says of the campaign's measures, for every unit; nothing is asked if it has none."""
     if not campaign.measures:
         return {"measures": []}
-    return await client.get(
+    answer: dict[str, Any] = await client.get(
         "aggregator", f"/v1/campaigns/{campaign.id}/measures", {"as_of": as_of.isoformat(), "depth": "9"}
     )
+    return answer
 
 
 def _path(campaign: "Campaign", measure: Measure) -> str:

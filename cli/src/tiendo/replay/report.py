@@ -149,9 +149,8 @@ class Report:
     @property
     def matches(self) -> bool:
         """Whether nothing that was published is missed."""
-        return all(each.matches is not False for each in (*self.figures, *self.measures)) and (
-            not self.final or all(statement.holds for statement in self.statements)
-        )
+        held = [each.matches for each in self.figures] + [each.matches for each in self.measures]
+        return False not in held and (not self.final or all(statement.holds for statement in self.statements))
 
     def document(self) -> dict[str, Any]:
         """As `--json` prints it."""

@@ -1,6 +1,6 @@
 """Wires the aggregator."""
 
-from tiendo_aggregator.consumer import TOPICS, Breakdowns, Totals
+from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.pace import make_pace_router
@@ -34,25 +34,14 @@ def wire(kit: Kit) -> None:
     settings = kit.settings
     assert isinstance(settings, Settings)
     # Catching up, many events are written at once: the more there are, the fewer rows each of them needs.
-    totals = Consumer(
-        "totals",
+    counters = Consumer(
+        "counters",
         TOPICS,
-        Totals(),
+        Counters(),
         pool=kit.pool,
-        reader=kit.reader("totals"),
+        reader=kit.reader("counters"),
         batch_size=12_000,
         linger=0.03,
-        gather=48_000,
-    )
-    # Nobody waits for a breakdown as for a total, and it has ten times the cells.
-    breakdowns = Consumer(
-        "breakdowns",
-        TOPICS,
-        Breakdowns(),
-        pool=kit.pool,
-        reader=kit.reader("breakdowns"),
-        batch_size=12_000,
-        linger=0.15,
         gather=48_000,
     )
 
@@ -60,29 +49,27 @@ def wire(kit: Kit) -> None:
     database = PlanDatabase(settings.database_url)
     units = Units(kit.pool, kit.log, origin, settings.data_facts)
     plans = Plans(database, kit.log, origin, units)
-    scopes = Scopes(plans, units, kit.clock, lambda: totals.complete_to)
+    scopes = Scopes(plans, units, kit.clock, lambda: counters.complete_to)
     progress = Progress(kit.pool, scopes)
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
     forecasts = Forecasts(kit.pool, scopes)
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
-    publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: totals.complete_to)
+    publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
         plans,
         units,
         TOPICS,
-        totals=totals.name,
-        breakdowns=breakdowns.name,
+        consumer=counters.name,
     )
 
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
-    kit.add_consumer(totals)
-    kit.add_consumer(breakdowns)
+    kit.add_consumer(counters)
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)

@@ -133,8 +133,9 @@ class Consumer(Generic[WorkT]):
     (Stop) is held and stands still; the others go on.
 
     `linger`: seconds to wait after a small batch, so that the next one is larger: many events change the same
-    few counters, and a row is cheaper to write once than often. `gather`: up to so many events that were read
-    while a commit was under way are committed together, likewise; none unless it is above `batch_size`.
+    few counters, and a row is cheaper to write once than often. `gather`: up to so many events are committed
+    together, likewise: those that were read while a commit was under way, and, as long as a fetch shows by its size
+    that there are more, those of the next one. None are unless it is above `batch_size`.
     """
 
     #: Seconds a claim lasts without renewal; a dead replica's partitions move after this.
@@ -252,7 +253,7 @@ class Consumer(Generic[WorkT]):
         await self._projection.apply(connection, [work])
 
     async def _consume(self) -> None:
-        """Claim, then fetch, prepare and commit: what is read while a commit is under way goes with the next one."""
+        """Claim, then fetch, prepare and commit; the next fetches go on while a commit is under way."""
         positions = await self._claim()
         effects = Effects[WorkT]()
         commit: asyncio.Task[None] | None = None
@@ -267,7 +268,8 @@ class Consumer(Generic[WorkT]):
                         await self._commit(effects)
                         effects = Effects()
                     positions = await self._claim()
-                if not effects.to or effects.events + self._batch_size <= self._gather:
+                behind = False
+                if not effects.to or self._has_room(effects):
                     chunks = await self._reader.fetch(positions, self._batch_size, wait=pause)
                 else:
                     chunks = []
@@ -285,16 +287,17 @@ class Consumer(Generic[WorkT]):
                         await self._commit_carefully(batch, work)
                         continue
                     effects.add(batch, work)
+                    behind = len(batch) >= self._batch_size // 4
                 if commit is not None and commit.done():
                     await commit
                     commit = None
-                if commit is None and effects.to:
+                if commit is None and effects.to and not (behind and self._has_room(effects)):
                     small = effects.events < self._batch_size // 16
                     commit = asyncio.create_task(self._commit(effects))
                     effects = Effects()
                     if self._linger and small:
                         await asyncio.sleep(self._linger)
-                elif commit is None and not chunks:
+                elif not effects.to and commit is None:
                     pause = min(pause * 1.2, self.POLL[1])
                 if commit is None or time.monotonic() >= self._next_look:
                     await self._look_at_watermarks()
@@ -302,6 +305,10 @@ class Consumer(Generic[WorkT]):
             if commit is not None:
                 commit.cancel()
                 await asyncio.gather(commit, return_exceptions=True)
+
+    def _has_room(self, effects: Effects[WorkT]) -> bool:
+        """Whether one more batch may be committed with these."""
+        return effects.events + self._batch_size <= self._gather
 
     async def _prepare(self, batch: Batch) -> WorkT:
         if len(batch) < self.THREAD_FROM:

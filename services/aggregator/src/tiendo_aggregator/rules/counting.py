@@ -8,7 +8,8 @@ the last state of every record, in whatever order topics are read.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Literal, TypeVar, get_args
+from operator import add
+from typing import Literal, get_args
 
 import msgspec
 
@@ -35,6 +36,12 @@ Dimension = Literal["channel", "cohort"]
 #: Likewise.
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 CHANNEL, COHORT = range(2)
+#: The parts that a total is broken down into, each with its dimension, in the order of a cell's counts. Only ever
+#: append, with a column for each.
+PARTS: tuple[tuple[int, str], ...] = (
+    *((CHANNEL, channel) for channel in get_args(Channel)),
+    *((COHORT, cohort) for cohort in get_args(Cohort)),
+)
 
 Counted = IntakeRestated | ApprovalRestated | AccountRestated | AttemptFailed
 COUNTED: tuple[type[Counted], ...] = (IntakeRestated, ApprovalRestated, AccountRestated, AttemptFailed)
@@ -97,20 +104,27 @@ _INDICATOR_OF: dict[type, int] = {
     AccountRestated: 2,
 }
 
-#: What a total needs of a segment's boundary: day, known day, indicator, level, residence, collecting.
-TotalBoundary = tuple[date, date, int, int, str, str]
-#: All that a segment's boundary says: day, known day, indicator, level, residence, collecting, channel, cohorts.
-Boundary = tuple[date, date, int, int, str, str, str, tuple[str, ...]]
+#: A segment's boundary: day, known day, indicator, level, residence, collecting.
+Boundary = tuple[date, date, int, int, str, str]
 #: unit, attribution, day, known day, indicator, level
-TotalCell = tuple[str, int, date, date, int, int]
-#: the same, then dimension and value
-BreakdownCell = tuple[str, int, date, date, int, int, int, str]
-CellT = TypeVar("CellT", TotalCell, BreakdownCell)
+Cell = tuple[str, int, date, date, int, int]
+#: How many citizens; then how many of them there are in each of PARTS.
+Counts = Sequence[int]
+#: A cell, then dimension and value.
+PartCell = tuple[str, int, date, date, int, int, int, str]
+
+_NOTHING = [0] * (1 + len(PARTS))
+_OF_CHANNEL, _OF_COHORT = (
+    {value: place for place, (dimension, value) in enumerate(PARTS, 1) if dimension == each}
+    for each in range(len(DIMENSIONS))
+)
 
 
-def fold(events: Iterable[Counted] | Iterable[Lean]) -> Mapping[Boundary, int]:
-    """The net change at each distinct boundary, with all that breakdowns need."""
-    sums: defaultdict[Boundary, int] = defaultdict(int)
+def fold(events: Iterable[Counted] | Iterable[Lean]) -> dict[Boundary, Counts]:
+    """The net change at each distinct boundary. A citizen counts once under his channel and once under each of his
+    cohorts. This is the hot path: a call for each boundary would take longer than all it does."""
+    sums: dict[Boundary, list[int]] = {}
+    known_sum = sums.get
     indicator_of = _INDICATOR_OF.get
     for event in events:
         indicator = indicator_of(type(event))
@@ -118,79 +132,51 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Mapping[Boundary, int]:
             continue
         data: LeanData = event.data  # type: ignore[union-attr, assignment]  # a cast would be a call
         known = data.known_day
-        for s in data.after:
-            sums[s.from_day, known, indicator, s.level, s.residence, s.collecting, s.channel, s.cohorts] += 1
-            if s.until_day is not None:
-                sums[
-                    s.until_day, known, indicator, s.level, s.residence, s.collecting, s.channel, s.cohorts
-                ] -= 1
-        for s in data.before:
-            sums[s.from_day, known, indicator, s.level, s.residence, s.collecting, s.channel, s.cohorts] -= 1
-            if s.until_day is not None:
-                sums[
-                    s.until_day, known, indicator, s.level, s.residence, s.collecting, s.channel, s.cohorts
-                ] += 1
-    return sums
+        for sign, segments in ((1, data.after), (-1, data.before)):
+            for s in segments:
+                day, n = s.from_day, sign
+                while True:
+                    boundary = day, known, indicator, s.level, s.residence, s.collecting
+                    counts = known_sum(boundary)
+                    if counts is None:
+                        counts = sums[boundary] = _NOTHING.copy()
+                    counts[0] += n
+                    counts[_OF_CHANNEL[s.channel]] += n
+                    for cohort in s.cohorts:
+                        counts[_OF_COHORT[cohort]] += n
+                    if s.until_day is None or n != sign:
+                        break
+                    day, n = s.until_day, -sign
+    return sums  # type: ignore[return-value]  # nobody changes them from here on
 
 
-def totals(sums: Mapping[Boundary, int]) -> dict[TotalCell, int]:
-    """One cell for the unit of residence, one for the unit that did the work; without those that stay."""
-    cells: defaultdict[TotalCell, int] = defaultdict(int)
-    for (day, known, indicator, level, residence, collecting, _, _), n in sums.items():
-        if n:
-            cells[residence, RESIDENCE, day, known, indicator, level] += n
-            cells[collecting, COLLECTING, day, known, indicator, level] += n
-    return {cell: n for cell, n in cells.items() if n}
-
-
-def count_totals(events: Iterable[Counted] | Iterable[Lean]) -> dict[TotalCell, int]:
-    """What `totals(fold(events))` is, in two thirds of the time: channel and cohorts are left out from the start, with
-    which in a province hardly two boundaries of a batch are equal.
-
-    The loop is written out twice: this is the hot path, and a call for each boundary takes longer than all it does.
-    """
-    sums: defaultdict[TotalBoundary, int] = defaultdict(int)
-    indicator_of = _INDICATOR_OF.get
-    for event in events:
-        indicator = indicator_of(type(event))
-        if indicator is None:
-            continue
-        data: LeanData = event.data  # type: ignore[union-attr, assignment]  # a cast would be a call
-        known = data.known_day
-        for s in data.after:
-            sums[s.from_day, known, indicator, s.level, s.residence, s.collecting] += 1
-            if s.until_day is not None:
-                sums[s.until_day, known, indicator, s.level, s.residence, s.collecting] -= 1
-        for s in data.before:
-            sums[s.from_day, known, indicator, s.level, s.residence, s.collecting] -= 1
-            if s.until_day is not None:
-                sums[s.until_day, known, indicator, s.level, s.residence, s.collecting] += 1
-    cells: defaultdict[TotalCell, int] = defaultdict(int)
-    for (day, known, indicator, level, residence, collecting), n in sums.items():
-        if n:
-            cells[residence, RESIDENCE, day, known, indicator, level] += n
-            cells[collecting, COLLECTING, day, known, indicator, level] += n
-    return {cell: n for cell, n in cells.items() if n}
-
-
-def add_up(parts: Sequence[Mapping[CellT, int]]) -> Mapping[CellT, int]:
-    """The sums of the same cells, without those that stay."""
+def add_up(parts: Sequence[Mapping[Boundary, Counts]]) -> Mapping[Boundary, Counts]:
+    """The changes of all of them together."""
     if len(parts) == 1:
         return parts[0]
-    cells: defaultdict[CellT, int] = defaultdict(int)
+    together: dict[Boundary, Counts] = {}
     for part in parts:
-        for cell, n in part.items():
-            cells[cell] += n
+        for boundary, counts in part.items():
+            before = together.get(boundary)
+            together[boundary] = counts if before is None else list(map(add, before, counts))
+    return together
+
+
+def totals(sums: Mapping[Boundary, Counts]) -> dict[Cell, int]:
+    """One cell for the unit of residence, one for the unit that did the work; without those that stay."""
+    cells: defaultdict[Cell, int] = defaultdict(int)
+    for (day, known, indicator, level, residence, collecting), (n, *_) in sums.items():
+        cells[residence, RESIDENCE, day, known, indicator, level] += n
+        cells[collecting, COLLECTING, day, known, indicator, level] += n
     return {cell: n for cell, n in cells.items() if n}
 
 
-def breakdowns(sums: Mapping[Boundary, int]) -> dict[BreakdownCell, int]:
-    """A citizen counts once under his channel and once under each of his cohorts: cohorts sum to no total."""
-    cells: defaultdict[BreakdownCell, int] = defaultdict(int)
-    for (day, known, indicator, level, residence, collecting, channel, cohorts), n in sums.items():
-        if n:
-            for unit, attribution in ((residence, RESIDENCE), (collecting, COLLECTING)):
-                cells[unit, attribution, day, known, indicator, level, CHANNEL, channel] += n
-                for cohort in cohorts:
-                    cells[unit, attribution, day, known, indicator, level, COHORT, cohort] += n
+def breakdowns(sums: Mapping[Boundary, Counts]) -> dict[PartCell, int]:
+    """The parts of these cells. Cohorts overlap, and sum to no total."""
+    cells: defaultdict[PartCell, int] = defaultdict(int)
+    for (day, known, indicator, level, residence, collecting), (_, *parts) in sums.items():
+        for (dimension, value), n in zip(PARTS, parts, strict=True):
+            if n:
+                cells[residence, RESIDENCE, day, known, indicator, level, dimension, value] += n
+                cells[collecting, COLLECTING, day, known, indicator, level, dimension, value] += n
     return {cell: n for cell, n in cells.items() if n}

@@ -13,18 +13,18 @@ from tiendo_aggregator.rules.counting import (
     INDICATORS,
     RESIDENCE,
     Attribution,
-    BreakdownCell,
+    Cell,
     Dimension,
-    TotalCell,
+    PartCell,
 )
 from tiendo_common.events.state import Indicator
 
 #: unit, attribution, day, indicator, level: a total whenever it became known.
-Cell = tuple[str, int, date, int, int]
+Whole = tuple[str, int, date, int, int]
 #: the same, then dimension and value
 Part = tuple[str, int, date, int, int, int, str]
 
-CellT = TypeVar("CellT", Cell, Part)
+CellT = TypeVar("CellT", Whole, Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Difference:
 
 
 def add_known(
-    cells: defaultdict[Cell, int], totals: Mapping[TotalCell, int], sign: int, units: Container[str]
+    cells: defaultdict[Whole, int], totals: Mapping[Cell, int], sign: int, units: Container[str]
 ) -> None:
     """Add (sign 1) or take away (sign -1) the totals of these units, whichever day they became known."""
     for (unit, attribution, day, _known, indicator, level), n in totals.items():
@@ -52,7 +52,7 @@ def add_known(
 
 
 def add_known_parts(
-    parts: defaultdict[Part, int], breakdowns: Mapping[BreakdownCell, int], sign: int, units: Container[str]
+    parts: defaultdict[Part, int], breakdowns: Mapping[PartCell, int], sign: int, units: Container[str]
 ) -> None:
     """Likewise of breakdowns."""
     for (unit, attribution, day, _known, indicator, level, dimension, value), n in breakdowns.items():
@@ -67,9 +67,9 @@ def take_back(counters: defaultdict[CellT, int], since: Mapping[CellT, int], uni
             counters[cell] -= n
 
 
-def totals_of(parts: Mapping[Part, int]) -> defaultdict[Cell, int]:
+def totals_of(parts: Mapping[Part, int]) -> defaultdict[Whole, int]:
     """The totals that breakdowns come to: everybody came by exactly one channel."""
-    cells: defaultdict[Cell, int] = defaultdict(int)
+    cells: defaultdict[Whole, int] = defaultdict(int)
     for (unit, attribution, day, indicator, level, dimension, _value), n in parts.items():
         if dimension == CHANNEL:
             cells[unit, attribution, day, indicator, level] += n
@@ -83,7 +83,7 @@ def differences(records: Mapping[CellT, int], counters: Mapping[CellT, int]) -> 
     return len(cells), [_difference(cell, records.get(cell, 0), counters.get(cell, 0)) for cell in wrong]
 
 
-def _difference(cell: Cell | Part, records: int, counters: int) -> Difference:
+def _difference(cell: Whole | Part, records: int, counters: int) -> Difference:
     unit, attribution, day, indicator, level = cell[:5]
     dimension, value = (DIMENSIONS[cell[5]], cell[6]) if len(cell) == 7 else (None, None)
     return Difference(
@@ -99,7 +99,7 @@ def _difference(cell: Cell | Part, records: int, counters: int) -> Difference:
     )
 
 
-def citizens(records: Mapping[Cell, int]) -> dict[Indicator, int]:
+def citizens(records: Mapping[Whole, int]) -> dict[Indicator, int]:
     """How many residents of the units stand at each indicator in the end."""
     sums: dict[Indicator, int] = dict.fromkeys(INDICATORS, 0)
     for (_unit, attribution, _day, indicator, _level), n in records.items():

@@ -1,84 +1,78 @@
-"""The two counter tables, and how they are read."""
+"""The counters' table, how it is added to, and how it is read.
+
+A row of `counter` is a boundary: where the citizens live and who did the work, together. Who reads asks for one of
+both, by the view `total`; for channels and cohorts by the view `breakdown`.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, RESIDENCE, BreakdownCell, TotalCell
+from tiendo_aggregator.rules.counting import (
+    COLLECTING,
+    DIMENSIONS,
+    INDICATORS,
+    PARTS,
+    RESIDENCE,
+    Boundary,
+    Counts,
+)
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.progress import Count
-from tiendo_aggregator.rules.reconciliation import Cell, Part
+from tiendo_aggregator.rules.reconciliation import Part, Whole
 from tiendo_aggregator.rules.revisions import Change
 from tiendo_common.eventlog.port import Connection, Partition
 from tiendo_common.events.state import Indicator
 
-# In the order of a cell, with its number after it.
-_CELL = {
-    "unit": "text",
-    "attribution": "smallint",
+# In the order of a boundary, with its counts after it.
+_BOUNDARY = {
     "day": "date",
     "known_day": "date",
     "indicator": "smallint",
     "level": "smallint",
+    "residence": "text",
+    "collecting": "text",
 }
-_N = {"n": "int"}
-_PART = {"dimension": "smallint", "value": "text"}
-_KEY = ("attribution", "unit", "day", "known_day", "indicator", "level", "dimension", "value")
+_COUNTS = ["n", *(f"{DIMENSIONS[dimension]}_{value}" for dimension, value in PARTS)]
+_COLUMNS = [*_BOUNDARY, *_COUNTS]
+_KEY = "residence, day, known_day, indicator, level, collecting"
 
-#: From this many cells on they come by COPY, for which the driver needs a third of the time; below, its two more
+#: From this many rows on they come by COPY, for which the driver needs a third of the time; below, its two more
 #: statements cost more than that.
 _COPY_FROM = 200
 
 
-def _adding(table: str, columns: Mapping[str, str], source: str) -> str:
-    """One statement a batch. Sorted, so that replicas which touch the same cells lock them in the same order."""
-    names = ", ".join(columns)
-    key = ", ".join(name for name in _KEY if name in columns)
+def _adding(source: str) -> str:
+    """One statement a batch. Sorted, so that replicas which touch the same rows lock them in the same order."""
+    names = ", ".join(_COLUMNS)
+    added = ", ".join(f"{count} = old.{count} + excluded.{count}" for count in _COUNTS)
     return (
-        f"INSERT INTO {table} AS old ({names}) SELECT {names} FROM {source} ORDER BY {key} "  # noqa: S608
-        f"ON CONFLICT ({key}) DO UPDATE SET n = old.n + excluded.n"
+        f"INSERT INTO counter AS old ({names}) SELECT {names} FROM {source} ORDER BY {_KEY} "  # noqa: S608
+        f"ON CONFLICT ({_KEY}) DO UPDATE SET {added}"
     )
 
 
-class _Counters:
-    """How a table is added to; its columns with their types."""
+_ARRAYS = ", ".join(
+    f"${place}::{kind}[]" for place, kind in enumerate([*_BOUNDARY.values(), *["int"] * len(_COUNTS)], 1)
+)
+_FROM_ARRAYS = _adding(f"unnest({_ARRAYS}) AS new ({', '.join(_COLUMNS)})")
+_FROM_COPY = _adding("new_counter")
+_MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_counter (LIKE counter) ON COMMIT DELETE ROWS"
 
-    def __init__(self, table: str, columns: Mapping[str, str]) -> None:
-        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(columns.values(), 1))
-        self._columns = list(columns)
-        self._new = f"new_{table}"
-        self._from_arrays = _adding(table, columns, f"unnest({arrays}) AS new ({', '.join(columns)})")
-        self._from_copy = _adding(table, columns, self._new)
-        self._make = f"CREATE TEMP TABLE IF NOT EXISTS {self._new} (LIKE {table}) ON COMMIT DELETE ROWS"
 
-    async def add(
-        self, connection: Connection, cells: Mapping[TotalCell, int] | Mapping[BreakdownCell, int]
-    ) -> None:
-        if len(cells) >= _COPY_FROM:
-            await connection.execute(self._make)
-            await connection.copy_records_to_table(
-                self._new, records=[(*cell, n) for cell, n in cells.items()], columns=self._columns
-            )
-            await connection.execute(self._from_copy)
-        elif cells:
-            await connection.execute(self._from_arrays, *zip(*cells, strict=True), list(cells.values()))
+async def add_counts(connection: Connection, sums: Mapping[Boundary, Counts]) -> None:
+    """Add to the counters, in the caller's transaction."""
+    rows = [(*boundary, *counts) for boundary, counts in sums.items() if any(counts)]
+    if len(rows) >= _COPY_FROM:
+        await connection.execute(_MAKE)
+        await connection.copy_records_to_table("new_counter", records=rows, columns=_COLUMNS)
+        await connection.execute(_FROM_COPY)
+    elif rows:
+        await connection.execute(_FROM_ARRAYS, *zip(*rows, strict=True))
 
 
 #: PostgreSQL's `infinity`.
 _EVER = date.max
-
-_TOTALS = _Counters("total", _CELL | _N)
-_BREAKDOWNS = _Counters("breakdown", _CELL | _PART | _N)
-
-
-async def add_totals(connection: Connection, cells: Mapping[TotalCell, int]) -> None:
-    """Add to the totals, in the caller's transaction."""
-    await _TOTALS.add(connection, cells)
-
-
-async def add_breakdowns(connection: Connection, cells: Mapping[BreakdownCell, int]) -> None:
-    """Add to the breakdowns, in the caller's transaction."""
-    await _BREAKDOWNS.add(connection, cells)
 
 
 async def count(
@@ -225,9 +219,9 @@ async def work_done(
     ]
 
 
-async def all_totals(connection: Connection, units: Sequence[str]) -> defaultdict[Cell, int]:
+async def all_totals(connection: Connection, units: Sequence[str]) -> defaultdict[Whole, int]:
     """Every cell of these units, whenever it became known."""
-    cells: defaultdict[Cell, int] = defaultdict(int)
+    cells: defaultdict[Whole, int] = defaultdict(int)
     for *cell, n in await connection.fetch(
         "SELECT unit, attribution, day, indicator, level, sum(n) FROM total "
         "WHERE attribution IN (0, 1) AND unit = ANY($1) GROUP BY unit, attribution, day, indicator, level",

@@ -19,15 +19,16 @@ from tiendo_aggregator.rules.counting import (
     Attribution,
     Boundary,
     Counted,
+    Counts,
     Dimension,
     breakdowns,
     fold,
     totals,
 )
 from tiendo_aggregator.rules.reconciliation import (
-    Cell,
     Difference,
     Part,
+    Whole,
     add_known,
     add_known_parts,
     citizens,
@@ -107,7 +108,7 @@ class Verdict:
 
 
 class _Since:
-    """What happened to a province's counters since the heads of some tallies, up to positions of each table.
+    """What happened to a province's counters since the heads of some tallies, up to the positions `at`.
 
     Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each.
     """
@@ -115,17 +116,13 @@ class _Since:
     def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
         self.heads = heads
         self.units = units
-        self.cells: defaultdict[Cell, int] = defaultdict(int)
-        self.cells_at = dict(heads)
+        self.at = dict(heads)
+        self.cells: defaultdict[Whole, int] = defaultdict(int)
         self.parts: defaultdict[Part, int] = defaultdict(int)
-        self.parts_at = dict(heads)
 
 
 class Reconciliation:
-    """Compares the counters with tallies of the producers' records.
-
-    `totals` and `breakdowns` are the names of the consumers that fold them.
-    """
+    """Compares the counters with tallies of the producers' records. `consumer` is the name of who folds them."""
 
     def __init__(
         self,
@@ -135,16 +132,14 @@ class Reconciliation:
         units: Units,
         topics: Sequence[str],
         *,
-        totals: str,
-        breakdowns: str,
+        consumer: str,
     ) -> None:
         self._pool = pool
         self._reader = reader
         self._plans = plans
         self._units = units
         self._topics = topics
-        self._totals = totals
-        self._breakdowns = breakdowns
+        self._consumer = consumer
         self._decoder = EventDecoder[Counted](COUNTED)
         # The reader is for one at a time, and so is the memory.
         self._turn = asyncio.Lock()
@@ -154,8 +149,7 @@ class Reconciliation:
         """Compare every cell of every unit of `span` that was ever in the campaign's province.
 
         Counters and positions are read in one snapshot; the log between the tallies' heads and them is folded
-        out, or in where the counters are behind, so both sides speak of exactly the same events. Each of the two
-        tables has a consumer, and so positions, of its own.
+        out, or in where the counters are behind, so both sides speak of exactly the same events.
 
         Raises UnknownCampaign, Invalid for tallies that don't cover the units or the topics, LogUnreadable.
         """
@@ -171,27 +165,25 @@ class Reconciliation:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                cells = await all_totals(connection, units)
-                reached = await positions(connection, self._totals)
+                counters = await all_totals(connection, units)
                 if with_breakdowns:
-                    parts = await all_breakdowns(connection, units)
-                    parts_reached = await positions(connection, self._breakdowns)
+                    counter_parts = await all_breakdowns(connection, units)
+                reached = await positions(connection, self._consumer)
             since = self._take_since(heads, frozenset(province))
-            async for sums, sign in self._between(since.cells_at, reached):
+            async for sums, sign in self._between(since.at, reached):
                 add_known(since.cells, totals(sums), sign, since.units)
-            take_back(cells, since.cells, wanted)
+                add_known_parts(since.parts, breakdowns(sums), sign, since.units)
+            take_back(counters, since.cells, wanted)
             if with_breakdowns:
-                async for sums, sign in self._between(since.parts_at, parts_reached):
-                    add_known_parts(since.parts, breakdowns(sums), sign, since.units)
-                take_back(parts, since.parts, wanted)
+                take_back(counter_parts, since.parts, wanted)
             if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
                 self._since = since
         if not with_breakdowns:
-            compared, differing = differences(said, cells)
+            compared, differing = differences(said, counters)
             return Verdict(campaign, compared, False, citizens(said), differing)
         said = totals_of(said_parts)
-        compared, differing = differences(said, cells)
-        compared_parts, differing_parts = differences(said_parts, parts)
+        compared, differing = differences(said, counters)
+        compared_parts, differing_parts = differences(said_parts, counter_parts)
         return Verdict(
             campaign, compared + compared_parts, True, citizens(said), [*differing, *differing_parts]
         )
@@ -243,7 +235,7 @@ class Reconciliation:
 
     async def _between(
         self, at_first: dict[Partition, int], reached: Mapping[Partition, int]
-    ) -> AsyncIterator[tuple[Mapping[Boundary, int], int]]:
+    ) -> AsyncIterator[tuple[Mapping[Boundary, Counts], int]]:
         """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
         has not. At the end `at_first` is what was reached."""
         goal = {partition: reached.get(partition, 1) for partition in at_first}
@@ -277,9 +269,9 @@ class Reconciliation:
 
 def _said(
     tallies: Sequence[Tally], units: Container[str]
-) -> tuple[defaultdict[Cell, int], defaultdict[Part, int]]:
+) -> tuple[defaultdict[Whole, int], defaultdict[Part, int]]:
     """What the tallies say of these units: totals, and breakdowns."""
-    cells: defaultdict[Cell, int] = defaultdict(int)
+    cells: defaultdict[Whole, int] = defaultdict(int)
     parts: defaultdict[Part, int] = defaultdict(int)
     for tally in tallies:
         for said in tally.cells:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261128_0020_measures"
-down_revision = "20261125_0004_plan"
+down_revision = "20261128_0005_one_reading"
 
 
 def upgrade() -> None:
