@@ -25,6 +25,7 @@ SCOPES = (
     "activation:write",
     "activation:read",
     "campaign:write",
+    "declared:write",
     "measure:write",
     "progress:read",
     "incident:read",

@@ -8,6 +8,7 @@ import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
 from tests.deploy.deployment import ROOT, run, tool
+from tiendo_aggregator.use_cases import reconciliation
 from tiendo_common.observability import metrics
 
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -31,7 +32,7 @@ def rules() -> list[dict[str, Any]]:
 def series() -> set[str]:
     """The names of all time series that services report."""
     found = set()
-    for metric in vars(metrics).values():
+    for metric in (*vars(metrics).values(), *vars(reconciliation).values()):
         if isinstance(metric, Counter | Gauge | Histogram):
             [family] = metric.describe()
             endings = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -62,6 +63,7 @@ def test_what_an_operator_must_watch_has_an_alert(rules: list[dict[str, Any]]) -
         "tiendo_dead_letters",
         "tiendo_event_age_seconds_bucket",
         "tiendo_publisher_stopped",
+        "tiendo_reconciliation_differing_units",
         "tiendo_unpublished_age_seconds",
         "tiendo_unpublished_events",
     }

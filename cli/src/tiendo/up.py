@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tiendo.carrier import named_broker
 from tiendo.folders import ClockMode, DataFolder
+from tiendo.proving import keep_proving
 from tiendo.stack import Plan, Running, Table, running, service_table
 
 
@@ -60,7 +61,7 @@ async def _until_told_to_stop(plan: Plan, console: Console, table: Table) -> Non
     try:
         async with running(plan, console.log, table) as current:
             console.print(screen(current, plan.log))
-            await asyncio.Event().wait()
+            await keep_proving(current.instance, console.log)
     except asyncio.CancelledError:
         console.log("Stopped")
 

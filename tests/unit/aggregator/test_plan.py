@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.aggregator import DATA
+from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.plan import (
     Campaign,
     Figure,
@@ -196,3 +197,26 @@ def test_a_target_that_a_new_plan_does_not_know_is_withdrawn(plan: Plan, tree: T
     fewer = unit_targets(msgspec.structs.replace(plan, targets={"intake": 1}), tree)
     assert withdrawn(old, fewer) == ("23281", "activated")
     assert withdrawn(fewer, old) is None
+
+
+@pytest.mark.parametrize(
+    ("units", "field", "words"),
+    [
+        ((), "declaring.units", "No commune"),
+        (("23281", "615"), "declaring.units.1", "615 is no commune"),
+        (("23281", "00001"), "declaring.units.1", "00001 is no commune"),
+        (("23281", "23281"), "declaring.units.1", "named twice"),
+    ],
+)
+def test_who_declares_must_be_a_commune_of_the_province(
+    plan: Plan, tree: Tree, units: tuple[str, ...], field: str, words: str
+) -> None:
+    declaring = Declaring(cut_off=time(16, 30), units=units)
+    with pytest.raises(Invalid, match=words) as refused:
+        check_plan(
+            msgspec.structs.replace(
+                plan, campaign=msgspec.structs.replace(plan.campaign, declaring=declaring)
+            ),
+            tree,
+        )
+    assert refused.value.field == field

@@ -94,6 +94,8 @@ class Services:
             "compared": len(said),
             "breakdowns": True,
             "totals": {name: sum(cell[5] for cell in said if cell[0] == name) for name in INDICATORS},
+            "checksum_records": f"{len(said):016x}",
+            "checksum_counters": f"{2**64 - len(said):016x}",
             "differing_count": len(wrong),
             "differing": wrong[:1000],
         }
@@ -131,6 +133,8 @@ async def test_every_unit_is_in_one_piece_and_every_code_in_one_span() -> None:
     wrong = [unit for unit in UNITS if "8" in unit]
     assert verdict["differing_count"] == 1300 * len(wrong) - (300 if "8" in UNITS[-1] else 0)
     assert (verdict["clean"], len(verdict["differing"])) == (False, 1000)
+    assert verdict["checksum_records"] == f"{whole:016x}"
+    assert verdict["checksum_counters"] == f"{2**64 - whole:016x}"
     assert verdict["totals"] == {
         "intake": len(UNITS) * 500_500, "approved": 0, "activated": (len(UNITS) - 1) * 45_150,
     }  # fmt: skip

@@ -168,6 +168,10 @@ def _both(verdict: dict[str, Any], piece: dict[str, Any]) -> dict[str, Any]:
         "compared": verdict["compared"] + piece["compared"],
         "breakdowns": verdict["breakdowns"] and piece["breakdowns"],
         "totals": {name: n + piece["totals"][name] for name, n in verdict["totals"].items()},
+        **{
+            side: f"{(int(verdict[side], 16) + int(piece[side], 16)) % 2**64:016x}"
+            for side in ("checksum_records", "checksum_counters")
+        },
         "differing_count": verdict["differing_count"] + piece["differing_count"],
         "differing": [*verdict["differing"], *piece["differing"]][:1000],
     }

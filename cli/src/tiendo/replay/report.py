@@ -149,8 +149,10 @@ class Report:
     @property
     def matches(self) -> bool:
         """Whether nothing that was published is missed."""
-        held = [each.matches for each in self.figures] + [each.matches for each in self.measures]
-        return False not in held and (not self.final or all(statement.holds for statement in self.statements))
+        found = [*(each.matches for each in self.figures), *(each.matches for each in self.measures)]
+        return False not in found and (
+            not self.final or all(statement.holds for statement in self.statements)
+        )
 
     def document(self) -> dict[str, Any]:
         """As `--json` prints it."""

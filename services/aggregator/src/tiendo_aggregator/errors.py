@@ -2,7 +2,7 @@
 
 Problem
 ├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownReorganisation
-├── Conflict ── PlanContradicted, EditionContradicted
+├── Conflict ── PlanContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
 """
@@ -86,3 +86,17 @@ class LogUnreadable(Unavailable):
 
     code = "log-unreadable"
     title = "The event log cannot be read at the moment"
+
+
+class RebuildUnderWay(Conflict):
+    """The log is folded anew by one at a time."""
+
+    code = "rebuild-under-way"
+    title = "Another rebuild is under way"
+
+
+class PositionsSetBack(Conflict):
+    """What was found is about counters that are no more."""
+
+    code = "positions-set-back"
+    title = "The counters were begun anew meanwhile"

@@ -2,18 +2,24 @@
 
 from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.measures import make_measures_router
+from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
+from tiendo_aggregator.routes.proof import make_proof_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.measures import Measures
+from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
+from tiendo_aggregator.use_cases.rebuild import Rebuild
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
 from tiendo_aggregator.use_cases.revisions import Revisions
@@ -54,8 +60,9 @@ def wire(kit: Kit) -> None:
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
     forecasts = Forecasts(kit.pool, scopes)
-    measures = Measures(kit.pool, plans, units, scopes, kit.clock)
+    declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
+    measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -65,6 +72,8 @@ def wire(kit: Kit) -> None:
         consumer=counters.name,
     )
 
+    rebuild = Rebuild(kit.pool, kit.reader("rebuild"), units, TOPICS, consumer=counters.name)
+
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
     kit.started.append(units.load)
@@ -73,6 +82,8 @@ def wire(kit: Kit) -> None:
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
+    kit.background.append(("declarations", declarations.run))
+    kit.moved.append(declarations.step)
     kit.publish_log()
     kit.publish_watermarks()
     kit.body_limits["/v1/campaigns/"] = MAX_PLAN
@@ -80,6 +91,10 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
+    kit.app.include_router(make_proof_router(reconciliation, rebuild))
+    kit.measured.append(reconciliation.measure)
+    kit.app.include_router(make_declared_router(declarations))
+    kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
     kit.app.include_router(make_measures_router(measures))
 
 

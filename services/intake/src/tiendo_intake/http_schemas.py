@@ -1,6 +1,6 @@
 """Lines as they come in, and answers as they go out. Decoded with msgspec: this is the hot path."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
-from tiendo_common.events.restatements import Channel, Cohort, DossierSegment
+from tiendo_common.events.restatements import Channel, Cohort, DossierRestated, DossierSegment
 from tiendo_common.service.lines import END, WORDS, FactLine, Team, UnitCode
 from tiendo_intake.rules import Action, Correction, Decided, Moved, Taken, Void
 from tiendo_intake.use_cases import Submission
@@ -124,6 +124,42 @@ def _submission(
         campaign=line.campaign,
         reason=reason,
     )
+
+
+class VersionAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A dossier at one version, and what made it so; null where a build before did not say it."""
+
+    version: int
+    change: str | None
+    reason: str | None
+    occurred_at: datetime | None
+    accepted_at: datetime
+    known_day: date
+    submitter: str | None
+    campaign: str | None
+    segments: tuple[DossierSegment, ...]
+
+    @classmethod
+    def of(cls, event: DossierRestated) -> "VersionAnswer":
+        data = event.data
+        return cls(
+            version=data.version,
+            change=data.change or None,
+            reason=data.reason or None,
+            occurred_at=data.occurred_at or None,
+            accepted_at=event.time,
+            known_day=data.known_day,
+            submitter=data.submitter or None,
+            campaign=event.campaign or None,
+            segments=data.segments,
+        )
+
+
+class HistoryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Every version that a dossier ever had, oldest first; nothing in it says who the citizen is."""
+
+    record_id: str
+    versions: tuple[VersionAnswer, ...]
 
 
 class DossierAnswer(msgspec.Struct, frozen=True, kw_only=True):

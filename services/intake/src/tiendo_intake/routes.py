@@ -14,12 +14,14 @@ from tiendo_intake.http_schemas import (
     AmendmentLine,
     ApprovalLine,
     DossierAnswer,
+    HistoryAnswer,
     IntakeLine,
+    VersionAnswer,
     amendment_submission,
     approval_submission,
     intake_submission,
 )
-from tiendo_intake.use_cases import IntakeDesk, find_dossier
+from tiendo_intake.use_cases import IntakeDesk, find_dossier, find_history
 
 Reader = Annotated[ApiKey, Depends(requires("intake:read"))]
 
@@ -65,6 +67,15 @@ def make_router(kit: Kit, desk: IntakeDesk, tallies: Tallies) -> APIRouter:
             version=view.record.version,
             state=view.state,
             segments=view.record.segments,
+        )
+        return Response(_encode(answer), media_type="application/json")
+
+    @router.get("/v1/intakes/{record_id}/history", tags=["dossiers"], summary="Every version of a dossier")
+    async def history(record_id: UUID, _reader: Reader) -> Response:
+        """Corrections never overwrite: what was said before, when, under which key and what it came to, stays."""
+        versions = await find_history(kit.pool, str(record_id))
+        answer = HistoryAnswer(
+            record_id=str(record_id), versions=tuple(VersionAnswer.of(each) for each in versions)
         )
         return Response(_encode(answer), media_type="application/json")
 

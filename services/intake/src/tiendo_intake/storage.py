@@ -11,7 +11,9 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from tiendo_common.eventlog.port import Connection
-from tiendo_common.events.restatements import DossierSegment
+from tiendo_common.events.catalogue import EventDecoder
+from tiendo_common.events.envelope import partition_of
+from tiendo_common.events.restatements import DossierRestated, DossierSegment
 from tiendo_common.service.idempotency import HASHED_LINES, insert_or_collide
 from tiendo_common.service.person_keys import HashedTable
 from tiendo_intake.rules import Fact
@@ -107,6 +109,25 @@ async def write_records(connection: Connection, records: Sequence[Record], key_i
             [_encode(record.facts).decode() for record in changed],
             [_encode(record.segments).decode() for record in changed],
         )
+
+
+_versions = EventDecoder([DossierRestated])
+
+
+async def find_versions(pool: asyncpg.Pool, record_id: str, newest: int) -> list[DossierRestated]:
+    """The events of a record's versions up to `newest`, oldest first.
+
+    The log has no index on records: this reads one partition, from its end back to the record's first event. That is
+    some hundred milliseconds in a province's log, for a question asked now and then; an index would cost on every line.
+    """
+    rows = await pool.fetch(
+        "SELECT body FROM log_dossier WHERE partition = $1 AND position($2::bytea IN body) > 0 "
+        "ORDER BY seq DESC LIMIT $3",
+        partition_of(record_id),
+        f'"partitionkey":"{record_id}"'.encode(),
+        newest,
+    )
+    return [_versions.decode(row[0]) for row in reversed(rows)]
 
 
 async def find_record(pool: asyncpg.Pool, record_id: str) -> Record | None:

@@ -292,6 +292,10 @@ class IntakeDesk:
                         key_id=self._hasher.key_id,
                         person_hash=record.person_hash,
                         segments=after,
+                        change=change,
+                        reason=msgspec.UNSET if reason is None else reason,
+                        occurred_at=occurred_at,
+                        submitter=submission.submitter,
                     ),
                 ),
             )
@@ -317,6 +321,17 @@ class DossierView(msgspec.Struct, frozen=True):
 
     record: Record
     state: Literal["pending", "approved", "rejected", "voided"]
+
+
+async def find_history(pool: asyncpg.Pool, record_id: str) -> list[DossierRestated]:
+    """Every version of a dossier as it was published, oldest first. Raises NotFound.
+
+    Told by the log, which is never rewritten, and not by the record, which holds what is in force.
+    """
+    record = await storage.find_record(pool, record_id)
+    if record is None:
+        raise NotFound(f"There is no record {record_id}.", field="record_id")
+    return await storage.find_versions(pool, record_id, record.version)
 
 
 async def find_dossier(pool: asyncpg.Pool, record_id: str) -> DossierView:

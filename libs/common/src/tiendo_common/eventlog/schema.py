@@ -119,24 +119,30 @@ def log_tables(topics: Iterable[Topic]) -> list[str]:
         """,
     ]
     for topic in topics:
-        table = f"log_{topic.name}"
-        statements += [
-            f"""
-            CREATE TABLE {table} (
-                partition smallint NOT NULL,
-                seq bigint NOT NULL,
-                event_id uuid NOT NULL,
-                key text,
-                body bytea NOT NULL,
-                appended_at timestamptz NOT NULL DEFAULT now(),
-                PRIMARY KEY (partition, seq)
-            )
-            """,
-            f"INSERT INTO log_partition (topic, partition) "
-            f"SELECT '{topic.name}', generate_series(0, {topic.partitions - 1})",
-        ]
-        if topic.kind == "state":
-            statements.append(f"CREATE UNIQUE INDEX {table}_key ON {table} (key)")
-        for consumer in topic.consumers:
-            statements.append(f"GRANT SELECT ON {table}, log_partition, log_watermark TO {role_of(consumer)}")
+        statements += added_topic(topic)
+    return statements
+
+
+def added_topic(topic: Topic) -> list[str]:
+    """The statements that add a topic to a log. A new database has it from the start: then they change nothing."""
+    table = f"log_{topic.name}"
+    statements = [
+        f"""
+        CREATE TABLE IF NOT EXISTS {table} (
+            partition smallint NOT NULL,
+            seq bigint NOT NULL,
+            event_id uuid NOT NULL,
+            key text,
+            body bytea NOT NULL,
+            appended_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (partition, seq)
+        )
+        """,
+        f"INSERT INTO log_partition (topic, partition) "
+        f"SELECT '{topic.name}', generate_series(0, {topic.partitions - 1}) ON CONFLICT DO NOTHING",
+    ]
+    if topic.kind == "state":
+        statements.append(f"CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {table} (key)")
+    for consumer in topic.consumers:
+        statements.append(f"GRANT SELECT ON {table}, log_partition, log_watermark TO {role_of(consumer)}")
     return statements

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from tiendo_common.errors import UnknownEvent
-from tiendo_common.events import restatements, state
+from tiendo_common.events import declarations, restatements, state
 from tiendo_common.events.envelope import PARTITIONS, Event, Header, header_decoder
 
 EventT = TypeVar("EventT", bound=msgspec.Struct)
@@ -70,6 +70,11 @@ TOPICS: dict[str, Topic] = {
         Topic(
             "progress", "aggregator", "state", ("notifier",), (state.ProgressPublished,),
             "Each unit's newest totals, at most once a second, and the last word on each day.",
+        ),
+        Topic(
+            "declared", "aggregator", "state", ("notifier",),
+            (declarations.CountsDeclared, declarations.DeclarationsClosed),
+            "What communes without records declared of each day, and who had not by its cut-off.",
         ),
     )
 }  # fmt: skip

@@ -11,6 +11,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tiendo_common.events.declarations import (
+    CountsDeclared,
+    Declaration,
+    DeclarationsClosed,
+    DeclarationsDue,
+    DeclaredCount,
+)
 from tiendo_common.events.envelope import Event
 from tiendo_common.events.restatements import (
     AccountRestated,
@@ -235,6 +242,32 @@ def examples() -> tuple[Event, ...]:
                 intake=IndicatorProgress(value=4388, baseline=1210, done=96),
                 approved=IndicatorProgress(value=3907, baseline=1204, done=81),
                 activated=IndicatorProgress(value=3110, baseline=640, done=-2),
+            ),
+        ),
+        CountsDeclared(
+            **_attributes(10, "aggregator", DAK_LA, CAMPAIGN, campaign=CAMPAIGN),
+            data=Declaration(
+                campaign=CAMPAIGN,
+                unit=DAK_LA,
+                day=_MOVED,
+                revision=2,
+                source="Báo cáo nhanh hằng ngày",
+                declared_by="dak-la",
+                declared_at=_ACCEPTED,
+                late=False,
+                intake=DeclaredCount(value=2950, level_1=700, level_2=2250),
+                approved=DeclaredCount(value=2801, level_1=None, level_2=None),
+                activated=DeclaredCount(value=2004, level_1=None, level_2=None),
+            ),
+        ),
+        DeclarationsClosed(
+            **_attributes(11, "aggregator", "62", CAMPAIGN, campaign=CAMPAIGN),
+            data=DeclarationsDue(
+                campaign=CAMPAIGN,
+                day=_MOVED,
+                cut_off=datetime(2023, 11, 25, 9, 30, tzinfo=UTC),
+                expected=(DAK_HA, DAK_LA),
+                not_reported=(DAK_HA,),
             ),
         ),
     )

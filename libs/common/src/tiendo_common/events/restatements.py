@@ -102,7 +102,11 @@ class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The whole dossier at one version, with the keyed hash of its citizen: restricted."""
+    """The whole dossier at one version, with the keyed hash of its citizen: restricted.
+
+    What made it so stands beside it, so that this topic alone tells a dossier's history: `change`, why if a reason was
+    given, when it happened in the world, and the API key that sent it. Builds before did not say it.
+    """
 
     record_id: str
     version: int
@@ -110,6 +114,10 @@ class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key_id: int
     person_hash: bytes
     segments: tuple[DossierSegment, ...]
+    change: IntakeChange | ApprovalChange | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    occurred_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    submitter: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):

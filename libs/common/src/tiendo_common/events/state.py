@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from tiendo_common.events.declarations import DailyDeclarations
 from tiendo_common.events.envelope import Event
 
 Indicator = Literal["intake", "approved", "activated"]
@@ -32,6 +33,7 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign as others need it: who, where, when.
 
     `day_weights`: how much each day from the first is to bring beside the others; absent: all are alike.
+    `daily_declarations`: which units report by declaring, and by when; absent: none.
     """
 
     campaign: str
@@ -41,6 +43,7 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     last_day: date
     day_cut_off: time
     day_weights: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
+    daily_declarations: DailyDeclarations | msgspec.UnsetType = msgspec.UNSET
 
 
 class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):

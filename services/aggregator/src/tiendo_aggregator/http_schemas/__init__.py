@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, DIMENSIONS, INDICATORS, Attribution, Dimension
+from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.use_cases.reconciliation import Tally
@@ -127,6 +128,21 @@ class CalendarDocument(Sent):
         return cls.model_validate(msgspec.to_builtins(calendar, builtin_types=(date,)))
 
 
+class DeclaringDocument(Sent):
+    """Communes that send no records about citizens: they declare their counts each day."""
+
+    cut_off: Annotated[time, AfterValidator(_local)] = Field(
+        description="Local hour of the day by which its counts are due.", examples=["16:30"]
+    )
+    units: Annotated[list[CommuneCode], Field(max_length=5000)] = Field(
+        description="Communes of the campaign's first day.", examples=[["23427"]]
+    )
+
+    def declaring(self) -> Declaring:
+        """As the rules know it: units in the order of their codes."""
+        return Declaring(cut_off=self.cut_off, units=tuple(sorted(self.units)))
+
+
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
     if len({figure.id for figure in figures}) < len(figures):
         raise ValueError("a figure's id stands there twice")
@@ -155,6 +171,7 @@ class CampaignDocument(CampaignHead):
         "them is spread over the communes that are in none.",
         examples=[{"intake": {"612": 40000}}],
     )
+    declaring: DeclaringDocument | None = None
 
     def plan(self, campaign: str) -> Plan:
         """As the rules know it."""
@@ -163,6 +180,7 @@ class CampaignDocument(CampaignHead):
                 id=campaign,
                 figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
                 calendar=self.calendar.calendar(),
+                declaring=self.declaring.declaring() if self.declaring is not None else None,
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
             targets={target.indicator: target.value for target in self.targets},
@@ -205,12 +223,15 @@ class CampaignAnswer(CampaignDocument):
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
             set_targets={indicator: dict(each) for indicator, each in stored.plan.set_targets.items()},
             calendar=CalendarDocument.of(stored.campaign.calendar),
+            declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
+            if stored.campaign.declaring is not None
+            else None,
         )
 
 
 def _head(stored: StoredCampaign) -> dict[str, Any]:
     fields = msgspec.structs.asdict(stored.campaign)
-    del fields["figures"], fields["calendar"]
+    del fields["figures"], fields["calendar"], fields["declaring"]
     return fields | {"closed_through": stored.closed_through}
 
 
@@ -409,5 +430,9 @@ class VerdictAnswer(BaseModel):
     )
     breakdowns: bool = Field(description="Whether the breakdowns were compared, too.")
     totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
+    checksum_records: str = Field(
+        description="Of the totals from the records; those of spans add up, modulo 2⁶⁴."
+    )
+    checksum_counters: str = Field(description="Of the same totals from the counters.")
     differing_count: int
     differing: list[DifferenceAnswer] = Field(description="The first 1000 cells that differ.")

@@ -20,6 +20,7 @@ from tiendo_aggregator.http_schemas import (
     VerdictAnswer,
 )
 from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Planner, Reader
+from tiendo_aggregator.rules.checksum import printed
 from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
@@ -157,6 +158,8 @@ def make_router(
             compared=verdict.compared,
             breakdowns=verdict.breakdowns,
             totals=dict(verdict.totals),
+            checksum_records=printed(verdict.checksum_records),
+            checksum_counters=printed(verdict.checksum_counters),
             differing_count=len(verdict.differing),
             differing=[
                 DifferenceAnswer(

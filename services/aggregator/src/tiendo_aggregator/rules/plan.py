@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
+from tiendo_aggregator.rules.declaring import Declaring, check_declaring
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
@@ -40,6 +41,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     day_cut_off: time
     figures: tuple[Figure, ...]
     calendar: Calendar = Calendar()
+    declaring: Declaring | None = None
 
     @property
     def schedule(self) -> Schedule:
@@ -101,6 +103,8 @@ def check_plan(plan: Plan, tree: Tree) -> None:
                 field="targets",
                 remedy="The communes' eligible populations must sum to the province's.",
             )
+    if campaign.declaring is not None:
+        check_declaring(campaign.declaring, communes, campaign.first_day)
     _check_set_targets(plan, tree)
     for figure in campaign.figures:
         if figure.over == "target" and figure.indicator not in plan.targets:

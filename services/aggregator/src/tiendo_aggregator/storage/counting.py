@@ -33,42 +33,44 @@ _BOUNDARY = {
     "residence": "text",
     "collecting": "text",
 }
-_COUNTS = ["n", *(f"{DIMENSIONS[dimension]}_{value}" for dimension, value in PARTS)]
-_COLUMNS = [*_BOUNDARY, *_COUNTS]
-_KEY = "residence, day, known_day, indicator, level, collecting"
+#: The columns that identify a row of the counters, in the order in which all who write there write.
+KEY = ("residence", "day", "known_day", "indicator", "level", "collecting")
+#: Those that are added to.
+COUNTS = ("n", *(f"{DIMENSIONS[dimension]}_{value}" for dimension, value in PARTS))
+_COLUMNS = [*_BOUNDARY, *COUNTS]
 
 #: From this many rows on they come by COPY, for which the driver needs a third of the time; below, its two more
 #: statements cost more than that.
 _COPY_FROM = 200
 
 
-def _adding(source: str) -> str:
-    """One statement a batch. Sorted, so that replicas which touch the same rows lock them in the same order."""
-    names = ", ".join(_COLUMNS)
-    added = ", ".join(f"{count} = old.{count} + excluded.{count}" for count in _COUNTS)
+def adding(source: str, table: str = "counter") -> str:
+    """One statement that adds rows to counters. Sorted, so that replicas which touch the same rows lock them in the
+    same order."""
+    names, key = ", ".join(_COLUMNS), ", ".join(KEY)
+    added = ", ".join(f"{count} = old.{count} + excluded.{count}" for count in COUNTS)
     return (
-        f"INSERT INTO counter AS old ({names}) SELECT {names} FROM {source} ORDER BY {_KEY} "  # noqa: S608
-        f"ON CONFLICT ({_KEY}) DO UPDATE SET {added}"
+        f"INSERT INTO {table} AS old ({names}) SELECT {names} FROM {source} ORDER BY {key} "  # noqa: S608
+        f"ON CONFLICT ({key}) DO UPDATE SET {added}"
     )
 
 
 _ARRAYS = ", ".join(
-    f"${place}::{kind}[]" for place, kind in enumerate([*_BOUNDARY.values(), *["int"] * len(_COUNTS)], 1)
+    f"${place}::{kind}[]" for place, kind in enumerate([*_BOUNDARY.values(), *["int"] * len(COUNTS)], 1)
 )
-_FROM_ARRAYS = _adding(f"unnest({_ARRAYS}) AS new ({', '.join(_COLUMNS)})")
-_FROM_COPY = _adding("new_counter")
+_FROM_ARRAYS = f"unnest({_ARRAYS}) AS new ({', '.join(_COLUMNS)})"
 _MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_counter (LIKE counter) ON COMMIT DELETE ROWS"
 
 
-async def add_counts(connection: Connection, sums: Mapping[Boundary, Counts]) -> None:
-    """Add to the counters, in the caller's transaction."""
+async def add_counts(connection: Connection, sums: Mapping[Boundary, Counts], table: str = "counter") -> None:
+    """Add to the counters, or to another table like theirs, in the caller's transaction."""
     rows = [(*boundary, *counts) for boundary, counts in sums.items() if any(counts)]
     if len(rows) >= _COPY_FROM:
         await connection.execute(_MAKE)
         await connection.copy_records_to_table("new_counter", records=rows, columns=_COLUMNS)
-        await connection.execute(_FROM_COPY)
+        await connection.execute(adding("new_counter", table))
     elif rows:
-        await connection.execute(_FROM_ARRAYS, *zip(*rows, strict=True))
+        await connection.execute(adding(_FROM_ARRAYS, table), *zip(*rows, strict=True))
 
 
 #: PostgreSQL's `infinity`.

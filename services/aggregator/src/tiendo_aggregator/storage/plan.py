@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 from sqlalchemy import func
@@ -13,6 +13,7 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tiendo_aggregator.rules.calendar import Calendar
+from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
 from tiendo_common.database.pool import PASSING_FAULTS, make_engine
@@ -23,11 +24,13 @@ from tiendo_common.events.state import Indicator
 
 @dataclass(frozen=True, slots=True)
 class StoredCampaign:
-    """A campaign and how far it has come; `closed_through` is the last closed day."""
+    """A campaign and how far it has come; `closed_through` is the last closed day, `declaring_since` when communes were
+    first asked to declare."""
 
     campaign: Campaign
     known_since: date
     closed_through: date | None
+    declaring_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,10 @@ async def stored_campaigns(session: AsyncSession) -> list[StoredCampaign]:
         ))).all()
     )  # fmt: skip
     rows = await session.exec(select(CampaignRow).order_by(col(CampaignRow.first_day), col(CampaignRow.id)))
-    return [StoredCampaign(_campaign(row), row.known_since, closed.get(row.id)) for row in rows]
+    return [
+        StoredCampaign(_campaign(row), row.known_since, closed.get(row.id), row.declaring_since)
+        for row in rows
+    ]
 
 
 async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None:
@@ -142,7 +148,9 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
             select(func.max(PlanVersionRow.version)).where(PlanVersionRow.campaign == campaign)
         )
     ).one()
-    return StoredPlan(plan.campaign, row.known_since, closed_through, plan, targets, version or 1)
+    return StoredPlan(
+        plan.campaign, row.known_since, closed_through, row.declaring_since, plan, targets, version or 1
+    )
 
 
 async def stored_versions(
@@ -190,7 +198,13 @@ async def add_version(session: AsyncSession, version: PlanVersion) -> None:
     await session.flush()
 
 
-async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, known_since: date) -> None:
+async def store_plan(
+    session: AsyncSession,
+    plan: Plan,
+    targets: UnitTargets,
+    known_since: date,
+    declaring_since: datetime | None,
+) -> None:
     """Store this plan instead of what there was of this campaign."""
     campaign = plan.campaign
     await session.merge(
@@ -205,6 +219,8 @@ async def store_plan(session: AsyncSession, plan: Plan, targets: UnitTargets, kn
             day_cut_off=campaign.day_cut_off,
             figures=msgspec.to_builtins(campaign.figures),
             calendar=msgspec.to_builtins(campaign.calendar),
+            declaring=msgspec.to_builtins(campaign.declaring),
+            declaring_since=declaring_since,
             known_since=known_since,
         )
     )
@@ -239,4 +255,5 @@ def _campaign(row: CampaignRow) -> Campaign:
         day_cut_off=row.day_cut_off,
         figures=msgspec.convert(row.figures, tuple[Figure, ...]),
         calendar=msgspec.convert(row.calendar, Calendar) if row.calendar is not None else Calendar(),
+        declaring=msgspec.convert(row.declaring, Declaring | None),
     )

@@ -1,9 +1,9 @@
 """The tables of the plan. They don't validate: what goes in was checked by the rules."""
 
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any, ClassVar
 
-from sqlalchemy import Column
+from sqlalchemy import TIMESTAMP, Column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -15,7 +15,7 @@ class Table(SQLModel, registry=registry()):
 
 class CampaignRow(Table, table=True):
     """A campaign. `known_since` is the business day on which it was first sent to us; `calendar` null: all its days
-    are alike."""
+    are alike; `declaring` null: no commune declares, else `declaring_since` is when the first was asked to."""
 
     __tablename__: ClassVar[str] = "campaign"
 
@@ -30,6 +30,8 @@ class CampaignRow(Table, table=True):
     figures: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     known_since: date
     calendar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    declaring: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    declaring_since: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
 
 
 class TargetRow(Table, table=True):

@@ -1,7 +1,7 @@
 """Plans: put, published, read."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 
@@ -24,6 +24,7 @@ from tiendo_aggregator.storage.plan import (
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.port import EventLog, NewEvent
+from tiendo_common.events.declarations import DailyDeclarations
 from tiendo_common.events.state import (
     CampaignPublication,
     CampaignPublished,
@@ -68,13 +69,21 @@ class Plans:
                 # Put by a build that kept none.
                 await add_version(session, PlanVersion(1, old.known_since, old.plan, old.targets))
             version = PlanVersion(old.version + 1 if old is not None else 1, today, plan, targets)
-            await store_plan(session, plan, targets, known_since)
+            declaring_since = self._declaring_since(old, plan)
+            await store_plan(session, plan, targets, known_since, declaring_since)
             await add_version(session, version)
             await self._log.append(
                 await driver_connection(session), self._changes(old, plan.campaign, targets, tree)
             )
         closed_through = old.closed_through if old is not None else None
-        return StoredPlan(plan.campaign, known_since, closed_through, plan, targets, version.version)
+        return StoredPlan(
+            plan.campaign, known_since, closed_through, declaring_since, plan, targets, version.version
+        )
+
+    def _declaring_since(self, old: StoredPlan | None, plan: Plan) -> datetime | None:
+        if plan.campaign.declaring is None:
+            return None
+        return (old.declaring_since if old is not None else None) or self._origin.clock.now()
 
     async def all(self) -> list[StoredCampaign]:
         """Every campaign, by its first day."""
@@ -155,6 +164,9 @@ def _publication(campaign: Campaign) -> CampaignPublication:
         day_cut_off=campaign.day_cut_off,
         # Absent where it says nothing, so that readers which don't know it lose nothing.
         day_weights=msgspec.UNSET if campaign.schedule.flat else campaign.schedule.weights,
+        daily_declarations=msgspec.UNSET
+        if campaign.declaring is None
+        else DailyDeclarations(cut_off=campaign.declaring.cut_off, units=campaign.declaring.units),
     )
 
 

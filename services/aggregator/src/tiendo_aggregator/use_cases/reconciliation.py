@@ -2,27 +2,25 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
+from prometheus_client import Gauge
 
-from tiendo_aggregator.errors import LogUnreadable
+from tiendo_aggregator.rules.checksum import checksum
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
     COUNTED,
     DIMENSIONS,
     INDICATORS,
     Attribution,
-    Boundary,
     Counted,
-    Counts,
     Dimension,
     breakdowns,
-    fold,
     totals,
 )
 from tiendo_aggregator.rules.reconciliation import (
@@ -37,20 +35,26 @@ from tiendo_aggregator.rules.reconciliation import (
     totals_of,
 )
 from tiendo_aggregator.storage.counting import all_breakdowns, all_totals, positions
+from tiendo_aggregator.storage.proof import Proof, note_proof, proof_state, proofs
+from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.errors import ConsumerError, Invalid
-from tiendo_common.eventlog.consumer import Batch
-from tiendo_common.eventlog.port import Chunk, LogReader, Partition, Position
+from tiendo_common.errors import Invalid
+from tiendo_common.eventlog.port import LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
-_FETCH = 20_000
 #: Cells that changed since a tally was taken and are kept between its pieces, a quarter of a kilobyte each.
 _MOST_KEPT = 150_000
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
 _ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
 _DIMENSION = {dimension: number for number, dimension in enumerate(DIMENSIONS)}
+
+UNPROVEN_UNITS = Gauge(
+    "tiendo_reconciliation_differing_units", "Units whose counters differ from the records"
+)
+UNPROVEN_CELLS = Gauge("tiendo_reconciliation_differing_cells", "Cells of them that do")
+PROOF_AGE = Gauge("tiendo_reconciliation_age_seconds", "Since the unit compared longest ago was compared")
 
 #: The next sequence of a partition; they begin at 1, and no log gets near the bound.
 Head = Annotated[int, msgspec.Meta(ge=1, lt=2**62)]
@@ -94,13 +98,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether counters and records agree, cell by cell. `breakdowns`: whether these were compared, too."""
+    """Whether counters and records agree, cell by cell. `breakdowns`: whether these were compared, too. The checksums
+    are of the totals (rules.checksum): equal if nothing differs."""
 
     campaign: str
     compared: int
     breakdowns: bool
     totals: Mapping[Indicator, int]
     differing: Sequence[Difference]
+    checksum_records: int
+    checksum_counters: int
 
     @property
     def clean(self) -> bool:
@@ -170,7 +177,7 @@ class Reconciliation:
                     counter_parts = await all_breakdowns(connection, units)
                 reached = await positions(connection, self._consumer)
             since = self._take_since(heads, frozenset(province))
-            async for sums, sign in self._between(since.at, reached):
+            async for sums, sign in folded_between(self._reader, self._decoder, since.at, reached):
                 add_known(since.cells, totals(sums), sign, since.units)
                 add_known_parts(since.parts, breakdowns(sums), sign, since.units)
             take_back(counters, since.cells, wanted)
@@ -178,15 +185,35 @@ class Reconciliation:
                 take_back(counter_parts, since.parts, wanted)
             if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
                 self._since = since
-        if not with_breakdowns:
-            compared, differing = differences(said, counters)
-            return Verdict(campaign, compared, False, citizens(said), differing)
-        said = totals_of(said_parts)
+        said = totals_of(said_parts) if with_breakdowns else said
         compared, differing = differences(said, counters)
-        compared_parts, differing_parts = differences(said_parts, counter_parts)
+        if with_breakdowns:
+            compared_parts, differing_parts = differences(said_parts, counter_parts)
+            compared, differing = compared + compared_parts, [*differing, *differing_parts]
+        async with self._pool.acquire() as connection, connection.transaction():
+            await note_proof(connection, units, differing)
         return Verdict(
-            campaign, compared + compared_parts, True, citizens(said), [*differing, *differing_parts]
+            campaign, compared, with_breakdowns, citizens(said), differing, checksum(said), checksum(counters)
         )
+
+    async def proven(self, campaign: str) -> tuple[list[str], list[Proof]]:
+        """The units that are in the campaign's province and were never compared, and the last comparison of those that
+        ever were in it. Raises UnknownCampaign."""
+        plan = await self._plans.get(campaign)
+        province, first_day = plan.campaign.province, plan.campaign.first_day
+        async with self._pool.acquire() as connection:
+            found = await proofs(connection, list(self._units.gazetteer.ever_below(province)))
+        compared = {each.unit for each in found}
+        tree = self._units.gazetteer.as_of(first_day)
+        return [unit for unit in tree.below(province) if unit not in compared], found
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date."""
+        state = await proof_state(self._pool)
+        UNPROVEN_UNITS.set(state.differing_units)
+        UNPROVEN_CELLS.set(state.differing_cells)
+        if state.age is not None:
+            PROOF_AGE.set(state.age)
 
     def _take_since(self, heads: dict[Partition, int], province: frozenset[str]) -> _Since:
         """What the last piece of the same tallies left, or from the heads on. Whoever takes it puts it back
@@ -233,39 +260,6 @@ class Reconciliation:
                 )
         return {partition: next_ for partition, next_ in heads.items() if partition.topic in self._topics}
 
-    async def _between(
-        self, at_first: dict[Partition, int], reached: Mapping[Partition, int]
-    ) -> AsyncIterator[tuple[Mapping[Boundary, Counts], int]]:
-        """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
-        has not. At the end `at_first` is what was reached."""
-        goal = {partition: reached.get(partition, 1) for partition in at_first}
-        for begin, end, sign in ((at_first, goal, 1), (goal, at_first, -1)):
-            at = {partition: Position(next_) for partition, next_ in begin.items() if next_ < end[partition]}
-            while at:
-                try:
-                    chunks = [
-                        _before(chunk, end[chunk.partition]) for chunk in await self._reader.fetch(at, _FETCH)
-                    ]
-                    sums = fold(Batch(chunks).events(self._decoder))
-                except ConsumerError as error:
-                    raise LogUnreadable(str(error)) from error
-                if not chunks:
-                    partition = min(at)
-                    raise Invalid(
-                        f"The tally says that {partition.topic}/{partition.number} went to {end[partition]}; "
-                        f"the log ends at {at[partition].next}.",
-                        field="tallies.heads",
-                        remedy="Take the tallies from the services that these counters follow.",
-                    )
-                yield sums, sign
-                at |= {chunk.partition: chunk.after for chunk in chunks}
-                at = {
-                    partition: position
-                    for partition, position in at.items()
-                    if position.next < end[partition]
-                }
-        at_first.update(goal)
-
 
 def _said(
     tallies: Sequence[Tally], units: Container[str]
@@ -288,9 +282,3 @@ def _said(
             else:
                 parts[*cell, _DIMENSION[said.dimension], said.value] += said.n
     return cells, parts
-
-
-def _before(chunk: Chunk, end: int) -> Chunk:
-    """The part of a chunk of a fact topic that stands before `end`."""
-    keep = end - chunk.sequences[0]
-    return Chunk(chunk.partition, chunk.sequences[:keep], chunk.bodies[:keep], chunk.after)

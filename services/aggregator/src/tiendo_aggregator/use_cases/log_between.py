@@ -1,0 +1,52 @@
+"""The log between two positions, folded: what reconciliation and rebuilding stand on."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from tiendo_aggregator.errors import LogUnreadable
+from tiendo_aggregator.rules.counting import Boundary, Counted, Counts, fold
+from tiendo_common.errors import ConsumerError, Invalid
+from tiendo_common.eventlog.consumer import Batch
+from tiendo_common.eventlog.port import Chunk, LogReader, Partition, Position
+from tiendo_common.events.catalogue import EventDecoder
+
+_FETCH = 20_000
+
+
+async def folded_between(
+    reader: LogReader,
+    decoder: EventDecoder[Counted],
+    at_first: dict[Partition, int],
+    reached: Mapping[Partition, int],
+) -> AsyncIterator[tuple[Mapping[Boundary, Counts], int]]:
+    """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
+    has not. At the end `at_first` is what was reached.
+
+    Raises LogUnreadable; Invalid if the log ends before.
+    """
+    goal = {partition: reached.get(partition, 1) for partition in at_first}
+    for begin, end, sign in ((at_first, goal, 1), (goal, at_first, -1)):
+        at = {partition: Position(next_) for partition, next_ in begin.items() if next_ < end[partition]}
+        while at:
+            try:
+                chunks = [_before(chunk, end[chunk.partition]) for chunk in await reader.fetch(at, _FETCH)]
+                sums = fold(Batch(chunks).events(decoder))
+            except ConsumerError as error:
+                raise LogUnreadable(str(error)) from error
+            if not chunks:
+                partition = min(at)
+                raise Invalid(
+                    f"The tally says that {partition.topic}/{partition.number} went to {end[partition]}; "
+                    f"the log ends at {at[partition].next}.",
+                    field="tallies.heads",
+                    remedy="Take the tallies from the services that these counters follow.",
+                )
+            yield sums, sign
+            at |= {chunk.partition: chunk.after for chunk in chunks}
+            at = {partition: position for partition, position in at.items() if position.next < end[partition]}
+    at_first.update(goal)
+
+
+def _before(chunk: Chunk, end: int) -> Chunk:
+    """The part of a chunk of a fact topic that stands before `end`."""
+    keep = end - chunk.sequences[0]
+    return Chunk(chunk.partition, chunk.sequences[:keep], chunk.bodies[:keep], chunk.after)
