@@ -16,10 +16,13 @@ def replay(*arguments: str) -> dict[str, Any]:
         data = ("--data", str(folder / "data"))
         done = tiendo("replay", *arguments, *data, "--json")
         assert done.returncode == 0, done.stdout[:2000] + done.stderr[-2000:]
+        said = tiendo("backtest", arguments[0], *data, "--json")
+        assert said.returncode == 0, said.stderr[-2000:]
         proof = tiendo("reconcile", arguments[0], *data, "--json")
         assert proof.returncode == 0, proof.stdout[:1000]
     document = json.loads(done.stdout)
     assert isinstance(document, dict)
+    document["backtest"] = json.loads(said.stdout)["indicators"]
     return document
 
 
@@ -46,6 +49,8 @@ def test_another_seed_of_kon_tum_gives_the_same_figures() -> None:
 def test_what_was_published_beyond_accounts_comes_out_at_its_own_decimals(name: str) -> None:
     document = replay(name)
     assert document["measures"]
+    for origins in document["backtest"].values():
+        assert [each["number"] for each in origins] == [10, 20, 30, 40]
     assert all(each["matches"] for each in (*document["measures"], *document["figures"]))
     printed = {each["id"]: each for each in document["measures"]}
     if name == "bac-lieu-2023":

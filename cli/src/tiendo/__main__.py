@@ -12,7 +12,7 @@ from tiendo.broker.command import broker
 from tiendo.doctor import doctor as examine
 from tiendo.errors import Refused
 from tiendo.folders import ClockMode, default_data
-from tiendo.replay.commands import reconcile, replay, report
+from tiendo.replay.commands import backtest, reconcile, replay, report
 from tiendo.setup import setup
 from tiendo.stack import DEFAULT_PORT_BASE
 from tiendo.up import up as run_until_stopped
@@ -83,6 +83,7 @@ def up(
 
 app.command()(replay)
 app.command()(report)
+app.command()(backtest)
 app.command()(reconcile)
 app.command()(setup)
 app.command()(broker)

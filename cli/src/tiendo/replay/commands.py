@@ -1,4 +1,4 @@
-"""`tiendo replay`, `tiendo report`, `tiendo reconcile`."""
+"""`tiendo replay`, `tiendo report`, `tiendo backtest`, `tiendo reconcile`."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from tiendo.errors import NotThere, Refused
 from tiendo.folders import DataFolder, default_data, facts_folder, program
 from tiendo.instance import Instance, running_instance
 from tiendo.replay import driver
+from tiendo.replay.backtesting import print_backtest
 from tiendo.replay.campaign_file import Campaign, Language, find_campaign, load_campaign
 from tiendo.replay.printing import (
     print_outcome,
@@ -110,6 +111,32 @@ def report(
         print_report(answer, language)
     if not answer.matches:
         raise typer.Exit(1)
+
+
+def backtest(
+    campaign: Name, data: Data, as_of: AsOf = None, json_: AsJson = False, language: InLanguage = "en"
+) -> None:
+    """How wrong forecasts at days 10, 20, 30 and 40 would have been, beside two naive ways."""
+    plan = _campaign(campaign)
+    until = _day(as_of) or plan.figures_as_of
+    _must_exist(data, plan)
+
+    async def run() -> dict[str, Any]:
+        async with (
+            running_instance(data) as instance,
+            Client.open(instance.url, instance.admin_key, _say) as client,
+        ):
+            await _registered(client, plan, data)
+            answer: dict[str, Any] = await client.get(
+                "aggregator", f"/v1/campaigns/{plan.id}/forecast/backtest", {"as_of": until.isoformat()}
+            )
+            return answer
+
+    answer = _run(run())
+    if json_:
+        _print_json(answer)
+    else:
+        print_backtest(plan, answer, language)
 
 
 def reconcile(campaign: Name, data: Data, json_: AsJson = False, language: InLanguage = "en") -> None:

@@ -121,7 +121,7 @@ class TakenAnswer(_Answered):
     repeated: int = Field(description="The same as was told before: nothing changed.")
 
 
-class ToldAnswer(BaseModel):
+class ToldStandingAnswer(BaseModel):
     """A standing as it was told."""
 
     unit: str
@@ -153,7 +153,7 @@ class ToldAnswer(BaseModel):
 class ToldStandingsAnswer(BaseModel):
     """All that was told of a measure."""
 
-    standings: list[ToldAnswer]
+    standings: list[ToldStandingAnswer]
 
 
 class MeasuredUnitAnswer(_Answered):

@@ -14,7 +14,7 @@ from tiendo_aggregator.http_schemas.measures import (
     MeasuresAnswer,
     StandingsDocument,
     TakenAnswer,
-    ToldAnswer,
+    ToldStandingAnswer,
     ToldStandingsAnswer,
 )
 from tiendo_aggregator.routes.questions import AsOf, Depth, InPath, KnownAt, OneUnit, Planner, Reader
@@ -51,7 +51,7 @@ def make_measures_router(measures: Measures) -> APIRouter:
         campaign: InPath, measure: OneMeasure, _reader: Reader, unit: AnyUnitCode | None = None
     ) -> ToldStandingsAnswer:
         told = await measures.told(campaign, measure, unit)
-        return ToldStandingsAnswer(standings=[ToldAnswer.of(each) for each in told])
+        return ToldStandingsAnswer(standings=[ToldStandingAnswer.of(each) for each in told])
 
     @router.get("", summary="Where a unit and those below it stand on each measure")
     async def get_measures(
