@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ProducerFenced
 from prometheus_client import REGISTRY
 
@@ -143,6 +145,29 @@ class TestPublisher(OnKafka):
         # On a loop of its own: the client leaves a task behind whose exception nobody asks for.
         await asyncio.to_thread(asyncio.run, scenario())
         assert [record.value for record in await silent.records(STATE, 0)] == [b"newer"]
+
+    async def test_a_broker_that_has_yet_to_name_itself_is_waited_for(
+        self, silent: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """aiokafka asserts that it knows one: found when a broker was killed while a publisher claimed its topics."""
+        look_up = AIOKafkaClient.coordinator_lookup
+        lost: list[Any] = []
+
+        async def at_first_lost(client: AIOKafkaClient, *asked: Any) -> Any:
+            if not lost:
+                lost.append(asked)
+                client.get_random_node = lambda: None
+            try:
+                return await look_up(client, *asked)
+            finally:
+                vars(client).pop("get_random_node", None)
+
+        await append(silent, unit_event("23281", "Xã Đăk Môn"), service="aggregator")
+        monkeypatch.setattr(AIOKafkaClient, "coordinator_lookup", at_first_lost)
+        async with carried(silent):
+            await silent.settled()
+        assert lost
+        assert len(await silent.records(STATE, 0)) == 1
 
     async def test_it_stops_where_the_broker_is_ahead_of_the_log(self, silent: KafkaBackend) -> None:
         await append(silent, *some(5))

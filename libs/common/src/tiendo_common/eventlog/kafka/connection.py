@@ -157,10 +157,15 @@ async def undisturbed(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 @contextlib.contextmanager
 def break_offs_as_faults() -> Iterator[None]:
     """Raise TimeoutError for what a breaking connection comes out as: when it breaks the client cancels what it waits
-    for, which looks as if we had been told to stop; and it may write to one that uvloop has closed already, which
-    is a RuntimeError (aiokafka 0.14, both seen)."""
+    for, which looks as if we had been told to stop; it may write to one that uvloop has closed already, which is a
+    RuntimeError; and it asserts that it knows a broker where one that is starting has yet to name itself (aiokafka
+    0.14, all seen)."""
     try:
         yield
+    except AssertionError as error:
+        if "bootstrap" not in str(error):
+            raise
+        raise TimeoutError("no broker has named itself yet") from error
     except RuntimeError as error:
         if "the handler is closed" not in str(error):
             raise
