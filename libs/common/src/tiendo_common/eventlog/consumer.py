@@ -284,6 +284,9 @@ class Consumer(Generic[WorkT]):
                         if commit is not None:
                             await commit
                             commit = None
+                        if effects.to:  # what was read before comes before
+                            await self._commit(effects)
+                            effects = Effects()
                         await self._commit_carefully(batch, work)
                         continue
                     effects.add(batch, work)
