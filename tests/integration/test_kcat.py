@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx2
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
+from tests.support.aggregator import plan_document
 from tests.support.downstream import Downstream, Record
 from tests.support.kafka import KafkaNode
 from tests.support.parts import require
 from tests.support.postgres import scratch_folder
+from tests.support.services import NOW
 from tests.support.up import Sender, Tiendo, Up
 from tiendo.supervisor import free_port_base
 from tiendo_common.events.catalogue import TOPICS
@@ -92,6 +95,19 @@ class Scene:
     sender: Sender
 
 
+def declare(up: Up) -> None:
+    """Let a commune declare what it counts itself."""
+    commune = "23281"
+    campaign = f"{up.instance.url('aggregator')}/v1/campaigns/kon-tum-2023"
+    plan = plan_document(declaring={"cut_off": "16:30:00", "units": [commune]})
+    said = {"source": "Báo cáo nhanh", "counts": {"intake": {"value": 12}}}
+    for path, document in (("", plan), (f"/declared/{commune}/{NOW.date()}", said)):
+        answer = httpx2.put(
+            campaign + path, json=document, headers=up.instance.headers, timeout=60, trust_env=False
+        )
+        assert answer.status_code == 200, answer.text
+
+
 @pytest.fixture(scope="module")
 def scene(kafka_node: KafkaNode) -> Iterator[Scene]:
     require("kcat", shutil.which("kcat") is not None, "On Debian: apt install kcat")
@@ -106,6 +122,7 @@ def scene(kafka_node: KafkaNode) -> Iterator[Scene]:
             with tiendo.up("--clock", "driven") as up:
                 sender = Sender()
                 up.begin()
+                declare(up)
                 sender.send(up, 40)
                 assert up.counters() == sender.expected()
                 yield Scene(up, Kcat(kafka_node.bootstrap, prefix), sender)
@@ -141,6 +158,10 @@ def keys_by_the_docs(topic: str, data: dict[str, Any]) -> tuple[str, ...]:
             return (data["campaign"],)
         case "targets":
             return (f"{data['campaign']}/{data['unit']}/{data['indicator']}",)
+        case "declared":
+            # What a unit declared of a day; who had not by its cut-off.
+            units = (data["unit"], data["day"]) if "unit" in data else (data["day"],)
+            return ("/".join((data["campaign"], *units)),)
         case _:
             # A unit's newest totals; the last word on one of its days.
             newest = f"{data['campaign']}/{data['unit']}"
