@@ -105,7 +105,7 @@ class _Looks:
 
 @contextlib.asynccontextmanager
 async def _positions(url: str) -> AsyncIterator[_Looks]:
-    """Look again and again how far the totals are: their position and the counters change in one transaction, so
+    """Look again and again how far the counters are: their position and the counters change in one transaction, so
     whoever reads the one could read the others."""
     looks = _Looks([[] for _ in range(PARTITIONS)], [[] for _ in range(PARTITIONS)])
 
@@ -113,7 +113,7 @@ async def _positions(url: str) -> AsyncIterator[_Looks]:
         connection = await asyncpg.connect(url)
         try:
             statement = await connection.prepare(
-                "SELECT partition, next FROM consumer_position WHERE consumer = 'totals' AND topic = 'intake'"
+                "SELECT partition, next FROM consumer_position WHERE consumer = 'counters' AND topic = 'intake'"
             )
             while True:
                 for partition, next_ in await statement.fetch():
