@@ -61,6 +61,13 @@ class Replica(Consumer[list[IntakeRestated]]):
     POLL = (0.005, 0.02)
 
 
+class Unhurried(Replica):
+    """Does not interrupt itself to renew its claims."""
+
+    LEASE = 60.0
+    HEARTBEAT = 20.0
+
+
 class Doomed(Replica):
     """Dies as a killed process does: its claims are left to run out."""
 
@@ -93,6 +100,29 @@ class HeldReader:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class ScriptedReader(HeldReader):
+    """Fetches from the partitions that each step names; in a step that names none, nothing, long enough for a commit
+    under way to end. After the last step, from all of them."""
+
+    def __init__(self, inner: LogReader, steps: Sequence[Sequence[Partition]]) -> None:
+        super().__init__(inner)
+        self._steps = list(steps)
+
+    async def fetch(
+        self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
+    ) -> list[Chunk]:
+        if not self._steps:
+            return await self._inner.fetch(positions, limit, wait=wait)
+        chunks = []
+        step = self._steps.pop(0)
+        if not step:
+            await asyncio.sleep(0.2)
+        for partition in step:
+            # Thoroughly: a step is not passed over because it was slow.
+            chunks += await self._inner.fetch({partition: positions[partition]}, limit)
+        return chunks
 
 
 @contextlib.asynccontextmanager
@@ -181,6 +211,9 @@ class World:
             )
         ]
 
+    async def is_read_to(self, events: int) -> bool:
+        return sum(next_ - 1 for next_ in await self.position()) == events
+
     async def owners(self) -> list[str | None]:
         rows = await self.pool.fetch(
             "SELECT owner FROM consumer_position WHERE consumer = 'ledger' ORDER BY topic, partition"
@@ -261,6 +294,44 @@ class ConsumerConformance:
             await until(
                 lambda: world.pool.fetchval("SELECT count(*) = 1 FROM dead_letter WHERE consumer = 'ledger'")
             )
+        await world.check()
+
+    async def test_what_was_gathered_is_committed_before_what_is_committed_carefully(
+        self, world: World
+    ) -> None:
+        """Else it would set the position of a partition back that is in both, and whoever goes on repeats."""
+
+        class Choosy(Ledger):
+            async def apply(self, connection: Connection, works: Sequence[list[IntakeRestated]]) -> None:
+                await super().apply(connection, works)
+                if any(event.id == refused for work in works for event in work):
+                    await connection.execute("SELECT 1 / 0")
+
+        ones = [intake_event("a", version) for version in range(1, 13)]
+        others = [intake_event("b", version) for version in range(1, 9)]
+        one, other = (Partition(FACTS, partition_of(record)) for record in ("a", "b"))
+        assert one != other
+        await append(world.backend, *ones, *others)
+        world.appended = [new.event.id for new in (*ones, *others)]
+        refused = others[5].event.id
+        world.appended.remove(refused)
+        steps = [
+            *([one], [other], [other], [], []),  # gathered, committed, refused: both are careful up to here
+            *([one], [one], [one, other]),  # committed carefully; gathered; careful because of the other one
+        ]
+        consumer = Unhurried(
+            "ledger",
+            [FACTS],
+            Choosy(),
+            pool=world.pool,
+            reader=ScriptedReader(world.backend.reader("aggregator"), steps),
+            batch_size=4,
+            gather=100,
+        )
+        async with running(consumer):
+            await until(world.all_in)
+        async with running(world.replica()):
+            await until(lambda: world.is_read_to(len(ones) + len(others)))
         await world.check()
 
     async def test_events_of_a_record_take_effect_in_order(self, world: World) -> None:
