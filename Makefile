@@ -36,7 +36,7 @@ kafka-jars: .venv/for-running ## Write deploy/kafka/jars.sha256 anew from its po
 
 test: check ## Check and test everything (under 15 minutes)
 	@tests/parts.sh
-	$(BIN)/pytest -m "not long" -n 3 --dist loadfile
+	$(BIN)/pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: .venv/for-developing ## The tests that take minutes each: every campaign, every fault
 	@tests/parts.sh
