@@ -240,7 +240,7 @@ async def test_a_target_that_flaps_is_held_until_it_settles(notifier: Notifier, 
     await notifier.aggregator.publish(target())
     for number, percent in enumerate((80, 100, 80, 100, 80, 80, 80, 80, 80), 1):
         await notifier.close_day(number, 100, percent * number)
-    await notifier.settled()
+        await notifier.settled()  # what is told of one day arrives before the next day's
     assert receiver.kinds() == [
         "incident.opened", "incident.resolved", "incident.opened", "incident.resolved", "incident.opened",
     ]  # fmt: skip
