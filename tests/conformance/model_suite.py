@@ -21,7 +21,7 @@ from tests.support.events import intake_event
 from tiendo_common.clock import new_event_id
 from tiendo_common.errors import Fenced
 from tiendo_common.eventlog.consumer import Batch, Effects
-from tiendo_common.eventlog.port import Connection, Partition
+from tiendo_common.eventlog.port import Connection, Partition, Position
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import PARTITIONS, partition_of
 from tiendo_common.events.restatements import IntakeRestated
@@ -55,7 +55,7 @@ class Stepped(Replica):
     """A replica that does one thing at a time, when it is told to."""
 
     LEASE = 3600.0
-    in_hand: tuple[Batch, list[IntakeRestated]] | None = None
+    in_hand: tuple[Batch, list[IntakeRestated], dict[Partition, Position]] | None = None
 
     async def claim(self) -> None:
         self.in_hand = None
@@ -66,14 +66,14 @@ class Stepped(Replica):
         chunks = await self._reader.fetch(positions, limit) if positions else []
         if chunks:
             batch = Batch(chunks)
-            self.in_hand = batch, self._projection.prepare(batch)
+            self.in_hand = batch, self._projection.prepare(batch), positions
 
     async def fold(self) -> list[str]:
         """The events that took effect. Raises Fenced."""
         assert self.in_hand is not None
-        batch, work = self.in_hand
+        batch, work, since = self.in_hand
         self.in_hand = None
-        await self._store(Effects.of(batch, work))
+        await self._store(Effects.of(batch, work, since))
         return [event.id for event in work]
 
     async def leave(self) -> None:

@@ -6,7 +6,12 @@ from tiendo_common.eventlog.claims import Claims
 from tiendo_common.eventlog.port import Connection, Partition, Position
 
 
-async def advance(self: Claims, connection: Connection, to: Mapping[Partition, Position]) -> None:
+async def advance(
+    self: Claims,
+    connection: Connection,
+    since: Mapping[Partition, Position],
+    to: Mapping[Partition, Position],
+) -> None:
     """As the real one does it, but for `AND old.epoch = new.epoch AND old.next = new.expected`."""
     await connection.execute(
         "UPDATE consumer_position AS old SET next = new.next, generation = new.generation, "

@@ -130,12 +130,14 @@ class Claims:
             log.info("partitions claimed", consumer=self.name, held=len(held), members=members)
         return changed
 
-    async def advance(self, connection: Connection, to: Mapping[Partition, Position]) -> None:
-        """Move positions in the caller's transaction, or raise Fenced.
+    async def advance(
+        self, connection: Connection, since: Mapping[Partition, Position], to: Mapping[Partition, Position]
+    ) -> None:
+        """Move positions in the caller's transaction from where its effects begin, or raise Fenced: also if what comes
+        before has not been committed, or these have been.
 
         The first statement of a batch, so that a zombie writes nothing. Call `moved` after the commit.
         """
-        held = [self.held[partition] for partition in to]
         status = await connection.execute(
             "UPDATE consumer_position AS old SET next = new.next, generation = new.generation, "
             "kafka_offset = new.kafka_offset "
@@ -146,8 +148,8 @@ class Claims:
             self.name,
             [partition.topic for partition in to],
             [partition.number for partition in to],
-            [each.epoch for each in held],
-            [each.position.next for each in held],
+            [self.held[partition].epoch for partition in to],
+            [since[partition].next for partition in to],
             [position.next for position in to.values()],
             [position.generation for position in to.values()],
             [position.offset for position in to.values()],

@@ -85,26 +85,30 @@ class Batch:
 
 
 class Effects(Generic[WorkT]):
-    """What is to be committed together: the works of some batches, in order, and where they end.
+    """What is to be committed together: the works of some batches, in order, where they begin and where they end.
 
     The events themselves are not kept: catching up, that would be most of a process's memory.
     """
 
     def __init__(self) -> None:
         self.works: list[WorkT] = []
+        self.since: dict[Partition, Position] = {}
         self.to: dict[Partition, Position] = {}
         self.rejected: list[DeadLetter] = []
         self.events = 0
         self.oldest: float | None = None
 
     @classmethod
-    def of(cls, batch: Batch, work: WorkT) -> "Effects[WorkT]":
+    def of(cls, batch: Batch, work: WorkT, since: Mapping[Partition, Position]) -> "Effects[WorkT]":
         effects = cls()
-        effects.add(batch, work)
+        effects.add(batch, work, since)
         return effects
 
-    def add(self, batch: Batch, work: WorkT) -> None:
+    def add(self, batch: Batch, work: WorkT, since: Mapping[Partition, Position]) -> None:
+        """`since`: from where the batch was fetched, of its partitions at least."""
         self.works.append(work)
+        for chunk in batch.chunks:
+            self.since.setdefault(chunk.partition, since[chunk.partition])
         self.to |= {chunk.partition: chunk.after for chunk in batch.chunks}
         self.rejected += batch.rejected
         self.events += len(batch)
@@ -279,6 +283,7 @@ class Consumer(Generic[WorkT]):
                     pause = self.POLL[0]
                     batch = Batch(chunks)
                     work = await self._prepare(batch)
+                    since = dict(positions)
                     positions |= {chunk.partition: chunk.after for chunk in chunks}
                     if self._is_careful(chunks):
                         if commit is not None:
@@ -287,9 +292,9 @@ class Consumer(Generic[WorkT]):
                         if effects.to:  # what was read before comes before
                             await self._commit(effects)
                             effects = Effects()
-                        await self._commit_carefully(batch, work)
+                        await self._commit_carefully(batch, work, since)
                         continue
-                    effects.add(batch, work)
+                    effects.add(batch, work, since)
                     behind = len(batch) >= self._batch_size // 4
                 if commit is not None and commit.done():
                     await commit
@@ -334,26 +339,28 @@ class Consumer(Generic[WorkT]):
                 self._careful.pop(chunk.partition, None)
         return any(chunk.partition in self._careful for chunk in chunks)
 
-    async def _commit_carefully(self, batch: Batch, work: WorkT) -> None:
+    async def _commit_carefully(self, batch: Batch, work: WorkT, since: Mapping[Partition, Position]) -> None:
         try:
-            await self._store(Effects.of(batch, work))
+            await self._store(Effects.of(batch, work, since))
         except REFUSED as refusal:
             log.warning("a batch is refused: one by one", consumer=self.name, reason=type(refusal).__name__)
+            at = dict(since)
             for single in batch.singles():
-                await self._commit_single(single)
+                await self._commit_single(single, at)
+                at |= {chunk.partition: chunk.after for chunk in single.chunks}
 
-    async def _commit_single(self, single: Batch) -> None:
+    async def _commit_single(self, single: Batch, since: Mapping[Partition, Position]) -> None:
         """Commit a batch of one event, or keep that event aside if the database will not have it."""
         try:
-            await self._store(Effects.of(single, self._projection.prepare(single)))
+            await self._store(Effects.of(single, self._projection.prepare(single), since))
         except REFUSED as refusal:
             aside = single.refused(type(refusal).__name__)
-            await self._store(Effects.of(aside, self._projection.prepare(Batch([]))))
+            await self._store(Effects.of(aside, self._projection.prepare(Batch([])), since))
 
     async def _store(self, effects: Effects[WorkT]) -> None:
         started = time.perf_counter()
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._claims.advance(connection, effects.to)
+            await self._claims.advance(connection, effects.since, effects.to)
             await self._projection.apply(connection, effects.works)
             if effects.rejected:
                 await self._bury(connection, effects.rejected)

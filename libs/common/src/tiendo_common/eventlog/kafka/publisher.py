@@ -218,7 +218,7 @@ class KafkaPublisher:
                 to[end.partition] = end.agreed
         if to:
             async with self._pool.acquire() as connection, connection.transaction():
-                await self._claims.advance(connection, to)
+                await self._claims.advance(connection, self._claims.positions(), to)
             self._claims.moved(to)
         self._verified = held
 
@@ -272,13 +272,14 @@ class KafkaPublisher:
         """Send, wait until all is acknowledged, then store the positions. No transaction is open meanwhile."""
         async with asyncio.timeout(3 * REQUEST_TIMEOUT):
             offsets = await asyncio.gather(*(self._deliver(parcel) for parcel in parcels))
+        since = {parcel.partition: self._claims.held[parcel.partition].position for parcel in parcels}
         to = {}
         for parcel, offset in zip(parcels, offsets, strict=True):
-            before = self._claims.held[parcel.partition].position
+            before = since[parcel.partition]
             # Where the broker did not say, the offset from before serves: it is where comparing begins.
             to[parcel.partition] = Position(parcel.next, before.generation, offset or before.offset)
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._claims.advance(connection, to)
+            await self._claims.advance(connection, since, to)
         self._claims.moved(to)
         for parcel in parcels:
             metrics.PUBLISHED.labels(parcel.partition.topic).inc(parcel.events)
