@@ -48,6 +48,11 @@ UnitCode = Annotated[
     StringConstraints(pattern=r"^[0-9]{3}([0-9]{2})?$"),
     in_words("a district's or a commune's code: three or five digits, as text"),
 ]
+AnyUnitCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{2}([0-9]|[0-9]{3})?$"),
+    in_words("a unit's code: two, three or five digits, as text"),
+]
 Text = Annotated[
     str,
     StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$"),
@@ -57,7 +62,9 @@ Day = Annotated[date, Field(ge=date(2004, 1, 1), lt=date(2200, 1, 1))]
 Citizens = Annotated[int, Field(strict=True, ge=0, le=200_000_000)]
 
 
-class _Answered(BaseModel):
+class Answered(BaseModel):
+    """What is answered: made from what the rules and use cases know by the same names."""
+
     model_config = ConfigDict(from_attributes=True)
 
 
@@ -235,13 +242,13 @@ def _head(stored: StoredCampaign) -> dict[str, Any]:
     return fields | {"closed_through": stored.closed_through}
 
 
-class CampaignsAnswer(_Answered):
+class CampaignsAnswer(Answered):
     """All campaigns, by their first day."""
 
     campaigns: list[CampaignLine]
 
 
-class StandingAnswer(_Answered):
+class StandingAnswer(Answered):
     """A unit and all below it on one indicator. A citizen counts once, at the level held on the day."""
 
     value: int = Field(description="Citizens at the end of the day asked for, both levels.")
@@ -253,7 +260,7 @@ class StandingAnswer(_Answered):
     eligible: int | None = Field(description="Null for a unit that the plan doesn't know.")
 
 
-class RatioAnswer(_Answered):
+class RatioAnswer(Answered):
     """One of the campaign's figures for this unit."""
 
     id: str
@@ -265,7 +272,7 @@ class RatioAnswer(_Answered):
     )
 
 
-class UnitProgressAnswer(_Answered):
+class UnitProgressAnswer(Answered):
     """Where one unit stands."""
 
     code: str
@@ -276,7 +283,7 @@ class UnitProgressAnswer(_Answered):
     figures: list[RatioAnswer]
 
 
-class ProgressAnswer(_Answered):
+class ProgressAnswer(Answered):
     """Where a unit and those below it stand. Every number is exact."""
 
     campaign: str
@@ -405,7 +412,7 @@ RECONCILIATION_BODY: dict[str, Any] = {
 }
 
 
-class DifferenceAnswer(_Answered):
+class DifferenceAnswer(Answered):
     """A cell of which records and counters say different things: a total, or a part of a breakdown."""
 
     indicator: Indicator

@@ -2,18 +2,14 @@
 
 from datetime import date
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from tiendo_aggregator.http_schemas import Citizens, Level, Text
+from tiendo_aggregator.http_schemas import Answered, Citizens, Level, Text
 from tiendo_aggregator.http_schemas.pace import LevelsAnswer
 from tiendo_aggregator.rules.declared import Counts, State, check_count
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.documents import Sent
-
-
-class _Answered(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
 
 
 class CountDocument(Sent):
@@ -49,7 +45,7 @@ class DeclarationDocument(Sent):
         }
 
 
-class DeclaredCountAnswer(_Answered):
+class DeclaredCountAnswer(Answered):
     """Citizens, or a difference of such; the levels are null where they are not told apart."""
 
     value: int
@@ -57,7 +53,7 @@ class DeclaredCountAnswer(_Answered):
     level_2: int | None
 
 
-class DeclaredAnswer(_Answered):
+class DeclaredAnswer(Answered):
     """What a commune declared of a day."""
 
     unit: str
@@ -71,7 +67,7 @@ class DeclaredAnswer(_Answered):
     late: bool = Field(description="Whether the first revision came after the cut-off.")
 
 
-class DeclaredHistoryAnswer(_Answered):
+class DeclaredHistoryAnswer(Answered):
     """Every revision of a report, oldest first; none if nothing was declared."""
 
     campaign: str
@@ -80,7 +76,7 @@ class DeclaredHistoryAnswer(_Answered):
     revisions: list[DeclaredAnswer]
 
 
-class BesideAnswer(_Answered):
+class BesideAnswer(Answered):
     """A declared figure beside the records of the same communes. They are never added."""
 
     communes: int = Field(description="How many communes it is declared by.")
@@ -89,7 +85,7 @@ class BesideAnswer(_Answered):
     difference: DeclaredCountAnswer = Field(description="declared − records.")
 
 
-class UnitDeclaredAnswer(_Answered):
+class UnitDeclaredAnswer(Answered):
     """A unit and all below it."""
 
     code: str
@@ -104,7 +100,7 @@ class UnitDeclaredAnswer(_Answered):
     indicators: dict[Indicator, BesideAnswer]
 
 
-class ReporterAnswer(_Answered):
+class ReporterAnswer(Answered):
     """A commune whose report came late, or not at all."""
 
     code: str
@@ -112,7 +108,7 @@ class ReporterAnswer(_Answered):
     declared_at: AwareDatetime | None = Field(description="When the newest revision came; null: none did.")
 
 
-class DeclaredReportAnswer(_Answered):
+class DeclaredReportAnswer(Answered):
     """What was declared of a day, and what was not."""
 
     campaign: str

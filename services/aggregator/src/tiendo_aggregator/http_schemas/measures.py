@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from tiendo_aggregator.http_schemas import Day, Level, Text
+from tiendo_aggregator.http_schemas import Answered, AnyUnitCode, Day, Level, Text
 from tiendo_aggregator.rules.measures import Decision, Measure, Standing
 from tiendo_aggregator.storage.measures import MeasureVersion, ToldStanding
 from tiendo_common.service.documents import Sent, in_words
@@ -17,16 +17,7 @@ MeasureId = Annotated[
     Field(examples=["cards_synchronised_with_insurance"]),
     in_words("small letters, digits and underscores, 60 at most"),
 ]
-AnyUnitCode = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{2}([0-9]|[0-9]{3})?$"),
-    in_words("a unit's code: two, three or five digits, as text"),
-]
 Count = Annotated[int, Field(strict=True, ge=0, le=10**15)]
-
-
-class _Answered(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
 
 
 class DecisionDocument(Sent):
@@ -113,7 +104,7 @@ class StandingsDocument(Sent):
     standings: Annotated[list[StandingDocument], Field(min_length=1, max_length=5000)]
 
 
-class TakenAnswer(_Answered):
+class TakenAnswer(Answered):
     """What became of them."""
 
     told: int = Field(description="Of a unit and day of which nothing was told before.")
@@ -156,7 +147,7 @@ class ToldStandingsAnswer(BaseModel):
     standings: list[ToldStandingAnswer]
 
 
-class MeasuredUnitAnswer(_Answered):
+class MeasuredUnitAnswer(Answered):
     """A unit on a measure."""
 
     code: str

@@ -4,27 +4,18 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, Field
 
-from tiendo_aggregator.http_schemas import Level, Text
+from tiendo_aggregator.http_schemas import Answered, AnyUnitCode, Level, Text
 from tiendo_aggregator.http_schemas.declared import CountDocument, DeclaredCountAnswer
 from tiendo_aggregator.http_schemas.pace import LevelsAnswer
 from tiendo_aggregator.rules.declared import Counts, check_count
 from tiendo_aggregator.rules.ministry import Claim, Used
 from tiendo_aggregator.rules.plan import Over
 from tiendo_common.events.state import Indicator
-from tiendo_common.service.documents import Sent, in_words
+from tiendo_common.service.documents import Sent
 
-AnyUnitCode = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{2,3}([0-9]{2})?$"),
-    in_words("a unit's code: two, three or five digits, as text"),
-]
 Percent = Annotated[Decimal, Field(ge=0, le=1000, max_digits=9, decimal_places=6)]
-
-
-class _Answered(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
 
 
 class ClaimDocument(Sent):
@@ -62,7 +53,7 @@ class ImportDocument(Sent):
         return tuple(Claim(**each.model_dump()) for each in self.claims)
 
 
-class ImportAnswer(_Answered):
+class ImportAnswer(Answered):
     """An import. Others as of the same day are further revisions; none is overwritten."""
 
     as_of: date
@@ -80,7 +71,7 @@ class ChoiceDocument(Sent):
     reason: Text
 
 
-class ChoiceAnswer(_Answered):
+class ChoiceAnswer(Answered):
     """A choice. A later one doesn't overwrite it."""
 
     unit: str
@@ -93,7 +84,7 @@ class ChoiceAnswer(_Answered):
     known_day: date
 
 
-class ComparedAnswer(_Answered):
+class ComparedAnswer(Answered):
     """One indicator of one unit."""
 
     ministry: DeclaredCountAnswer
@@ -105,7 +96,7 @@ class ComparedAnswer(_Answered):
     choice: ChoiceAnswer | None
 
 
-class UnitComparedAnswer(_Answered):
+class UnitComparedAnswer(Answered):
     """A unit of which the ministry gave figures."""
 
     code: str
@@ -115,7 +106,7 @@ class UnitComparedAnswer(_Answered):
     indicators: dict[Indicator, ComparedAnswer]
 
 
-class ClaimAnswer(_Answered):
+class ClaimAnswer(Answered):
     """A claim as it was made."""
 
     unit: str
@@ -126,7 +117,7 @@ class ClaimAnswer(_Answered):
     at_most: Decimal | None
 
 
-class CheckedClaimAnswer(_Answered):
+class CheckedClaimAnswer(Answered):
     """A claim, held against the figures; shares in percent, cut at two decimals."""
 
     claim: ClaimAnswer
@@ -137,7 +128,7 @@ class CheckedClaimAnswer(_Answered):
     )
 
 
-class MinistryAnswer(_Answered):
+class MinistryAnswer(Answered):
     """The ministry's figures beside the records."""
 
     campaign: str

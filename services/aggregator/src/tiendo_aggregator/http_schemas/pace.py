@@ -3,19 +3,15 @@
 from datetime import date
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from tiendo_aggregator.http_schemas import Level
+from tiendo_aggregator.http_schemas import Answered, Level
 from tiendo_aggregator.rules.counting import Attribution
 from tiendo_aggregator.storage.plan import PlanVersion
 from tiendo_common.events.state import Indicator
 
 
-class _Answered(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class _Asked(_Answered):
+class _Asked(Answered):
     """What every answer about a campaign repeats of the question."""
 
     campaign: str
@@ -28,7 +24,7 @@ class _Asked(_Answered):
     )
 
 
-class LevelsAnswer(_Answered):
+class LevelsAnswer(Answered):
     """Citizens by the level they have; they sum to `value`. A change may be negative."""
 
     value: int
@@ -36,7 +32,7 @@ class LevelsAnswer(_Answered):
     level_2: int
 
 
-class RevisedAnswer(_Answered):
+class RevisedAnswer(Answered):
     """The standing at the end of a day."""
 
     then: LevelsAnswer = Field(description="As known at the end of that day.")
@@ -44,7 +40,7 @@ class RevisedAnswer(_Answered):
     change: LevelsAnswer
 
 
-class LateAnswer(_Answered):
+class LateAnswer(Answered):
     """What became known after the day it belongs to."""
 
     known_day: date
@@ -52,7 +48,7 @@ class LateAnswer(_Answered):
     change: LevelsAnswer = Field(description="Net change of the day's own count.")
 
 
-class DayRevisionAnswer(_Answered):
+class DayRevisionAnswer(Answered):
     """A closed day. The day before the campaign stands for all before it: its revision is one of the baseline."""
 
     day: date
@@ -71,7 +67,7 @@ class RevisionsAnswer(_Asked):
     )
 
 
-class PaceAnswer(_Answered):
+class PaceAnswer(Answered):
     """A unit and all below it on one indicator, in citizens. The day is over: what is needed is counted from the
     next one. Values count where citizens live, `done` where the work was done."""
 
@@ -100,7 +96,7 @@ class PaceAnswer(_Answered):
     )
 
 
-class UnitPaceAnswer(_Answered):
+class UnitPaceAnswer(Answered):
     """How fast one unit goes, on the indicators of which it has a target."""
 
     code: str
@@ -118,7 +114,7 @@ class PacesAnswer(_Asked):
     )
 
 
-class DayPlanAnswer(_Answered):
+class DayPlanAnswer(Answered):
     """One day of the campaign."""
 
     day: date
@@ -132,7 +128,7 @@ class DayPlanAnswer(_Answered):
     )
 
 
-class IndicatorQuotasAnswer(_Answered):
+class IndicatorQuotasAnswer(Answered):
     """One indicator: where it stands, and each day."""
 
     pace: PaceAnswer
@@ -146,7 +142,7 @@ class QuotasAnswer(_Asked):
     indicators: dict[Indicator, IndicatorQuotasAnswer]
 
 
-class TargetMetAnswer(_Answered):
+class TargetMetAnswer(Answered):
     """The day at whose end the target is expected to be met; null: not within a year."""
 
     expected: date | None
@@ -154,7 +150,7 @@ class TargetMetAnswer(_Answered):
     latest: date | None = Field(description="Of the 80% interval.")
 
 
-class OutlookAnswer(_Answered):
+class OutlookAnswer(Answered):
     """What is expected at the end of the last day, in citizens: rounded, unlike every count."""
 
     final: int = Field(description="Rounded to the nearest.")
@@ -168,7 +164,7 @@ class OutlookAnswer(_Answered):
     target_met: TargetMetAnswer | None = Field(description="Null: it is met already.")
 
 
-class IndicatorForecastAnswer(_Answered):
+class IndicatorForecastAnswer(Answered):
     """One indicator of one unit."""
 
     value: int = Field(description="Reached at the end of the day.")
@@ -186,7 +182,7 @@ class ForecastAnswer(_Asked):
     indicators: dict[Indicator, IndicatorForecastAnswer]
 
 
-class ToldAnswer(_Answered):
+class ToldAnswer(Answered):
     """What would have been told of the unit, rounded."""
 
     forecast: int
@@ -196,7 +192,7 @@ class ToldAnswer(_Answered):
     straight_line: int = Field(description="From there on as on average since the first day.")
 
 
-class MissedAnswer(_Answered):
+class MissedAnswer(Answered):
     """How far a way of forecasting was off."""
 
     error: int = Field(description="Told − actual, in citizens, of the unit.")
@@ -208,7 +204,7 @@ class MissedAnswer(_Answered):
     )
 
 
-class OriginAnswer(_Answered):
+class OriginAnswer(Answered):
     """The forecast at the end of one day, from what was known then, held against what came."""
 
     number: int = Field(description="Which day of the campaign it was, from 1.")
@@ -235,7 +231,7 @@ class BacktestAnswer(_Asked):
     )
 
 
-class RankedAnswer(_Answered):
+class RankedAnswer(Answered):
     """A unit's place."""
 
     code: str
@@ -253,7 +249,7 @@ class RankedAnswer(_Answered):
     finished: int | None = Field(description="Place in the order of finish; null: not met by the last day.")
 
 
-class RankingAnswer(_Answered):
+class RankingAnswer(Answered):
     """Units by rank, then code."""
 
     units: list[RankedAnswer]
@@ -271,7 +267,7 @@ class RanksAnswer(_Asked):
     indicators: dict[Indicator, RankingAnswer]
 
 
-class PlanVersionAnswer(_Answered):
+class PlanVersionAnswer(Answered):
     """A plan as it was put."""
 
     version: int
@@ -292,7 +288,7 @@ class PlanVersionAnswer(_Answered):
         )
 
 
-class PlanVersionsAnswer(_Answered):
+class PlanVersionsAnswer(Answered):
     """Every plan of a campaign that was put, oldest first: the last one is in force."""
 
     campaign: str

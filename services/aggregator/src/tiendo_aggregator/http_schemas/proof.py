@@ -2,17 +2,13 @@
 
 from datetime import date
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from tiendo_aggregator.http_schemas import ProvinceCode, Text
+from tiendo_aggregator.http_schemas import Answered, ProvinceCode, Text
 from tiendo_common.service.documents import Sent
 
 
-class _Answered(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class ProofAnswer(_Answered):
+class ProofAnswer(Answered):
     """A unit's last comparison with the records."""
 
     unit: str
@@ -21,7 +17,7 @@ class ProofAnswer(_Answered):
     days: list[date] = Field(description="The first days on which one differed, 31 at most.")
 
 
-class ProofsAnswer(_Answered):
+class ProofsAnswer(Answered):
     """How far the counters of a campaign's province are proven. A unit that was never compared is in `unchecked`."""
 
     campaign: str
@@ -42,14 +38,14 @@ class RebuildDocument(Sent):
     )
 
 
-class DifferingAnswer(_Answered):
+class DifferingAnswer(Answered):
     """A unit and day on which live and rebuilt counters differ."""
 
     unit: str
     day: date
 
 
-class RebuiltAnswer(_Answered):
+class RebuiltAnswer(Answered):
     """What a rebuild found: live counters beside those that the log comes to, at the same positions."""
 
     province: str | None

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from tiendo_aggregator.http_schemas import Day, Level, StandingAnswer, Text, _Answered
+from tiendo_aggregator.http_schemas import Answered, Day, Level, StandingAnswer, Text
 from tiendo_aggregator.rules.units import Reorganisation, Tree
 from tiendo_aggregator.rules.units.edition import SentUnit
 from tiendo_aggregator.rules.units.reorganisation import Kind, Operation, Placing, Row, Share
@@ -47,7 +47,7 @@ class EditionDocument(Sent):
         ]
 
 
-class DifferenceOfTrees(_Answered):
+class DifferenceOfTrees(Answered):
     """Codes whose unit is another than on that day now."""
 
     added: list[str]
@@ -165,7 +165,7 @@ class HigherUnit(BaseModel):
     becomes: NamedUnit
 
 
-class SideAnswer(_Answered):
+class SideAnswer(Answered):
     """A campaign on one tree, at the end of the last day of the tree before."""
 
     root: str = Field(description="What its province is on this tree.")
@@ -173,7 +173,7 @@ class SideAnswer(_Answered):
     indicators: dict[Indicator, StandingAnswer]
 
 
-class RebasedCampaignAnswer(_Answered):
+class RebasedCampaignAnswer(Answered):
     """A campaign before and after: the same totals under other units; or why it cannot be followed."""
 
     campaign: str
@@ -239,7 +239,7 @@ def _named(codes: Sequence[str], tree: Tree) -> list[NamedUnit]:
     return [NamedUnit(code=code, name=tree.units[code].name) for code in codes[:LISTED]]
 
 
-class AppliedAnswer(_Answered):
+class AppliedAnswer(Answered):
     """A reorganisation as it was applied, and whether it was taken back."""
 
     id: int
@@ -254,7 +254,7 @@ class AppliedAnswer(_Answered):
     undone_by: str | None
 
 
-class ReorganisationsAnswer(_Answered):
+class ReorganisationsAnswer(Answered):
     """Every reorganisation that was ever applied, in that order."""
 
     reorganisations: list[AppliedAnswer]

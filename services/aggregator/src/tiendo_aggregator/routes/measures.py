@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
 
+from tiendo_aggregator.http_schemas import AnyUnitCode
 from tiendo_aggregator.http_schemas.measures import (
-    AnyUnitCode,
     MeasureAnswer,
     MeasuredAnswer,
     MeasureDocument,

@@ -2,23 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 
-from tiendo_aggregator.http_schemas import Day
+from tiendo_aggregator.http_schemas import AnyUnitCode, Day
 from tiendo_aggregator.http_schemas.ministry import (
-    AnyUnitCode,
     ChoiceAnswer,
     ChoiceDocument,
     ImportAnswer,
     ImportDocument,
     MinistryAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, InPath, KnownAt, OneUnit, Reader
+from tiendo_aggregator.routes.questions import AsOf, InPath, KnownAt, OneUnit, Planner, Reader
 from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_common.events.state import Indicator
-from tiendo_common.service.auth import ApiKey, requires
 
-Planner = Annotated[ApiKey, Depends(requires("campaign:write"))]
 FiguresDay = Annotated[Day, Path(description="The day at whose end the figures stand.")]
 
 
