@@ -21,6 +21,7 @@ PAUSE = 60.0
 async def keep_proving(instance: Instance, say: Say, pause: float = PAUSE) -> None:
     """Compare until cancelled; say what differs, once. It repairs nothing: that takes an order (POST /v1/rebuilds)."""
     told: dict[str, str] = {}
+    trouble = ""
     async with Client.open(instance.url, instance.admin_key) as client:
         while True:
             await asyncio.sleep(pause)
@@ -32,10 +33,11 @@ async def keep_proving(instance: Instance, say: Say, pause: float = PAUSE) -> No
                     if news != told.get(campaign["id"], ""):
                         say(f"{campaign['id']}: {news or 'all counters equal the records again'}")
                     told[campaign["id"]] = news
+                trouble = ""
             except (Refused, httpx2.HTTPError) as problem:
                 # A service is away; the supervisor says so, and the next round comes.
                 why = problem.detail if isinstance(problem, Refused) else str(problem)
-                if told.get("") != why:
+                if why != trouble:
                     say(f"Counters not compared: {why}")
-                    told[""] = why
+                trouble = why
             await asyncio.sleep(SHARE * (time.monotonic() - began))
