@@ -23,6 +23,7 @@ from tiendo_common.eventlog.postgres import PostgresEventLog, PostgresLogReader
 from tiendo_common.service.auth import ApiKeys
 from tiendo_common.service.bodies import Rooms
 from tiendo_common.service.driven import StoredClock
+from tiendo_common.service.rounds import go_round
 from tiendo_common.service.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -122,17 +123,9 @@ class Kit:
             if bound is not None:
                 await self.log.publish_watermark(min(now, bound))
 
-        async def forever() -> None:
-            # A driven clock waits for nobody: whoever drives it waits for us.
-            period = 0.05 if self.clock.driven else 1.0
-            while True:
-                try:
-                    await publish()
-                except PASSING_FAULTS as error:
-                    log.warning("watermark not published", reason=str(error))
-                await asyncio.sleep(period)
-
-        self.background.append(("watermarks", forever))
+        self.background.append(
+            ("watermarks", lambda: go_round(publish, self.clock, 1.0, "watermark not published"))
+        )
         self.moved.append(publish)
 
     async def measure(self) -> None:

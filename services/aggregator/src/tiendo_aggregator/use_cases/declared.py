@@ -1,6 +1,5 @@
 """Counts that communes declare: taken, closed at each day's cut-off, laid beside the records."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -34,13 +33,13 @@ from tiendo_aggregator.storage.declared import (
     revisions_of,
 )
 from tiendo_aggregator.storage.plan import StoredCampaign
+from tiendo_aggregator.use_cases.off_tree import LeaveOut
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM, local_day
-from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import Invalid, Unavailable
+from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import EventLog, NewEvent
 from tiendo_common.events.declarations import (
     CountsDeclared,
@@ -48,6 +47,7 @@ from tiendo_common.events.declarations import (
     DeclarationsClosed,
     DeclarationsDue,
 )
+from tiendo_common.service.rounds import go_round
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,7 @@ class Declarations:
         self._units = units
         self._scopes = scopes
         self._origin = origin
-        self._said: dict[str, str] = {}
+        self._leave_out = LeaveOut("declarations not closed")
 
     async def declare(
         self, campaign: str, unit: str, day: date, counts: Counts, source: str, by: str
@@ -207,28 +207,14 @@ class Declarations:
 
     async def run(self) -> None:
         """Close days until cancelled."""
-        # A driven clock waits for nobody: whoever drives it waits for the day to be closed.
-        period = 0.05 if self._origin.clock.driven else self.PERIOD
-        while True:
-            try:
-                await self.step()
-            except (Unavailable, *PASSING_FAULTS) as error:
-                log.warning("declarations not closed", reason=str(error))
-            await asyncio.sleep(period)
+        await go_round(self.step, self._origin.clock, self.PERIOD, "declarations not closed")
 
     async def step(self) -> None:
         """Close the days whose cut-off has passed."""
         for stored in await self._plans.all():
             if stored.campaign.declaring is not None:
-                try:
+                with self._leave_out.if_off_tree(stored.campaign.id):
                     await self._close_days(stored, stored.campaign.declaring)
-                except Invalid as error:
-                    # Units without a place on the day's tree: its closing waits for a reorganisation to be applied.
-                    if self._said.get(stored.campaign.id) != error.detail:
-                        log.warning(
-                            "declarations not closed", campaign=stored.campaign.id, reason=error.detail
-                        )
-                        self._said[stored.campaign.id] = error.detail
 
     async def _close_days(self, stored: StoredCampaign, declaring: Declaring) -> None:
         campaign = stored.campaign

@@ -1,9 +1,8 @@
 """Progress as events: each unit's newest totals while a campaign runs, and one last word on each day."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 import asyncpg
@@ -20,14 +19,14 @@ from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count, daily_changes, work_done
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
+from tiendo_aggregator.use_cases.off_tree import LeaveOut
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM
-from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import Invalid, Unavailable
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.state import ProgressPublication, ProgressPublished
+from tiendo_common.service.rounds import go_round
 
 log = structlog.get_logger(__name__)
 
@@ -61,18 +60,12 @@ class ProgressPublisher:
         self._lock = asyncio.Lock()
         self._closed_for: datetime | None = None
         self._next_look = 0.0
-        self._said: dict[str, str] = {}
+        self._leave_open = LeaveOut("days not closed")
+        self._leave_out = LeaveOut("progress not published")
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        # A driven clock waits for nobody: whoever drives it waits for the day to be closed.
-        period = 0.05 if self._origin.clock.driven else self.PAUSE.total_seconds()
-        while True:
-            try:
-                await self.step()
-            except (Unavailable, *PASSING_FAULTS) as error:
-                log.warning("progress not published", reason=str(error))
-            await asyncio.sleep(period)
+        await go_round(self.step, self._origin.clock, self.PAUSE.total_seconds(), "progress not published")
 
     async def step(self) -> None:
         """Close what is due; publish what changed if the last look is a second ago."""
@@ -86,7 +79,7 @@ class ProgressPublisher:
                 return
             campaigns = await self._plans.all()
             for stored in campaigns:
-                with self._on_its_tree(stored.campaign):
+                with self._leave_open.if_off_tree(stored.campaign.id):
                     await self._close_days(stored, reached, complete_to)
             self._closed_for = reached
             if look:
@@ -94,21 +87,8 @@ class ProgressPublisher:
                 today = self._origin.clock.today()
                 for stored in campaigns:
                     if is_watched(stored.campaign, today):
-                        with self._on_its_tree(stored.campaign):
+                        with self._leave_out.if_off_tree(stored.campaign.id):
                             await self._publish_changes(stored.campaign, today, complete_to)
-
-    @contextlib.contextmanager
-    def _on_its_tree(self, campaign: Campaign) -> Iterator[None]:
-        """Leave a campaign out, and its days open, while its units have no place on the day's tree: what is said
-        then is late and never wrong. The others go on."""
-        try:
-            yield
-        except Invalid as error:
-            if self._said.get(campaign.id) != error.detail:
-                log.warning(
-                    "progress not published", campaign=campaign.id, reason=error.detail, remedy=error.remedy
-                )
-                self._said[campaign.id] = error.detail
 
     async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> None:
         campaign = stored.campaign

@@ -31,9 +31,9 @@ from tiendo_aggregator.storage.units import (
     units_revision,
 )
 from tiendo_aggregator.use_cases.origin import Origin
-from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.state import UnitPublication, UnitPublished, UnitSpan
+from tiendo_common.service.rounds import go_round
 
 log = structlog.get_logger(__name__)
 
@@ -93,13 +93,12 @@ class Units:
 
     async def follow(self) -> None:
         """Notice what other replicas change, until cancelled."""
-        while True:
-            try:
-                async with self._pool.acquire() as connection:
-                    await self._read(connection)
-            except PASSING_FAULTS as error:
-                log.warning("units not read again", reason=str(error))
-            await asyncio.sleep(self.LOOK)
+
+        async def look() -> None:
+            async with self._pool.acquire() as connection:
+                await self._read(connection)
+
+        await go_round(look, self._origin.clock, self.LOOK, "units not read again")
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[Connection]:

@@ -9,9 +9,9 @@ import msgspec
 import structlog
 
 from tiendo_common.clock import VIETNAM, Clock, local_day, new_event_id
-from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import CampaignPublication
+from tiendo_common.service.rounds import go_round
 from tiendo_notifier.rules import messages, rhythm
 from tiendo_notifier.rules.messages import Message as Words
 from tiendo_notifier.rules.policies import Policy
@@ -52,14 +52,7 @@ class Desk:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        # A driven clock waits for nobody; `step` is called when it is moved, too.
-        period = 0.1 if self._clock.driven else 1.0
-        while True:
-            try:
-                await self.step()
-            except PASSING_FAULTS as error:
-                log.warning("desk not at work", reason=str(error))
-            await asyncio.sleep(period)
+        await go_round(self.step, self._clock, 1.0, "desk not at work")
 
     async def step(self) -> None:
         """Do what is due now."""
@@ -67,19 +60,19 @@ class Desk:
             if not self._ready() or not await desk.may_work(connection):
                 return
             now = self._clock.now()
-            await self._close_what_is_no_more(connection, now)
+            seen = local_day(now), self._reference.units_revision
+            if seen != self._seen:
+                await self._close_what_is_no_more(connection, now)
             await self._escalate(connection, now)
             await self._look_for_lag(connection, now)
             await self._send_digests(connection, now)
+        self._seen = seen
 
     async def _close_what_is_no_more(self, connection: Connection, now: datetime) -> None:
         """Incidents of units that were merged away are over: nobody is left to answer for them, and what they owed is
         asked of the units that took them in, which are judged by themselves. Looked at when a day begins or a tree
         changes."""
         today = local_day(now)
-        seen = today, self._reference.units_revision
-        if self._seen == seen:
-            return
         for incident in await desk.unresolved(connection):
             if self._reference.is_on(incident.unit, today):
                 continue
@@ -88,7 +81,6 @@ class Desk:
             )
             await desk.close_for_good(connection, incident, new_event_id(), today, reason, now)
             log.info("incident of a unit that is no more", incident=incident.id, unit=incident.unit)
-        self._seen = seen
 
     async def _escalate(self, connection: Connection, now: datetime) -> None:
         due = await desk.due_steps(connection, now, self.MOST)
