@@ -12,7 +12,8 @@ import httpx2
 from benchmarks.lines import OCCURRED_AT
 from benchmarks.stack import FACTS
 from tiendo.instance import Instance
-from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
+from tiendo.replay.campaigns.campaign import Campaign
+from tiendo.replay.campaigns.reading import find_campaign, load_campaign
 
 CAMPAIGN = "kon-tum-2023"
 

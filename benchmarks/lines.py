@@ -1,6 +1,6 @@
 """Intake lines for measurements: every citizen once."""
 
-from tiendo.replay.campaign_file import Campaign
+from tiendo.replay.campaigns.campaign import Campaign
 
 OCCURRED_AT = "2023-11-12T08:00:00+07:00"
 

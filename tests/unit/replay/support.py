@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 
 from tests.unit.replay.plain_model import Register
-from tiendo.replay.campaign_file import Campaign, find_campaign, load_campaign
+from tiendo.replay.campaigns.campaign import Campaign
+from tiendo.replay.campaigns.reading import find_campaign, load_campaign
 from tiendo.replay.citizens import Lives
 from tiendo.replay.schedule import ANSWERS, Schedule
 

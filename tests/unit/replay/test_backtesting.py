@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.replay.support import campaign
 from tiendo.replay.backtesting import print_backtest
-from tiendo.replay.campaign_file import Language
+from tiendo.replay.campaigns.campaign import Language
 
 
 def missed(error: str, communes: str) -> dict[str, Any]:

@@ -9,13 +9,9 @@ from random import Random
 import pytest
 
 from tests.unit.replay.support import CAMPAIGNS, FOLDER, campaign
-from tiendo.replay.campaign_file import (
-    CampaignFileError,
-    Count,
-    cut_percent,
-    find_campaign,
-    load_campaign,
-)
+from tiendo.replay.campaigns.campaign import Count, cut_percent
+from tiendo.replay.campaigns.reading import find_campaign, load_campaign
+from tiendo.replay.campaigns.table import CampaignFileError
 from tiendo.replay.population import populate
 
 

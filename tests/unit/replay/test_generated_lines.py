@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.replay.support import CAMPAIGNS, REPORTED, Run, campaign, run
-from tiendo.replay.campaign_file import INDICATORS
+from tiendo.replay.campaigns.campaign import INDICATORS
 from tiendo.replay.citizens import Lives
 from tiendo.replay.schedule import REJECTED, Chunk, Schedule
 from tiendo_activation.http_schemas import ActivationLine

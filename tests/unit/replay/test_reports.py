@@ -10,7 +10,7 @@ import pytest
 from tests.unit.replay.support import campaign
 from tiendo.errors import Refused
 from tiendo.folders import DataFolder
-from tiendo.replay.campaign_file import Campaign, Language, cut_percent
+from tiendo.replay.campaigns.campaign import Campaign, Language, cut_percent
 from tiendo.replay.driver import check_as_of
 from tiendo.replay.printing import print_reconciliation, print_report
 from tiendo.replay.report import Report, make_report

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tiendo.replay.campaign_file import Campaign, Language
+from tiendo.replay.campaigns.campaign import Campaign, Language
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "title": {

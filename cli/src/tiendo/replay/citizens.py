@@ -12,7 +12,7 @@ from itertools import accumulate
 from math import exp
 from random import Random
 
-from tiendo.replay.campaign_file import CHANNELS, COHORTS, Campaign
+from tiendo.replay.campaigns.campaign import CHANNELS, COHORTS, Campaign
 from tiendo.replay.population import ACTIVATED, APPROVED, CELLS, NEW, TAKEN, populate
 from tiendo.replay.units import plain
 

@@ -20,7 +20,8 @@ from tiendo.folders import DataFolder, default_data, facts_folder, program
 from tiendo.instance import Instance, running_instance
 from tiendo.replay import driver
 from tiendo.replay.backtesting import print_backtest
-from tiendo.replay.campaign_file import Campaign, Language, find_campaign, load_campaign
+from tiendo.replay.campaigns.campaign import Campaign, Language
+from tiendo.replay.campaigns.reading import find_campaign, load_campaign
 from tiendo.replay.printing import (
     print_outcome,
     print_reconciliation,

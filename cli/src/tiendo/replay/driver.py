@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tiendo.errors import Refused
 from tiendo.folders import DataFolder
 from tiendo.instance import Instance
-from tiendo.replay.campaign_file import SENT_AT, Campaign
+from tiendo.replay.campaigns.campaign import SENT_AT, Campaign
 from tiendo.replay.citizens import Lives
 from tiendo.replay.following import Clocks, closed, drained
 from tiendo.replay.malformed import Draft

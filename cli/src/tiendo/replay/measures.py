@@ -9,7 +9,7 @@ from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import Units
 
 if TYPE_CHECKING:
-    from tiendo.replay.campaign_file import Campaign
+    from tiendo.replay.campaigns.campaign import Campaign
     from tiendo.replay.sending import Client
 
 #: Who tells a measure, where it isn't the unit itself: each of the units of a kind below it.

@@ -6,7 +6,8 @@ Everything sums to the campaign's counts exactly, whatever the seed: the seed de
 from dataclasses import dataclass
 from random import Random
 
-from tiendo.replay.campaign_file import Campaign, CampaignFileError, Count
+from tiendo.replay.campaigns.campaign import Campaign, Count
+from tiendo.replay.campaigns.table import CampaignFileError
 from tiendo.replay.spread import saturating
 
 TAKEN, APPROVED, ACTIVATED = range(3)

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from tiendo.replay.campaign_file import Campaign, Language
+from tiendo.replay.campaigns.campaign import Campaign, Language
 from tiendo.replay.driver import Outcome
 from tiendo.replay.measures import Told
 from tiendo.replay.report import Counted, Pace, Report, Standing

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from tiendo.errors import Refused
-from tiendo.replay.campaign_file import Campaign, Figure, cut_percent
+from tiendo.replay.campaigns.campaign import Campaign, Figure, cut_percent
 from tiendo.replay.measures import Told, ask_measures, held_against
 from tiendo.replay.sending import Client
 

@@ -11,7 +11,7 @@ from datetime import date
 from random import Random
 from typing import Literal
 
-from tiendo.replay.campaign_file import CHANNELS, COHORTS
+from tiendo.replay.campaigns.campaign import CHANNELS, COHORTS
 from tiendo.replay.citizens import (
     ACTIVATE,
     ACTIVATIONS,

@@ -1,0 +1,215 @@
+"""What a campaign file says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from tiendo.replay.measures import Measure
+from tiendo.replay.spread import largest_remainder
+from tiendo.replay.units import Units
+
+INDICATORS = ("intake", "approved", "activated")
+CHANNELS = ("fixed", "mobile", "home", "online")
+COHORTS = (
+    "officials",
+    "employees",
+    "armed_forces",
+    "students",
+    "workers",
+    "elderly",
+    "ethnic_minorities",
+    "fishermen",
+)
+
+#: When a day's lines are sent. They happened earlier that day, or on days before.
+SENT_AT = "20:00"
+
+Language = Literal["en", "vi"]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Citizens at each level; never more than one level each."""
+
+    level_1: int
+    level_2: int
+
+    @property
+    def total(self) -> int:
+        """Both levels."""
+        return self.level_1 + self.level_2
+
+    def at(self, level: int) -> int:
+        """The citizens at one level, 1 or 2."""
+        return self.level_1 if level == 1 else self.level_2
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One published figure: the text as published and the numbers it names; None is what it doesn't say. Of a figure
+    without a `value` the count is assumed, and only the percentage was published.
+
+    `text_vi`: the same in Vietnamese; None: it is shown in English there, too.
+    """
+
+    id: str
+    text: str
+    text_vi: str | None
+    indicator: str
+    over: str
+    decimals: int
+    percent: str
+    value: int | None
+    level_1: int | None
+    level_2: int | None
+    since_baseline: int | None
+    denominator: int | None
+
+    def said(self, language: Language) -> str:
+        """The text in a language."""
+        return self.text_vi if language == "vi" and self.text_vi else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something published that doesn't follow from the published figures; kept, and never made true."""
+
+    id: str
+    text: str
+    indicator: str
+    over: str
+    percent: str
+    reason: str
+    text_vi: str | None
+    reason_vi: str | None
+
+    def said(self, language: Language) -> tuple[str, str]:
+        """The text and the reason in a language."""
+        if language == "vi" and self.text_vi and self.reason_vi:
+            return self.text_vi, self.reason_vi
+        return self.text, self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the province must reach by the campaign's last day, and whether that number was published."""
+
+    indicator: str
+    value: int
+    published: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """A key of the assumptions section and why it is assumed so."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """How the made-up citizens behave; shares are fractions of one.
+
+    Voids and wrong levels are shares of dossiers, moves of residents; repeats, late and malformed of lines.
+    """
+
+    repeats: float = 0.03
+    voided: float = 0.01
+    wrong_level: float = 0.005
+    moved: float = 0.01
+    late: float = 0.02
+    malformed: float = 0.002
+    singly: float = 0.005
+    outside: float = 0.0
+    outside_from: tuple[str, ...] = ()
+    native: float = 0.7
+    upgrades: float = 0.08
+    baseline_upgrades: float = 0.35
+    baseline_days: int = 180
+    visiting_teams: float = 0.05
+    rejected_first: float = 0.012
+    rejected: float = 0.06
+    revoked: float = 0.004
+    activated_ahead: float = 0.02
+    never_approved: float = 0.01
+    failed_first: float = 0.08
+    only_failed: float = 0.12
+    switched_off: float = 0.004
+    channels: Mapping[str, float] = attribute(default_factory=lambda: dict.fromkeys(CHANNELS, 0.25))
+    cohorts: Mapping[str, float] = attribute(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh."""
+
+    file: Path
+    id: str
+    name: str
+    province: str
+    plan_number: str
+    plan_issued_on: date
+    first_day: date
+    last_day: date
+    figures_as_of: date
+    day_cut_off: str
+    scale: float
+    counts: Mapping[str, Count]
+    baseline: Mapping[str, Count]
+    targets: tuple[Target, ...]
+    figures: tuple[Figure, ...]
+    measures: tuple[Measure, ...]
+    claims: tuple[Claim, ...]
+    assumptions: tuple[Assumption, ...]
+    met: tuple[str, ...]
+    low: tuple[str, ...]
+    level_2_cohorts: tuple[str, ...]
+    eligible: Mapping[str, int]
+    simulation: Simulation
+    units: Units
+    birth_provinces: Mapping[str, str]
+
+    @property
+    def communes(self) -> list[str]:
+        """The codes of the province's communes, in order."""
+        return list(self.eligible)
+
+    def target(self, indicator: str) -> int | None:
+        """The province's target for an indicator, None when there is none."""
+        return next((t.value for t in self.targets if t.indicator == indicator), None)
+
+    def commune_targets(self, indicator: str) -> dict[str, int] | None:
+        """The target spread over the communes by eligible (largest remainder), as the aggregator does it."""
+        value = self.target(indicator)
+        if value is None:
+            return None
+        return dict(zip(self.eligible, largest_remainder(value, list(self.eligible.values())), strict=True))
+
+    def document(self) -> dict[str, object]:
+        """The campaign as the aggregator's API takes it."""
+        return {
+            "name": self.name,
+            "plan_number": self.plan_number,
+            "plan_issued_on": self.plan_issued_on.isoformat(),
+            "province": self.province,
+            "first_day": self.first_day.isoformat(),
+            "last_day": self.last_day.isoformat(),
+            "day_cut_off": self.day_cut_off,
+            "targets": [{"indicator": t.indicator, "value": t.value} for t in self.targets],
+            "eligible": dict(self.eligible),
+            "figures": [
+                {"id": f.id, "indicator": f.indicator, "over": f.over, "decimals": f.decimals}
+                for f in self.figures
+            ],
+        }
+
+
+def cut_percent(numerator: int, denominator: int, decimals: int) -> str:
+    """A percentage cut, not rounded, at its decimals: as the reports print it (70.686… is 70.68)."""
+    scaled = numerator * 100 * 10**decimals // denominator
+    digits = str(scaled).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
