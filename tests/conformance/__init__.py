@@ -6,5 +6,6 @@ pytest.register_assert_rewrite(
     "tests.conformance.backend",
     "tests.conformance.log_suite",
     "tests.conformance.consumer_suite",
+    "tests.conformance.consumer_world",
     "tests.conformance.model_suite",
 )

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from tests.conformance.consumer_suite import ended
+from tests.conformance.consumer_world import ended
 from tests.conformance.postgres_backend import OnPostgres, PostgresBackend
 from tests.support.kafka import KafkaNode
 from tiendo_common.clock import new_event_id

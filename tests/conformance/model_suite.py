@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from tests.conformance.backend import FACTS, LogBackend, append_in
-from tests.conformance.consumer_suite import Replica
+from tests.conformance.consumer_world import Replica
 from tests.support.events import intake_event
 from tiendo_common.clock import new_event_id
 from tiendo_common.errors import Fenced

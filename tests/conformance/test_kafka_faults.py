@@ -16,7 +16,7 @@ from aiokafka.errors import ProducerFenced
 from prometheus_client import REGISTRY
 
 from tests.conformance.backend import FACTS, STATE, append, beginning, read_all
-from tests.conformance.consumer_suite import Replica, World, running, until
+from tests.conformance.consumer_world import World, is_halted, running, until
 from tests.conformance.kafka_backend import KafkaBackend, OnKafka, carried, in_background
 from tests.support.events import intake_event, unit_event
 from tiendo_common.clock import new_record_id
@@ -41,10 +41,6 @@ def some(count: int, first: int = 1) -> list[NewEvent]:
 
 def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-async def halted(replica: Replica) -> bool:
-    return replica.halted is not None
 
 
 @contextlib.contextmanager
@@ -379,7 +375,7 @@ class TestReader(OnKafka):
                 *PLACE,
             )
             await backend.log("intake").publish_watermark(datetime.now(UTC))
-            await until(lambda: halted(replica))
+            await until(lambda: is_halted(replica))
         assert "looked through all of it" in (replica.halted or "")
 
     async def test_group_offsets_are_there_for_tools(self, world: World, backend: KafkaBackend) -> None:

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from tests.conformance.backend import FACTS, STATE, LogBackend, append, beginning, read_all
-from tests.conformance.consumer_suite import (
-    ConsumerConformance,
+from tests.conformance.consumer_suite import ConsumerConformance
+from tests.conformance.consumer_world import (
     Doomed,
     Ledger,
     World,
