@@ -24,6 +24,7 @@ from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
 from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_aggregator.use_cases.scope import Scopes
+from tiendo_aggregator.use_cases.side_by_side import SideBySide
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.consumer import Consumer
 from tiendo_common.service.kit import Kit
@@ -60,6 +61,7 @@ def wire(kit: Kit) -> None:
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)
     forecasts = Forecasts(kit.pool, scopes)
+    side_by_side = SideBySide(kit.pool, plans, scopes, kit.clock)
     declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
@@ -90,7 +92,7 @@ def wire(kit: Kit) -> None:
     kit.body_limits["/v1/units/"] = kit.body_limits["/v1/reorganisations"] = MAX_UNITS_BODY
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
-    kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts))
+    kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts, side_by_side))
     kit.app.include_router(make_proof_router(reconciliation, rebuild))
     kit.measured.append(reconciliation.measure)
     kit.app.include_router(make_declared_router(declarations))

@@ -293,3 +293,45 @@ class PlanVersionsAnswer(Answered):
 
     campaign: str
     versions: list[PlanVersionAnswer]
+
+
+class SideAnswer(Answered):
+    """A campaign that is compared, in the province where it runs."""
+
+    campaign: str
+    name: str
+    unit: str
+    first_day: date
+    last_day: date
+    target: int | None = Field(description="Of the indicator, baseline included; null: its plan sets none.")
+    baseline: int = Field(description="Reached at the end of the day before the campaign.")
+    complete_to: AwareDatetime | None
+
+
+class DayStandingAnswer(Answered):
+    """The end of one day of one campaign."""
+
+    day: date
+    value: int
+    gained: int = Field(description="value − baseline.")
+    percent_of_target: str | None = Field(
+        description="Cut at one decimal; null without a target.", examples=["70.6"]
+    )
+
+
+class NumberedDayAnswer(Answered):
+    """The n-th day of each campaign."""
+
+    number: int = Field(description="1 is the first day.")
+    standings: list[DayStandingAnswer | None] = Field(
+        description="In the order of `campaigns`; null: that day of the campaign is still to come."
+    )
+
+
+class SideBySideAnswer(Answered):
+    """Campaigns set against each other by the day of each."""
+
+    indicator: Indicator
+    known_at: date | None
+    campaigns: list[SideAnswer]
+    days: list[NumberedDayAnswer]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from tiendo_aggregator.http_schemas import CampaignId
 from tiendo_aggregator.http_schemas.pace import (
     BacktestAnswer,
     ForecastAnswer,
@@ -13,12 +14,14 @@ from tiendo_aggregator.http_schemas.pace import (
     QuotasAnswer,
     RanksAnswer,
     RevisionsAnswer,
+    SideBySideAnswer,
 )
 from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Reader
 from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.revisions import Revisions
+from tiendo_aggregator.use_cases.side_by_side import SideBySide
 from tiendo_common.events.state import Indicator
 
 OneIndicator = Annotated[
@@ -26,11 +29,14 @@ OneIndicator = Annotated[
 ]
 
 
-def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts: Forecasts) -> APIRouter:
+def make_pace_router(
+    plans: Plans, revisions: Revisions, paces: Paces, forecasts: Forecasts, side_by_side: SideBySide
+) -> APIRouter:
     """The routes of what a campaign's days say."""
-    router = APIRouter(prefix="/v1/campaigns/{campaign}")
+    of_campaign = APIRouter(prefix="/v1/campaigns/{campaign}")
+    sides = APIRouter(prefix="/v1/side-by-side")
 
-    @router.get("/versions", tags=["campaigns"], summary="Every plan that was put")
+    @of_campaign.get("/versions", tags=["campaigns"], summary="Every plan that was put")
     async def get_versions(campaign: InPath, _reader: Reader) -> PlanVersionsAnswer:
         """A changed plan is a further version; `known_at` takes the one that held then."""
         return PlanVersionsAnswer(
@@ -38,7 +44,7 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
             versions=[PlanVersionAnswer.of(each) for each in await plans.versions(campaign)],
         )
 
-    @router.get("/revisions", tags=["progress"], summary="What late records did to closed days")
+    @of_campaign.get("/revisions", tags=["progress"], summary="What late records did to closed days")
     async def get_revisions(
         campaign: InPath,
         _reader: Reader,
@@ -52,7 +58,7 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         report = await revisions.report(campaign, as_of=as_of, known_at=known_at, unit=unit, by=by)
         return RevisionsAnswer.model_validate(report)
 
-    @router.get("/quotas", tags=["pace"], summary="A unit's daily quotas, as planned and as needed now")
+    @of_campaign.get("/quotas", tags=["pace"], summary="A unit's daily quotas, as planned and as needed now")
     async def get_quotas(
         campaign: InPath,
         _reader: Reader,
@@ -67,7 +73,9 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         report = await paces.quotas(campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator)
         return QuotasAnswer.model_validate(report)
 
-    @router.get("/pace", tags=["pace"], summary="Planned, actual, gap, and what each day left must bring")
+    @of_campaign.get(
+        "/pace", tags=["pace"], summary="Planned, actual, gap, and what each day left must bring"
+    )
     async def get_pace(
         campaign: InPath,
         _reader: Reader,
@@ -83,7 +91,7 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         )
         return PacesAnswer.model_validate(report)
 
-    @router.get("/forecast", tags=["pace"], summary="The final figure and the day the target is met")
+    @of_campaign.get("/forecast", tags=["pace"], summary="The final figure and the day the target is met")
     async def get_forecast(
         campaign: InPath,
         _reader: Reader,
@@ -99,7 +107,7 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         )
         return ForecastAnswer.model_validate(report)
 
-    @router.get("/forecast/backtest", tags=["pace"], summary="How wrong the forecasts would have been")
+    @of_campaign.get("/forecast/backtest", tags=["pace"], summary="How wrong the forecasts would have been")
     async def get_backtest(
         campaign: InPath,
         _reader: Reader,
@@ -115,7 +123,7 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         )
         return BacktestAnswer.model_validate(report)
 
-    @router.get("/ranks", tags=["pace"], summary="Who is ahead, who is low, who has finished, who moved")
+    @of_campaign.get("/ranks", tags=["pace"], summary="Who is ahead, who is low, who has finished, who moved")
     async def get_ranks(
         campaign: InPath,
         _reader: Reader,
@@ -141,4 +149,22 @@ def make_pace_router(plans: Plans, revisions: Revisions, paces: Paces, forecasts
         )
         return RanksAnswer.model_validate(report)
 
+    @sides.get("", tags=["pace"], summary="Campaigns set against each other by the day of each")
+    async def get_side_by_side(
+        _reader: Reader,
+        indicator: Indicator,
+        campaign: Annotated[list[CampaignId], Query(min_length=2, max_length=10, description="Two or more.")],
+        days: Annotated[
+            int | None,
+            Query(ge=1, le=800, description="How many; as many as the longest campaign has unless said."),
+        ] = None,
+        known_at: KnownAt = None,
+    ) -> SideBySideAnswer:
+        """Each campaign in its own province, against its own target. After its last day it is counted on."""
+        report = await side_by_side.report(campaign, indicator=indicator, days=days, known_at=known_at)
+        return SideBySideAnswer.model_validate(report)
+
+    router = APIRouter()
+    router.include_router(of_campaign)
+    router.include_router(sides)
     return router

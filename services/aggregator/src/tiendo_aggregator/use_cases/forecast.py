@@ -1,23 +1,21 @@
 """What the last day will show, how good such forecasts were, and who is ahead."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
 import asyncpg
 
-from tiendo_aggregator.rules.backtest import History, Origin, assess, origins, tell
+from tiendo_aggregator.rules.backtest import Origin, assess, origins, tell
 from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
 from tiendo_aggregator.rules.progress import sum_up
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
-from tiendo_aggregator.rules.rebasing import rebased_sums
-from tiendo_aggregator.storage.counting import daily_changes
+from tiendo_aggregator.use_cases.days import Days, read_days
 from tiendo_aggregator.use_cases.pace import with_target
 from tiendo_aggregator.use_cases.scope import Scope, Scopes
 from tiendo_common.errors import Invalid
-from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import Indicator
 
 RankedLevel = Literal["district", "commune"]
@@ -73,22 +71,6 @@ class RankReport:
     indicators: Mapping[Indicator, Ranking]
 
 
-@dataclass(frozen=True, slots=True)
-class _Days:
-    """The net change of each unit (with all below it) on each day up to `last`; what came before `eve` is on it."""
-
-    eve: date
-    last: date
-    sums: Mapping[tuple[str, tuple[Indicator, date]], int]
-
-    def history(self, unit: str, indicator: Indicator) -> History:
-        days = max(0, (self.last - self.eve).days)
-        changes = [
-            self.sums.get((unit, (indicator, self.eve + timedelta(days=n))), 0) for n in range(days + 1)
-        ]
-        return History(changes[0], changes[1:])
-
-
 class Forecasts:
     """Figures of days to come, and figures side by side."""
 
@@ -124,7 +106,7 @@ class Forecasts:
         indicators = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._pool.acquire() as connection:
-            days = await _days(connection, scope, indicators, scope.day, known_at)
+            days = await read_days(connection, scope, indicators, scope.day, known_at)
         answer = {}
         for each in indicators:
             target = scope.stored.targets[scope.root, each]
@@ -169,12 +151,12 @@ class Forecasts:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            came = await _days(connection, scope, indicators, through, known_at)
+            came = await read_days(connection, scope, indicators, through, known_at)
             known = {}
             for number in numbers:
                 day = plan.first_day + timedelta(days=number - 1)
                 # Nothing is told from what came to be known only later, nor from more than is asked about.
-                known[number] = await _days(connection, scope, indicators, day, min(day, known_at or day))
+                known[number] = await read_days(connection, scope, indicators, day, min(day, known_at or day))
 
         def look_back() -> dict[Indicator, list[Origin]]:
             return {
@@ -222,14 +204,14 @@ class Forecasts:
                 remedy=f"Ask for {eve} or a later day.",
             )
         async with self._pool.acquire() as connection:
-            days = await _days(connection, scope, indicators, scope.day, known_at)
+            days = await read_days(connection, scope, indicators, scope.day, known_at)
         answer = {}
         for each in indicators:
             runners = []
             for code in scope.tree.below(scope.root):
                 target = scope.stored.targets.get((code, each))
                 if scope.tree.units[code].level == level and target is not None:
-                    runners.append(Runner(code, scope.tree.units[code].name, target, _ends(days, code, each)))
+                    runners.append(Runner(code, scope.tree.units[code].name, target, days.ends(code, each)))
             answer[each] = ranking(runners, eve, plan.last_day, scope.day, shown)
         return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
 
@@ -239,8 +221,8 @@ def _assess(
     indicator: Indicator,
     number: int,
     through: int,
-    known: _Days,
-    came: _Days,
+    known: Days,
+    came: Days,
 ) -> Origin | None:
     plan, eligible = scope.stored.campaign, _eligible(scope)
     communes = [code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"]
@@ -260,24 +242,6 @@ def _assess(
         told[code], actual[code] = said, in_the_end.value
         brought[code] = in_the_end.value - in_the_end.baseline
     return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
-
-
-async def _days(
-    connection: Connection, scope: Scope, indicators: Sequence[Indicator], last: date, known_at: date | None
-) -> _Days:
-    eve = scope.stored.campaign.first_day - timedelta(days=1)
-    found = rebased_sums(
-        await daily_changes(connection, scope.codes, indicators, eve, last, known_at), scope.followed
-    )
-    return _Days(eve, last, sum_up(scope.tree, scope.root, found))
-
-
-def _ends(days: _Days, unit: str, indicator: Indicator) -> list[int]:
-    history = days.history(unit, indicator)
-    ends = [history.baseline]
-    for change in history.changes:
-        ends.append(ends[-1] + change)
-    return ends
 
 
 def _eligible(scope: Scope) -> Mapping[tuple[str, str], int]:
