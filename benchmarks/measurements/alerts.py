@@ -28,6 +28,7 @@ from tiendo_common.events.state import (
     UnitPublished,
     UnitSpan,
 )
+from tiendo_notifier.channels.mail import Mail
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.use_cases.deliver import Sender
 from tiendo_notifier.use_cases.judge import Judge
@@ -118,7 +119,8 @@ async def _drain(pool: asyncpg.Pool) -> tuple[float, float]:
             _DESTINATIONS,
             _NOTICES,
         )
-        sender = Sender(pool, Webhooks(WallClock(), allowed=[ip_network("127.0.0.0/8")]))
+        webhooks = Webhooks(WallClock(), allowed=[ip_network("127.0.0.0/8")])
+        sender = Sender(pool, webhooks, Mail(None))
         began = time.perf_counter()
         working = asyncio.create_task(sender.run())
         wanted = _NOTICES // _DESTINATIONS

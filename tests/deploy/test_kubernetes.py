@@ -170,7 +170,7 @@ def test_network_is_closed_but_for_what_must_talk(manifests: list[Manifest]) -> 
     assert ports == {
         "calls": [("ingress", 8080)],
         "servers": [("egress", 53), ("egress", 5432), ("egress", 9093)],
-        "webhooks": [("egress", 443)],
+        "webhooks": [("egress", 443), ("egress", 465), ("egress", 587)],
     }
     # Every rule says with whom.
     for policy in policies.values():

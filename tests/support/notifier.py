@@ -297,11 +297,16 @@ async def eventually(condition: Callable[[], Any], seconds: float = 60) -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    database: Database, keys_file: Path, aggregator: Aggregator, *, allow: Sequence[Network] = LOOPBACK
+    database: Database,
+    keys_file: Path,
+    aggregator: Aggregator,
+    *,
+    allow: Sequence[Network] = LOOPBACK,
+    **settings_of_mail: Any,
 ) -> AsyncIterator[Notifier]:
     settings = NotifierSettings(
         port=1, database_url=database.dsn("notifier"), api_keys_file=keys_file, clock="driven",
-        webhook_allow=tuple(allow),
+        webhook_allow=tuple(allow), **settings_of_mail,
     )  # fmt: skip
     app = build_app("notifier", settings, wiring(settings))
     async with (

@@ -249,7 +249,10 @@ class Decisions(Document):
 class DestinationIn(Sent):
     """Where to send alerts, and which."""
 
-    url: str = Field(description="http or https, to a public address.", examples=["https://example.org/hook"])
+    url: str = Field(
+        description="http or https, to a public address; or mailto: and one e-mail address.",
+        examples=["https://example.org/hook", "mailto:vanphong@example.vn"],
+    )
     secret: str | None = Field(
         None,
         description="`whsec_` and then 24 to 64 bytes in base64. Absent: a new destination gets one, an old "
@@ -341,12 +344,14 @@ class Delivery(Document):
     """One notice on its way to one destination."""
 
     id: int
-    message_id: UUID = Field(description="The `webhook-id` of every try, the same for every destination.")
+    message_id: UUID = Field(
+        description="The `webhook-id` of every try, the same for every destination; begins a letter's Message-ID."
+    )
     destination: str
     state: DeliveryState
     attempts: int
     due: AwareDatetime | None = Field(description="When it is tried next; null when it is settled.")
-    status: int | None = Field(description="The receiver's last HTTP status.")
+    status: int | None = Field(description="The receiver's last status: of HTTP, or of SMTP.")
     error: str | None = Field(description="Why the last try failed.")
     created_at: AwareDatetime
     finished_at: AwareDatetime | None

@@ -8,6 +8,7 @@ from tiendo_common.eventlog.replica import StateReplica
 from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublished
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import Wire, serve
+from tiendo_notifier.channels.mail import Mail
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.consumer import ProgressProjection, ReportsProjection
 from tiendo_notifier.routes import make_router
@@ -60,6 +61,7 @@ def wiring(settings: NotifierSettings) -> Wire:
         judge = Judge(reference, refresh, kit.clock)
         # Retries and signatures follow real time, also where the campaign's clock is driven.
         webhooks = Webhooks(WallClock(), allowed=settings.webhook_allow)
+        mail = Mail(settings.mail_server)
         lists = Lists(settings.database_url)
 
         async def close_lists() -> None:
@@ -92,10 +94,12 @@ def wiring(settings: NotifierSettings) -> Wire:
         desk = Desk(kit.pool, reference, kit.clock, lambda: loaded() is None)
         kit.background.append(("desk", desk.run))
         kit.moved.append(desk.step)
-        kit.background.append(("sender", Sender(kit.pool, webhooks).run))
+        kit.background.append(("sender", Sender(kit.pool, webhooks, mail).run))
         kit.app.include_router(
             make_router(
-                lists, Destinations(kit.pool, reference, webhooks, kit.clock), Incidents(kit.pool, kit.clock)
+                lists,
+                Destinations(kit.pool, reference, webhooks, mail, kit.clock),
+                Incidents(kit.pool, kit.clock),
             )
         )
         kit.app.include_router(make_reminder_router(Reminders(lists, reference, kit.clock)))

@@ -1,21 +1,60 @@
 """Settings of the notifier, from the environment."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from tiendo_common.service.settings import ServiceSettings
+from tiendo_notifier.channels.mail import MailServer, Security, check_address
 
 
 class NotifierSettings(ServiceSettings):
-    """The shared settings and who may be called."""
+    """The shared settings, who may be called, and through which server letters go."""
 
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (),
         description="Networks to which webhooks may go although they are not public: 10.1.2.0/24,fd00::/8.",
     )
+
+    smtp_host: str | None = Field(None, description="The mail server; without it nobody is told by e-mail.")
+    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_security: Security = Field(
+        "starttls",
+        description="starttls, tls (from the first byte, port 465), or none (on this machine, say).",
+    )
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    mail_from: str | None = Field(None, description="The address that letters come from.")
+    mail_link: str | None = Field(
+        None, description="What stands before the paths in letters: https://tiendo.example.vn/notifier, say."
+    )
+
+    @property
+    def mail_server(self) -> MailServer | None:
+        """Where letters are handed in; None: nowhere."""
+        if self.smtp_host is None or self.mail_from is None:
+            return None
+        return MailServer(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            security=self.smtp_security,
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value() if self.smtp_password else None,
+            sender=self.mail_from,
+            link=self.mail_link,
+        )
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        if (self.smtp_host is None) != (self.mail_from is None):
+            raise ValueError("TIENDO_SMTP_HOST and TIENDO_MAIL_FROM go together: set both, or neither")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("TIENDO_SMTP_USER and TIENDO_SMTP_PASSWORD go together: set both, or neither")
+        if self.mail_from is not None:
+            check_address(self.mail_from)
+        return self
 
     @field_validator("webhook_allow", mode="before")
     @classmethod

@@ -76,7 +76,10 @@ class BrokerSettings(BaseSettings):
             wrong += settings._unreadable()
             settings.broker()
         except ValidationError as error:
-            wrong += [f"{_PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()]
+            for each in error.errors():
+                # What is wrong with several of them together has no place of its own, and names them itself.
+                place = f"{_PREFIX}{str(each['loc'][0]).upper()}: " if each["loc"] else ""
+                wrong.append(f"{place}{each['msg']}")
         except BadBrokerSettings as error:
             wrong = wrong or [str(error)]  # a file that is not there is named already
         except OSError as error:

@@ -28,7 +28,10 @@ def parse(text: str) -> httpx2.URL:
     except (httpx2.InvalidURL, ValueError) as error:
         raise _refused(f"This is not a URL: {error}", "Send https://host/path.") from None
     if url.scheme not in PORTS or not url.host:
-        raise _refused("Only http and https URLs with a host can be called.", "Send https://host/path.")
+        raise _refused(
+            "Only http and https URLs with a host can be called.",
+            "Send https://host/path, or mailto:name@host.",
+        )
     if url.userinfo:
         raise _refused("The URL holds a user name or password.", "Leave it out; check the signature instead.")
     if len(text) > MAX_URL:

@@ -23,11 +23,12 @@ GONE = 410
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a try brought: a status, or the reason why there is none; neither, where the channel has no
-    status and took it. `retry_after` in seconds."""
+    status and took it. `retry_after` in seconds. `lasting`: the receiver will not take it later either."""
 
     status: int | None = None
     error: str | None = None
     retry_after: float | None = None
+    lasting: bool = False
 
     @property
     def taken(self) -> bool:
@@ -56,6 +57,8 @@ def verdict(answer: Answer, attempt: int, chance: float) -> Verdict:
     reason = answer.error or f"the receiver answered {answer.status}"
     if answer.status == GONE:
         return Verdict("gone", reason)
+    if answer.lasting:
+        return Verdict("failed", reason)
     if attempt > len(BACKOFF):
         return Verdict("failed", f"given up after {attempt} tries: {reason}")
     wait = BACKOFF[attempt - 1] * (1 + JITTER * chance)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from typing import cast
 
 import asyncpg
 import prometheus_client
@@ -11,7 +12,9 @@ import structlog
 
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_notifier.channels import journal
+from tiendo_notifier.channels.mail import SCHEME, Mail
 from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.rules.letters import Language
 from tiendo_notifier.rules.messages import in_language
 from tiendo_notifier.rules.tries import Answer, pauses, verdict
 from tiendo_notifier.storage import deliveries
@@ -37,11 +40,12 @@ class Sender:
     #: Seconds between looks at an idle queue.
     POLL = 0.1
     #: Seconds until a claim that was not settled is free again: longer than any try takes.
-    CLAIM = 2 * Webhooks.TIMEOUT
+    CLAIM = 2 * max(Webhooks.TIMEOUT, Mail.TIMEOUT)
 
-    def __init__(self, pool: asyncpg.Pool, webhooks: Webhooks) -> None:
+    def __init__(self, pool: asyncpg.Pool, webhooks: Webhooks, mail: Mail) -> None:
         self._pool = pool
         self._webhooks = webhooks
+        self._mail = mail
         self._busy: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
@@ -83,6 +87,9 @@ class Sender:
         if claimed.destination == journal.NAME:
             return await journal.send(claimed.message_id, claimed.notice)
         try:
+            if claimed.url.startswith(SCHEME):
+                language = cast("Language | None", claimed.language)
+                return await self._mail.send(claimed.url, language, claimed.message_id, claimed.notice)
             secrets = [claimed.secret, *([claimed.old_secret] if claimed.old_secret else [])]
             notice = in_language(claimed.notice, claimed.language)
             return await self._webhooks.send(claimed.url, secrets, claimed.message_id, notice)

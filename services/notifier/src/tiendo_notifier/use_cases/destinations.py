@@ -5,6 +5,7 @@ import asyncpg
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Conflict, Invalid, NotFound
 from tiendo_notifier.channels import journal
+from tiendo_notifier.channels.mail import SCHEME, Mail
 from tiendo_notifier.channels.webhooks import Webhooks, check_secret, generate_secret
 from tiendo_notifier.errors import BuiltIn
 from tiendo_notifier.rules.messages import Message
@@ -19,10 +20,13 @@ PING = Message("Tin thử: kênh này nhận được cảnh báo.", "A test: al
 class Destinations:
     """Makes, replaces and removes where alerts go."""
 
-    def __init__(self, pool: asyncpg.Pool, reference: Reference, webhooks: Webhooks, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, reference: Reference, webhooks: Webhooks, mail: Mail, clock: Clock
+    ) -> None:
         self._pool = pool
         self._reference = reference
         self._webhooks = webhooks
+        self._mail = mail
         self._clock = clock
 
     async def put(self, name: str, wanted: Wanted, secret: str | None) -> Stored:
@@ -43,8 +47,15 @@ class Destinations:
                 field="addressed",
                 remedy="Name the units, or leave `addressed` out.",
             )
-        await self._webhooks.check(wanted.url)
-        return await destinations.put(self._pool, name, wanted, secret, generate_secret())
+        if not wanted.url.startswith(SCHEME):
+            await self._webhooks.check(wanted.url)
+            return await destinations.put(self._pool, name, wanted, secret, generate_secret())
+        self._mail.check(wanted.url)
+        if secret is not None:
+            raise Invalid("Letters are not signed.", field="secret", remedy="Leave it out.")
+        stored = await destinations.put(self._pool, name, wanted, None, generate_secret())
+        # Nobody needs to know it unless a webhook is put in its place, which may bring its own.
+        return stored._replace(generated=None)
 
     async def rotate(self, name: str, secret: str | None, keep_hours: int) -> str | None:
         """Sign with a new secret and, for so many hours, with the one before as well, so that the receiver can change
