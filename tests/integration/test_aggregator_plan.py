@@ -332,6 +332,7 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
         key: target.value for key, target in (await published(service, "targets")).items() if "23427" in key
     }
     eligible = plan["eligible"]["23427"]
+    everybody = {"eligible": eligible, "exempt": 0, "planned": eligible, "over_eligible": False}
     target = targets["kon-tum-2023/23427/intake"]
     assert unit == {
         "code": "23427",
@@ -346,7 +347,7 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
                 "baseline": 1,
                 "since_baseline": 1,
                 "target": target,
-                "eligible": eligible,
+                **everybody,
             },
             "approved": {
                 "value": 3,
@@ -355,7 +356,7 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
                 "baseline": 0,
                 "since_baseline": 3,
                 "target": None,
-                "eligible": eligible,
+                **everybody,
             },
             "activated": {
                 "value": 2,
@@ -364,12 +365,24 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
                 "baseline": 0,
                 "since_baseline": 2,
                 "target": targets["kon-tum-2023/23427/activated"],
-                "eligible": eligible,
+                **everybody,
             },
         },
         "figures": [
-            {"id": "intake_of_target", "numerator": 2, "denominator": target, "percent": "0.0"},
-            {"id": "activated_of_approved", "numerator": 2, "denominator": 3, "percent": "66"},
+            {
+                "id": "intake_of_target",
+                "numerator": 2,
+                "denominator": target,
+                "percent": "0.0",
+                "over_100": False,
+            },
+            {
+                "id": "activated_of_approved",
+                "numerator": 2,
+                "denominator": 3,
+                "percent": "66",
+                "over_100": False,
+            },
         ],
     }
 

@@ -146,7 +146,17 @@ async def export(service: RunningAggregator, campaign: str) -> bytes:
     return b"\n".join(said)
 
 
-NUMBERS = ("value", "level_1", "level_2", "baseline", "since_baseline", "target", "eligible")
+NUMBERS = (
+    "value",
+    "level_1",
+    "level_2",
+    "baseline",
+    "since_baseline",
+    "target",
+    "eligible",
+    "exempt",
+    "planned",
+)
 
 
 async def standings(

@@ -59,7 +59,7 @@ def report(root: str = "62", depth: int = 2) -> dict[str, UnitProgress]:
     targets = unit_targets(PLAN, TREE)
     inside = set(TREE.below(root))
     counts = [each for each in COUNTS if each.unit in inside]
-    return {each.code: each for each in unit_progress(PLAN, targets, TREE, root, depth, counts)}
+    return {each.code: each for each in unit_progress(PLAN, targets, {}, TREE, root, depth, counts)}
 
 
 def test_each_unit_has_its_own_and_all_below_it() -> None:
@@ -100,7 +100,7 @@ def test_depth_limits_what_is_listed_and_not_what_is_summed(depth: int, codes: l
 
 def test_a_unit_that_the_plan_does_not_know_has_no_target_and_no_eligible() -> None:
     tree = Tree({**TREE.units, "00009": unit("commune", "612")})
-    [*_, stranger] = unit_progress(PLAN, unit_targets(PLAN, TREE), tree, "62", 2, [])
+    [*_, stranger] = unit_progress(PLAN, unit_targets(PLAN, TREE), {}, tree, "62", 2, [])
     assert stranger.code == "00009"
     assert (stranger.indicators["intake"].target, stranger.indicators["intake"].eligible) == (None, None)
 

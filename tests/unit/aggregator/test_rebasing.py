@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.units import CENSUS, QUANG_BINH_BY_HAND, REFORM, country, reform_rows, row, sent, small
 from tiendo_aggregator.errors import EditionContradicted
 from tiendo_aggregator.rules.counting import INDICATORS
+from tiendo_aggregator.rules.exemptions import Exempted, ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, unit_targets
 from tiendo_aggregator.rules.progress import Count, UnitProgress, unit_progress
 from tiendo_aggregator.rules.rebasing import check_edition, rebased, rebased_plan, rebased_sums
@@ -52,13 +53,33 @@ def plan_of(gazetteer: Gazetteer, province: str, eligible: Mapping[str, int]) ->
     return plan, unit_targets(plan, gazetteer.as_of(FIRST))
 
 
+def exempting_a_third(plan: Plan) -> ExemptionDecision:
+    """A decision about a third of the eligible of each commune that has so many."""
+    return ExemptionDecision(
+        number="1",
+        signed_by="S",
+        from_day=FIRST,
+        document="D",
+        lines=tuple(
+            Exempted(unit=code, citizens=n // 3, reason="abroad")
+            for code, n in plan.eligible.items()
+            if n >= 3
+        ),
+        withdraws=None,
+        entered_by="a",
+        entered_at=datetime(2023, 11, 11, tzinfo=UTC),
+        known_day=FIRST,
+    )
+
+
 def on_tree(
     plan: Plan, targets: UnitTargets, followed: Followed, counts: Sequence[Count]
 ) -> dict[str, UnitProgress]:
     """Every unit of a tree as a report says it, by code."""
     ours = [each for each in counts if each.unit in followed.places]
     moved, unit_goals = rebased_plan(plan, targets, followed)
-    units = unit_progress(moved, unit_goals, followed.tree, followed.root, 9, rebased(ours, followed))
+    exempt = exempt_citizens([exempting_a_third(plan)], FIRST, None, followed)
+    units = unit_progress(moved, unit_goals, exempt, followed.tree, followed.root, 9, rebased(ours, followed))
     return {each.code: each for each in units}
 
 
@@ -81,14 +102,16 @@ def assert_the_same_totals(
     one, other = before[root].indicators, after[new_root].indicators
     for indicator in INDICATORS:
         assert one[indicator] == other[indicator]
-        sums: defaultdict[str, list[int]] = defaultdict(lambda: [0] * 5)
+        sums: defaultdict[str, list[int]] = defaultdict(lambda: [0] * 6)
         for code, there in communes.items():
             was = before[code].indicators[indicator]
-            for place, n in enumerate((was.level_1, was.level_2, was.baseline, was.target, was.eligible)):
+            numbers = was.level_1, was.level_2, was.baseline, was.target, was.eligible, was.exempt
+            for place, n in enumerate(numbers):
                 sums[there][place] += n or 0
         for there, expected in sums.items():
             now = after[there].indicators[indicator]
-            assert [now.level_1, now.level_2, now.baseline, now.target or 0, now.eligible] == expected
+            numbers = now.level_1, now.level_2, now.baseline, now.target or 0, now.eligible, now.exempt
+            assert list(numbers) == expected
 
 
 @st.composite

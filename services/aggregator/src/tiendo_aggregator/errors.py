@@ -2,7 +2,7 @@
 
 Problem
 ├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownReorganisation
-├── Conflict ── PlanContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
+├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
 """
@@ -45,6 +45,13 @@ class PlanContradicted(Conflict):
 
     code = "plan-contradicted"
     title = "This would withdraw or rewrite what was assigned"
+
+
+class DecisionContradicted(Conflict):
+    """A signed decision is never overwritten."""
+
+    code = "decision-contradicted"
+    title = "Another paper was entered under this number"
 
 
 class PlanChanged(Problem):

@@ -3,6 +3,7 @@
 from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.declared import make_declared_router
+from tiendo_aggregator.routes.exemptions import make_exemptions_router
 from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
@@ -11,6 +12,7 @@ from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.declared import Declarations
+from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_aggregator.use_cases.ministry import Ministry
@@ -21,6 +23,7 @@ from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
 from tiendo_aggregator.use_cases.rebuild import Rebuild
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
+from tiendo_aggregator.use_cases.remaining import Remainders
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
 from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_aggregator.use_cases.scope import Scopes
@@ -65,6 +68,8 @@ def wire(kit: Kit) -> None:
     declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
     publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
+    exemptions = Exemptions(database, plans, units, origin)
+    remainders = Remainders(kit.pool, plans, units, scopes, origin)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -98,6 +103,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_declared_router(declarations))
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
     kit.app.include_router(make_measures_router(measures))
+    kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
 
 
 def main() -> None:

@@ -257,7 +257,14 @@ class StandingAnswer(Answered):
     baseline: int = Field(description="Citizens at the end of the day before the campaign.")
     since_baseline: int
     target: int | None = Field(description="To be reached by the last day; null if the plan sets none.")
-    eligible: int | None = Field(description="Null for a unit that the plan doesn't know.")
+    eligible: int | None = Field(
+        description="Without those who are exempt; null for a unit that the plan doesn't know."
+    )
+    exempt: int | None = Field(description="Citizens whom signed decisions exempt on the day asked for.")
+    planned: int | None = Field(description="The plan's eligible, the exempt among them.")
+    over_eligible: bool = Field(
+        description="More are reached than are eligible: shown as it is, to be looked into."
+    )
 
 
 class RatioAnswer(Answered):
@@ -269,6 +276,9 @@ class RatioAnswer(Answered):
     percent: str | None = Field(
         description="Cut, not rounded, at the figure's own decimals; null when there is nothing to divide by.",
         examples=["69.8"],
+    )
+    over_100: bool = Field(
+        description="More than the whole of the eligible: shown as it is, to be looked into."
     )
 
 

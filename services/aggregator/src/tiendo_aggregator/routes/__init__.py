@@ -19,7 +19,17 @@ from tiendo_aggregator.http_schemas import (
     UnitsAnswer,
     VerdictAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Planner, Reader
+from tiendo_aggregator.routes.questions import (
+    AsOf,
+    By,
+    Depth,
+    InPath,
+    KnownAt,
+    OneUnit,
+    OnTree,
+    Planner,
+    Reader,
+)
 from tiendo_aggregator.rules.checksum import printed
 from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
@@ -118,12 +128,7 @@ def make_router(
         _reader: Reader,
         as_of: AsOf = None,
         known_at: KnownAt = None,
-        tree: Annotated[
-            date | None,
-            Query(
-                description="Units of this day, as_of or later; as_of unless said.", examples=["2025-07-01"]
-            ),
-        ] = None,
+        tree: OnTree = None,
         unit: OneUnit = None,
         by: By = "residence",
         depth: Depth = 0,

@@ -19,5 +19,9 @@ KnownAt = Annotated[
 OneUnit = Annotated[
     str | None, Query(description="What the campaign's province is on the day's tree unless said.")
 ]
+OnTree = Annotated[
+    date | None,
+    Query(description="Units of this day, as_of or later; as_of unless said.", examples=["2025-07-01"]),
+]
 By = Annotated[Attribution, Query(description="Where citizens live, or the unit that did the work.")]
 Depth = Annotated[int, Query(ge=0, le=10, description="Levels below the unit; 0: only itself.")]

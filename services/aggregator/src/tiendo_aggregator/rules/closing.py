@@ -7,7 +7,7 @@ import msgspec
 
 from tiendo_aggregator.rules.forecast import outlook
 from tiendo_aggregator.rules.plan import Plan, UnitTargets
-from tiendo_aggregator.rules.progress import sum_up
+from tiendo_aggregator.rules.progress import eligible_below, sum_up
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.events.state import ExpectedEnd, Indicator, ProgressPublication
 
@@ -17,6 +17,7 @@ EndKey = tuple[str, Indicator]
 def expected_ends(
     plan: Plan,
     targets: UnitTargets,
+    exempt: Mapping[str, int],
     tree: Tree,
     root: str,
     day: date,
@@ -24,16 +25,14 @@ def expected_ends(
 ) -> dict[EndKey, ExpectedEnd]:
     """The forecast of each target, from the net changes up to the end of `day`; none while there is none.
 
-    `changes` are those of the units themselves by day; what came before the campaign stands on the day before it.
+    `exempt` are the exempt of communes by then. `changes` are those of the units themselves by day; what came before
+    the campaign stands on the day before it.
     """
     campaign = plan.campaign
     eve = campaign.first_day - timedelta(days=1)
     days = [campaign.first_day + timedelta(days=n) for n in range(max(0, (day - eve).days))]
     sums = sum_up(tree, root, changes)
-    inside = set(tree.below(root))
-    eligible = sum_up(
-        tree, root, ((unit, "eligible", n) for unit, n in plan.eligible.items() if unit in inside)
-    )
+    eligible = eligible_below(plan, exempt, tree, root)
     schedule = campaign.schedule
     answer: dict[EndKey, ExpectedEnd] = {}
     for unit, indicator in targets:
@@ -46,7 +45,7 @@ def expected_ends(
             steps,
             value,
             None,  # When it is met is not published: no need to look a year ahead.
-            eligible.get((unit, "eligible")),
+            eligible[unit].number if unit in eligible else None,
         )
         if seen is not None:
             answer[unit, indicator] = ExpectedEnd(final=seen.final, low=seen.low, high=seen.high)

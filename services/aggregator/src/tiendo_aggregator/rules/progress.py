@@ -29,7 +29,8 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A unit and all below it on one indicator."""
+    """A unit and all below it on one indicator. `eligible` is without those who are `exempt`, `planned` with them; more
+    may have been reached than are eligible, which is shown as it is, and to be looked into."""
 
     value: int
     level_1: int
@@ -38,16 +39,25 @@ class Standing:
     since_baseline: int
     target: int | None
     eligible: int | None
+    exempt: int | None
+    planned: int | None
+
+    @property
+    def over_eligible(self) -> bool:
+        """Whether more are reached than are eligible."""
+        return self.eligible is not None and self.value > self.eligible
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A figure of the campaign for one unit; `percent` is cut, null when there is nothing to divide by."""
+    """A figure of the campaign for one unit; `percent` is cut, null when there is nothing to divide by. `over_100`
+    flags a share of the eligible that is more than the whole: shown as it is, never clipped."""
 
     id: str
     numerator: int
     denominator: int | None
     percent: str | None
+    over_100: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +81,50 @@ def sum_up(tree: Tree, root: str, own: Iterable[tuple[str, KeyT, int]]) -> defau
     return sums
 
 
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """How many citizens the plan counts as eligible, and how many of them signed decisions exempt."""
+
+    planned: int
+    exempt: int
+
+    @property
+    def number(self) -> int:
+        """The denominator of coverage."""
+        return self.planned - self.exempt
+
+
+def eligible_below(plan: Plan, exempt: Mapping[str, int], tree: Tree, root: str) -> dict[str, Eligible]:
+    """Of `root` and each unit below it that the plan knows. Whatever is divided by the eligible is divided by this.
+
+    `exempt` are the exempt of communes on the day that is asked about, on this tree.
+    """
+    inside = set(tree.below(root))
+    planned = sum_up(tree, root, ((unit, "", n) for unit, n in plan.eligible.items() if unit in inside))
+    less = sum_up(tree, root, ((unit, "", n) for unit, n in exempt.items() if unit in inside))
+    return {unit: Eligible(n, less.get((unit, ""), 0)) for (unit, _), n in planned.items()}
+
+
 def unit_progress(
-    plan: Plan, targets: UnitTargets, tree: Tree, root: str, depth: int, counts: Iterable[Count]
+    plan: Plan,
+    targets: UnitTargets,
+    exempt: Mapping[str, int],
+    tree: Tree,
+    root: str,
+    depth: int,
+    counts: Iterable[Count],
 ) -> list[UnitProgress]:
-    """`root` and its descendants down to `depth`, each before its children.
+    """`root` and its descendants down to `depth`, each before its children. `exempt`: see eligible_below.
 
     Targets and eligible belong to the units of the campaign's first day; a unit that came later has none.
     """
     counts = list(counts)
     values = sum_up(tree, root, ((each.unit, (each.indicator, each.level), each.value) for each in counts))
     baselines = sum_up(tree, root, ((each.unit, each.indicator, each.baseline) for each in counts))
-    inside = set(tree.below(root))
-    eligible = sum_up(
-        tree, root, ((unit, "eligible", n) for unit, n in plan.eligible.items() if unit in inside)
-    )
+    eligible = eligible_below(plan, exempt, tree, root)
     answer = []
     for code in tree.below(root, depth):
+        could = eligible.get(code)
         standings = {}
         for indicator in INDICATORS:
             level_1, level_2 = (values[code, (indicator, level)] for level in (1, 2))
@@ -98,7 +136,9 @@ def unit_progress(
                 baseline=baseline,
                 since_baseline=level_1 + level_2 - baseline,
                 target=targets.get((code, indicator)),
-                eligible=eligible.get((code, "eligible")),
+                eligible=could.number if could else None,
+                exempt=could.exempt if could else None,
+                planned=could.planned if could else None,
             )
         unit = tree.units[code]
         ratios = [_ratio(figure, standings) for figure in plan.campaign.figures]
@@ -116,7 +156,8 @@ def _ratio(figure: Figure, standings: Mapping[Indicator, Standing]) -> Ratio:
     else:
         denominator = standings[figure.over].value
     percent = cut_percent(standing.value, denominator, figure.decimals) if denominator else None
-    return Ratio(figure.id, standing.value, denominator, percent)
+    over_100 = figure.over == "eligible" and standing.over_eligible
+    return Ratio(figure.id, standing.value, denominator, percent, over_100)
 
 
 def publications(

@@ -7,16 +7,18 @@ stop summing so.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeVar
 
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
+from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
 from tiendo_aggregator.rules.progress import Count, sum_up
-from tiendo_aggregator.rules.units import Followed, Gazetteer, Reorganisation, Tree
+from tiendo_aggregator.rules.units import Followed, Gazetteer, History, Reorganisation, Tree
 from tiendo_aggregator.rules.units.reorganisation import check_complete, preview
 from tiendo_common.errors import Invalid
 
@@ -53,6 +55,33 @@ def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
     """Likewise of numbers of a unit by something else."""
     return [(followed.places[unit], key, n) for unit, key, n in sums]
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A commune of which more citizens are exempt on a day than are eligible."""
+
+    day: date
+    unit: str
+    exempt: int
+    eligible: int
+
+
+def too_many(
+    decisions: Collection[ExemptionDecision], plan: Plan, since: date, history: History
+) -> Excess | None:
+    """The first day from `since` on when a commune has fewer eligible than exempt, by all decisions that are known;
+    None: there is none. Each day is looked at on its own tree. Raises Invalid for one to which the campaign can't be
+    followed."""
+    campaign = plan.campaign
+    for day in sorted({since, *(each.from_day for each in decisions if each.from_day > since)}):
+        followed = history.follow(campaign.province, campaign.first_day, day)
+        followed.require(day, day, field="from_day")
+        there, _ = rebased_plan(plan, {}, followed)
+        for unit, exempt in sorted(exempt_citizens(decisions, day, None, followed).items()):
+            if exempt > there.eligible.get(unit, 0):
+                return Excess(day, unit, exempt, there.eligible.get(unit, 0))
+    return None
 
 
 def check_edition(

@@ -14,7 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.declaring import Declaring
+from tiendo_aggregator.rules.exemptions import ExemptionDecision
 from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
+from tiendo_aggregator.storage.exemptions import stored_decisions
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
 from tiendo_common.database.pool import PASSING_FAULTS, make_engine
 from tiendo_common.errors import Unavailable
@@ -35,11 +37,13 @@ class StoredCampaign:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan(StoredCampaign):
-    """A campaign with its plan, and what the plan assigned to each unit. `version` counts the plans put, from 1."""
+    """A campaign with its plan, and what the plan assigned to each unit. `version` counts the plans put, from 1;
+    `exemptions` are all decisions ever entered, under the units that they name."""
 
     plan: Plan
     targets: UnitTargets
     version: int
+    exemptions: tuple[ExemptionDecision, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,14 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         )
     ).one()
     return StoredPlan(
-        plan.campaign, row.known_since, closed_through, row.declaring_since, plan, targets, version or 1
+        plan.campaign,
+        row.known_since,
+        closed_through,
+        row.declaring_since,
+        plan,
+        targets,
+        version or 1,
+        await stored_decisions(session, campaign),
     )
 
 

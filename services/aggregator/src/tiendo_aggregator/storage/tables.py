@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from typing import Any, ClassVar
 
-from sqlalchemy import TIMESTAMP, Column
+from sqlalchemy import TIMESTAMP, Column, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -76,4 +76,21 @@ class PlanVersionRow(Table, table=True):
     campaign: str = Field(primary_key=True, foreign_key="campaign.id")
     version: int = Field(primary_key=True)
     known_day: date
+    document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class ExemptionRow(Table, table=True):
+    """A signed decision as it was entered; never changed. `withdraws`: the number of the one that it ends."""
+
+    __tablename__: ClassVar[str] = "exemption"
+    __table_args__ = (
+        ForeignKeyConstraint(["campaign", "withdraws"], ["exemption.campaign", "exemption.number"]),
+        UniqueConstraint("campaign", "withdraws"),
+    )
+
+    campaign: str = Field(primary_key=True, foreign_key="campaign.id")
+    number: str = Field(primary_key=True)
+    from_day: date
+    known_day: date
+    withdraws: str | None
     document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

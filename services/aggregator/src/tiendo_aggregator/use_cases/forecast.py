@@ -9,8 +9,9 @@ from typing import Literal
 import asyncpg
 
 from tiendo_aggregator.rules.backtest import Origin, assess, origins, tell
+from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
-from tiendo_aggregator.rules.progress import sum_up
+from tiendo_aggregator.rules.progress import eligible_below
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
 from tiendo_aggregator.use_cases.days import Days, read_days
 from tiendo_aggregator.use_cases.pace import with_target
@@ -118,7 +119,7 @@ class Forecasts:
                 history.changes,
                 history.value,
                 target,
-                _eligible(scope).get((scope.root, "eligible")),
+                _ceilings(scope, scope.day, known_at).get(scope.root),
             )
             why = None
             if scope.day >= plan.last_day:
@@ -152,18 +153,23 @@ class Forecasts:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             came = await read_days(connection, scope, indicators, through, known_at)
-            known = {}
+            known, by_then = {}, {}
             for number in numbers:
                 day = plan.first_day + timedelta(days=number - 1)
                 # Nothing is told from what came to be known only later, nor from more than is asked about.
-                known[number] = await read_days(connection, scope, indicators, day, min(day, known_at or day))
+                by_then[number] = min(day, known_at or day)
+                known[number] = await read_days(connection, scope, indicators, day, by_then[number])
 
         def look_back() -> dict[Indicator, list[Origin]]:
             return {
                 each: [
                     origin
                     for number in numbers
-                    if (origin := _assess(scope, each, number, days_over, known[number], came))
+                    if (
+                        origin := _assess(
+                            scope, each, number, days_over, known[number], came, by_then[number]
+                        )
+                    )
                 ]
                 for each in indicators
             }
@@ -223,8 +229,9 @@ def _assess(
     through: int,
     known: Days,
     came: Days,
+    known_at: date,
 ) -> Origin | None:
-    plan, eligible = scope.stored.campaign, _eligible(scope)
+    plan, ceilings = scope.stored.campaign, _ceilings(scope, known.last, known_at)
     communes = [code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"]
     told, actual, brought = {}, {}, {}
     for code in {scope.root, *communes}:
@@ -234,7 +241,7 @@ def _assess(
             through,
             known.history(code, indicator),
             scope.stored.targets.get((code, indicator)),
-            eligible.get((code, "eligible")),
+            ceilings.get(code),
         )
         if said is None:
             return None
@@ -244,11 +251,8 @@ def _assess(
     return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
 
 
-def _eligible(scope: Scope) -> Mapping[tuple[str, str], int]:
-    """How many can be reached at all, of each unit that the plan knows."""
-    inside = set(scope.tree.below(scope.root))
-    return sum_up(
-        scope.tree,
-        scope.root,
-        ((unit, "eligible", n) for unit, n in scope.stored.plan.eligible.items() if unit in inside),
-    )
+def _ceilings(scope: Scope, day: date, known_at: date | None) -> dict[str, int]:
+    """How many can be reached at all, of each unit that the plan knows, by the decisions of a day as known then."""
+    exempt = exempt_citizens(scope.stored.exemptions, day, known_at, scope.followed)
+    eligible = eligible_below(scope.stored.plan, exempt, scope.tree, scope.root)
+    return {unit: each.number for unit, each in eligible.items()}

@@ -7,6 +7,7 @@ import msgspec
 
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, check_plan, unit_targets, withdrawn
+from tiendo_aggregator.rules.rebasing import too_many
 from tiendo_aggregator.rules.units import Tree
 from tiendo_aggregator.storage.plan import (
     PlanDatabase,
@@ -63,6 +64,7 @@ class Plans:
                     return old
                 _refuse_withdrawal(old, targets)
                 _refuse_what_is_over(old, plan, targets)
+                self._refuse_exempting_too_many(old, plan)
             today = self._origin.clock.today()
             known_since = old.known_since if old is not None else today
             if old is not None and not await stored_versions(session, plan.campaign.id):
@@ -75,10 +77,40 @@ class Plans:
             await self._log.append(
                 await driver_connection(session), self._changes(old, plan.campaign, targets, tree)
             )
-        closed_through = old.closed_through if old is not None else None
         return StoredPlan(
-            plan.campaign, known_since, closed_through, declaring_since, plan, targets, version.version
+            plan.campaign,
+            known_since,
+            old.closed_through if old is not None else None,
+            declaring_since,
+            plan,
+            targets,
+            version.version,
+            old.exemptions if old is not None else (),
         )
+
+    def _refuse_exempting_too_many(self, old: StoredPlan, plan: Plan) -> None:
+        campaign = plan.campaign
+        outside = [
+            each
+            for each in old.exemptions
+            if not campaign.first_day <= each.from_day <= campaign.last_day
+            or campaign.province != old.campaign.province
+        ]
+        if outside:
+            raise PlanContradicted(
+                f"Decision {outside[0].number}, which holds from {outside[0].from_day} on, would be outside the "
+                "campaign.",
+                field="province" if campaign.province != old.campaign.province else "first_day",
+                remedy="Leave the campaign's province and keep that day in it; or make a campaign of its own.",
+            )
+        over = too_many(old.exemptions, plan, campaign.first_day, self._units.history)
+        if over is not None:
+            raise PlanContradicted(
+                f"On {over.day} decisions exempt {over.exempt:,} citizens of {over.unit}, of {over.eligible:,} whom "
+                "this plan counts as eligible.",
+                field="eligible",
+                remedy="Raise it; or withdraw a decision first.",
+            )
 
     def _declaring_since(self, old: StoredPlan | None, plan: Plan) -> datetime | None:
         if plan.campaign.declaring is None:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 import asyncpg
 
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, Attribution
+from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.progress import UnitProgress, unit_progress
 from tiendo_aggregator.rules.rebasing import rebased
 from tiendo_aggregator.rules.units import Followed
@@ -45,7 +46,10 @@ async def standings(
     codes = followed.codes_below(root)
     first_day = stored.campaign.first_day
     counts = await count(connection, codes, ATTRIBUTIONS.index(by), as_of, first_day, known_at)
-    return unit_progress(stored.plan, stored.targets, followed.tree, root, depth, rebased(counts, followed))
+    exempt = exempt_citizens(stored.exemptions, as_of, known_at, followed)
+    return unit_progress(
+        stored.plan, stored.targets, exempt, followed.tree, root, depth, rebased(counts, followed)
+    )
 
 
 class Progress:

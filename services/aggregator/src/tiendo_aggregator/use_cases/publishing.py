@@ -12,6 +12,7 @@ import structlog
 from tiendo_aggregator.rules.closing import expected_ends, with_expected_ends
 from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
+from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
@@ -152,9 +153,10 @@ class ProgressPublisher:
             ),
             followed,
         )
+        exempt = exempt_citizens(stored.exemptions, day, None, followed)
         # Some hundred forecasts: consumers and questions must not wait for them.
         ends = await asyncio.to_thread(
-            expected_ends, plan, targets, followed.tree, followed.root, day, changes
+            expected_ends, plan, targets, exempt, followed.tree, followed.root, day, changes
         )
         return with_expected_ends(documents, ends)
 
