@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,11 @@ REST = (0.3, 1.2)
 #: What asking a service may end with that dies at this moment; the last is httpx2's, of a connection that is reset
 #: while it is made.
 UNANSWERED = (httpx2.HTTPError, AttributeError)
-_METRICS = ("tiendo_consumer_fenced_total", "tiendo_consumer_halted")
+FENCED, REPEATS, _HALTED = (
+    "tiendo_consumer_fenced_total",
+    "tiendo_log_repeats_total",
+    "tiendo_consumer_halted",
+)
 
 
 @dataclass
@@ -39,9 +44,9 @@ class Replica:
     stopped: bool = False
     expected_ends: int = 0
     starts: int = 0
-    #: Of the processes that are gone, and of the one that runs, by consumer.
-    fenced_before: int = 0
-    fenced: int = 0
+    #: What the processes that are gone had counted, and the one that runs.
+    counted_before: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
     halted: str = ""
 
     @property
@@ -122,14 +127,14 @@ class Fleet:
         with contextlib.suppress(*UNANSWERED):
             async with httpx2.AsyncClient(timeout=1, trust_env=False) as http:
                 text = (await http.get(f"{replica.url}/metrics")).text
-            values = dict.fromkeys(_METRICS, 0.0)
+            values = dict.fromkeys((FENCED, REPEATS, _HALTED), 0.0)
             for line in text.splitlines():
                 name, _, value = line.rpartition(" ")
                 name = name.partition("{")[0]
                 if name in values:
                     values[name] += float(value)
-            replica.fenced = int(values["tiendo_consumer_fenced_total"])
-            replica.halted = f"{replica.name} halted" if values["tiendo_consumer_halted"] else ""
+            replica.counted = Counter({name: int(values[name]) for name in (FENCED, REPEATS)})
+            replica.halted = f"{replica.name} halted" if values[_HALTED] else ""
 
     async def _keep_running(self, replica: Replica) -> None:
         while True:
@@ -148,8 +153,8 @@ class Fleet:
             replica.starts += 1
             replica.stopped = False
             code = await replica.process.wait()
-            replica.fenced_before += replica.fenced
-            replica.fenced = 0
+            replica.counted_before += replica.counted
+            replica.counted = Counter()
             if replica.expected_ends:
                 replica.expected_ends = 0
             else:

@@ -1,7 +1,7 @@
 """One run: everything started, loaded, hurt, healed, drained and checked; what it started is ended, whatever happens.
 
-Names in reports: a *request* counts as acknowledged when its answer is in the journal; *repeats* are lines that
-were sent more than once; *fenced* are batches that a consumer dropped because another owned its partition.
+Names in reports: a *request* counts as acknowledged when its answer is in the journal; *repeats dropped* are records
+that the broker had twice; *fenced* are batches that a consumer dropped because another owned its partition.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ import psutil
 from tests.chaos import faults
 from tests.chaos.checks import Evidence, Verdict, check_all
 from tests.chaos.faults import Surroundings
-from tests.chaos.fleet import HOST, Fleet, Replica, end_abandoned, inherited
+from tests.chaos.fleet import FENCED, HOST, REPEATS, Fleet, Replica, end_abandoned, inherited
 from tests.chaos.journal import Journal
 from tests.chaos.kafka_log import KafkaLog
 from tests.chaos.lines import Campaign, closing_time
@@ -264,7 +264,8 @@ class _Run:
             "lines sent again for want of an answer": f"{journal.repeats:,}",
             "answered duplicate": f"{journal.duplicates:,}",
             "batches sent twice at once": f"{load.twins:,}",
-            "zombies fenced": f"{sum(r.fenced + r.fenced_before for r in fleet.replicas):,}",
+            "repeats dropped by readers": f"{_counted(fleet, REPEATS):,}",
+            "zombies fenced": f"{_counted(fleet, FENCED):,}",
             "poison appended": f"{sum(len(ids) for ids in self.poison.event_ids.values()):,}",
             "starts of services": f"{sum(r.starts for r in fleet.replicas):,}",
             "restarts of PostgreSQL": f"{self.database.starts:,}, {self.database.hung:,} times for want of sessions",
@@ -403,6 +404,10 @@ async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 def _communes(now: datetime) -> list[str]:
     tree = Gazetteer(merge_editions(read_editions(DATA))).as_of(now.date())
     return list(tree.communes(PROVINCE))
+
+
+def _counted(fleet: Fleet, metric: str) -> int:
+    return sum(replica.counted[metric] + replica.counted_before[metric] for replica in fleet.replicas)
 
 
 def _listed(counts: Mapping[str, int]) -> str:

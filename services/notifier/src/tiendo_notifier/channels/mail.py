@@ -1,5 +1,6 @@
 """E-mail: a notice as a letter, under a Message-ID that is the same at every try."""
 
+import asyncio
 import hashlib
 import re
 import ssl
@@ -20,8 +21,8 @@ from tiendo_notifier.rules.tries import Answer
 
 SCHEME = "mailto:"
 Security = Literal["starttls", "tls", "none"]
-#: Some programs don't know an id again that was folded onto a second line.
-_POLICY = SMTP.clone(max_line_length=400)
+#: Some programs don't know an id again that was folded onto a second line; some servers still carry seven bits only.
+_POLICY = SMTP.clone(max_line_length=400, cte_type="7bit")
 #: What a mail server takes without asking further: no comments, no quotes, no routes, nothing that could end a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 
@@ -67,19 +68,21 @@ class Mail:
         to = _address(url)
         written = compose_letter(server, to, language, message_id, notice)
         try:
-            await aiosmtplib.send(
-                written.as_bytes(),
-                sender=server.sender,
-                recipients=[to],
-                hostname=server.host,
-                port=server.port,
-                username=server.user,
-                password=server.password,
-                use_tls=server.security == "tls",
-                start_tls=server.security == "starttls",
-                tls_context=ssl.create_default_context() if server.security != "none" else None,
-                timeout=self.TIMEOUT,
-            )
+            # The library gives each step its own time; the claim on the delivery bounds them all.
+            async with asyncio.timeout(self.TIMEOUT):
+                await aiosmtplib.send(
+                    written.as_bytes(),
+                    sender=server.sender,
+                    recipients=[to],
+                    hostname=server.host,
+                    port=server.port,
+                    username=server.user,
+                    password=server.password,
+                    use_tls=server.security == "tls",
+                    start_tls=server.security == "starttls",
+                    tls_context=ssl.create_default_context() if server.security != "none" else None,
+                    timeout=None,
+                )
         except aiosmtplib.SMTPRecipientsRefused as refused:
             [each] = refused.recipients
             return _refused(each.code, each.message, lasting=each.code >= 500)
@@ -88,6 +91,8 @@ class Mail:
         except aiosmtplib.SMTPResponseException as error:
             # Who we are, or that we may send at all, is in question: whoever runs the server can put that right.
             return _refused(error.code, error.message, lasting=False)
+        except TimeoutError:
+            return Answer(error=f"not taken within {self.TIMEOUT:g} s")
         except (aiosmtplib.SMTPException, OSError) as error:
             return Answer(error=f"{type(error).__name__}: {error}".rstrip(": "))
         return Answer(status=250)
