@@ -67,22 +67,21 @@ class Mail:
             return Answer(error="no mail server is configured any more")
         to = _address(url)
         written = compose_letter(server, to, language, message_id, notice)
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user,
+            password=server.password,
+            use_tls=server.security == "tls",
+            start_tls=server.security == "starttls",
+            tls_context=ssl.create_default_context() if server.security != "none" else None,
+            timeout=self.TIMEOUT,
+        )
         try:
             # The library gives each step its own time; the claim on the delivery bounds them all.
             async with asyncio.timeout(self.TIMEOUT):
-                await aiosmtplib.send(
-                    written.as_bytes(),
-                    sender=server.sender,
-                    recipients=[to],
-                    hostname=server.host,
-                    port=server.port,
-                    username=server.user,
-                    password=server.password,
-                    use_tls=server.security == "tls",
-                    start_tls=server.security == "starttls",
-                    tls_context=ssl.create_default_context() if server.security != "none" else None,
-                    timeout=None,
-                )
+                await client.connect()
+                await client.sendmail(server.sender, [to], written.as_bytes())
         except aiosmtplib.SMTPRecipientsRefused as refused:
             [each] = refused.recipients
             return _refused(each.code, each.message, lasting=each.code >= 500)
@@ -95,6 +94,9 @@ class Mail:
             return Answer(error=f"not taken within {self.TIMEOUT:g} s")
         except (aiosmtplib.SMTPException, OSError) as error:
             return Answer(error=f"{type(error).__name__}: {error}".rstrip(": "))
+        finally:
+            # Without a goodbye: a slow server would take its time for that, too.
+            client.close()
         return Answer(status=250)
 
 
