@@ -16,6 +16,7 @@ from tiendo_aggregator.storage.exemptions import add_decision
 from tiendo_aggregator.storage.plan import PlanDatabase, lock_plan, stored_plan
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
+from tiendo_aggregator.use_cases.scope import check_known_at
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.errors import Invalid
 
@@ -90,12 +91,7 @@ class Exemptions:
         """All that were known, also those that no longer hold or don't yet. Raises UnknownCampaign; Invalid for a
         `known_at` that is still to come."""
         today = self._origin.clock.today()
-        if known_at is not None and known_at > today:
-            raise Invalid(
-                f"What will be known at the end of {known_at} is not known on {today}.",
-                field="known_at",
-                remedy=f"Ask for {today} or a day before it; without known_at all that is known counts.",
-            )
+        check_known_at(known_at, today)
         day = as_of or today
         every = (await self._plans.get(campaign)).exemptions
         known = [each for each in every if known_at is None or each.known_day <= known_at]

@@ -71,12 +71,7 @@ class Scopes:
         today = self._clock.today()
         day = as_of if as_of is not None else today
         on = tree if tree is not None else day
-        if known_at is not None and known_at > today:
-            raise Invalid(
-                f"What will be known at the end of {known_at} is not known on {today}.",
-                field="known_at",
-                remedy=f"Ask for {today} or a day before it; without known_at all that is known counts.",
-            )
+        check_known_at(known_at, today)
         if on < day:
             raise Invalid(
                 f"The tree of {on} has no place for what was counted at units that came later, up to {day}.",
@@ -97,6 +92,16 @@ class Scopes:
         # Before the counts are read: they hold at least what was complete by then.
         complete_to = self._complete_to()
         return Scope(on_its_tree(stored, followed), followed, root, day, on, today, known_at, complete_to)
+
+
+def check_known_at(known_at: date | None, today: date) -> None:
+    """Raise Invalid for a day whose end is still to come."""
+    if known_at is not None and known_at > today:
+        raise Invalid(
+            f"What will be known at the end of {known_at} is not known on {today}.",
+            field="known_at",
+            remedy=f"Ask for {today} or a day before it; without known_at all that is known counts.",
+        )
 
 
 def on_its_tree(stored: StoredPlan, followed: Followed) -> StoredPlan:
