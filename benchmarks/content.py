@@ -6,7 +6,7 @@ in which `KafkaPublisher` sends them when it has much to send; they go straight 
 some 15 us of CPU each. Made up: the citizens. 90 days of 22,222 events each follow one another (fewer days where
 there are fewer than 2 million events: a day stays as full); a fact is known up to four days after it happened. Of
 100 events 40 are intakes, 32 approvals, 24 accounts and 4 failed attempts; one in twelve replaces what was said
-before, as after a move or an upgrade.
+before, as after a move or an upgrade. Approvals and activations were waited for some days.
 """
 
 import random
@@ -19,6 +19,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from msgspec import UNSET
 
 from tiendo_aggregator.rules.counting import Counted
 from tiendo_common.clock import VIETNAM, new_event_id, new_record_id
@@ -40,6 +41,7 @@ from tiendo_common.events.restatements import (
     DossierRestatement,
     DossierSegment,
     FailedAttempt,
+    Failure,
     IntakeRestated,
     IntakeRestatement,
     Segment,
@@ -66,6 +68,8 @@ _COHORTS: tuple[tuple[Cohort, ...], ...] = (
     ("elderly", "ethnic_minorities"),
 )
 _LAGS = (0,) * 14 + (1,) * 4 + (2, 4)
+#: Days that somebody waited for an approval, or with it for the activation.
+_WAITS = (0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 8, 11, 14)
 
 
 class Province:
@@ -143,6 +147,7 @@ class Province:
             known_day=day,
             collecting=unit,
             channel="home",
+            failure=Failure(unit=unit, reason="old_device", day=day),
         )
         return AttemptFailed(**self._attributes("activation", record, unit, day, number), data=data)
 
@@ -155,16 +160,18 @@ class Province:
         home = choice(self._communes)
         collecting = home if self._random.random() < 0.9 else choice(self._communes)
         level, channel, cohorts = choice((1, 2, 2, 2)), choice(_CHANNELS), choice(_COHORTS)
+        waited = timedelta(days=choice(_WAITS))
 
-        def segment(since: date, until: date | None, residence: str, level: int) -> Segment:
+        def segment(on: date, until: date | None, residence: str, level: int) -> Segment:
             return Segment(
-                from_day=since,
+                from_day=on,
                 until_day=until,
                 level=1 if level == 1 else 2,
                 residence=residence,
                 collecting=collecting,
                 channel=channel,
                 cohorts=cohorts,
+                since=(before[0].from_day if before else on) - waited if indicator else UNSET,
             )
 
         before: tuple[Segment, ...] = ()
@@ -199,8 +206,9 @@ def dossier(event: Counted) -> DossierRestated:
     """What intake tells activation along with an event of its own."""
     assert isinstance(event, IntakeRestated | ApprovalRestated)
     said = event.data
+    both = set(Segment.__struct_fields__) & set(DossierSegment.__struct_fields__)
     segments = tuple(
-        DossierSegment(**{name: getattr(segment, name) for name in Segment.__struct_fields__}, approved=True)
+        DossierSegment(**{name: getattr(segment, name) for name in both}, approved=True, decided=True)
         for segment in said.after
     )
     return DossierRestated(

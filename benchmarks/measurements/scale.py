@@ -75,7 +75,7 @@ async def _fill(connection: asyncpg.Connection, units: Sequence[str]) -> None:
     for day in range(DAYS):
         events = [_event(unit, day) for unit in units]
         async with connection.transaction():
-            await add_counts(connection, fold(events))
+            await add_counts(connection, fold(events).counts)
     await connection.execute("VACUUM ANALYZE counter")
 
 
@@ -97,7 +97,7 @@ async def _cost(
             places = [place * DAYS + day for place in choice.sample(range(len(units)), CHANGES)]
         events = [_event(units[place // DAYS], place % DAYS) for place in places]
         began = time.perf_counter()
-        changed = fold(events)
+        changed = fold(events).counts
         async with connection.transaction():
             await add_counts(connection, changed)
         took = time.perf_counter() - began

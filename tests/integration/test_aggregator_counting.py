@@ -91,6 +91,9 @@ def lives(number: int, seed: int = 1) -> list[NewEvent]:
         if rng.random() < 0.1:
             events.append(restated("intake", [], state, known=day + timedelta(9)))
         elif rng.random() < 0.7:
+            # Some as builds before told it.
+            since = day if rng.random() < 0.8 else msgspec.UNSET
+            state = [msgspec.structs.replace(each, since=since) for each in state]
             events.append(restated("approved", state, known=day + timedelta(4)))
             events.append(restated("activated", state, known=day + timedelta(5)))
     return events
@@ -110,7 +113,7 @@ def counted(events: Sequence[NewEvent]) -> Cells:
 
 
 def counted_parts(events: Sequence[NewEvent]) -> Parts:
-    """Likewise by channel and by cohort."""
+    """Likewise by channel and by cohort; and of whom is approved or activated, since when."""
     parts: Parts = Counter()
     for new in events:
         event = new.event
@@ -122,6 +125,10 @@ def counted_parts(events: Sequence[NewEvent]) -> Parts:
                     for dimension, value in said:
                         cell = TOPIC_INDICATOR[new.topic], attribution, unit, each.level, day
                         parts[*cell, dimension, value] += sign * n
+                if passage := {"approval": "decided", "activation": "in_time"}.get(new.topic):
+                    since = each.since.isoformat() if isinstance(each.since, date) else "unknown"
+                    whatever_level = TOPIC_INDICATOR[new.topic], "residence", each.residence, 0, day
+                    parts[*whatever_level, passage, since] += sign * n
     return Counter({part: n for part, n in parts.items() if n})
 
 

@@ -15,7 +15,7 @@ from itertools import permutations, product
 from tiendo_activation import rules as activation
 from tiendo_activation.errors import NotActivated
 from tiendo_activation.rules import Result, Switched
-from tiendo_common.events.restatements import DossierSegment, Segment, deltas
+from tiendo_common.events.restatements import DossierSegment, Failure, Segment, deltas
 from tiendo_common.events.state import Indicator
 from tiendo_intake import rules as intake
 from tiendo_intake.errors import NoDossier
@@ -58,12 +58,17 @@ class ToActivation:
 
 @dataclass(frozen=True)
 class Told:
-    """An event of a topic that is counted. `dated` is the day of the change that it tells of."""
+    """An event of a topic that is counted. `dated` is the day of the change that it tells of; the rest, of approvals
+    the days of a rejection, of activations what became of attempts that failed."""
 
     indicator: Indicator
     dated: date
     before: tuple[Segment, ...]
     after: tuple[Segment, ...]
+    rejected_before: tuple[Segment, ...] = ()
+    rejected_after: tuple[Segment, ...] = ()
+    failures_before: tuple[Failure, ...] = ()
+    failures_after: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,19 @@ class Desk:
         told = Told("intake", dated, intake.intake_segments(before), intake.intake_segments(after))
         if outcome.change not in DECISIONS and told.before != told.after:
             intakes += (told,)
-        told = Told("approved", dated, intake.approved_segments(before), intake.approved_segments(after))
-        if outcome.change in DECISIONS or told.before != told.after:
+        told = Told(
+            "approved",
+            dated,
+            intake.approved_segments(before),
+            intake.approved_segments(after),
+            intake.rejected_segments(before),
+            intake.rejected_segments(after),
+        )
+        if (
+            outcome.change in DECISIONS
+            or told.before != told.after
+            or told.rejected_before != told.rejected_after
+        ):
             approvals += (told,)
         dossier = Dossier(len(self.dossiers) + 1, outcome.change, dated, after)
         return Desk(
@@ -124,6 +140,7 @@ class Account:
     version: int = 0
     dossier: tuple[DossierSegment, ...] = ()
     segments: tuple[Segment, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def take(self, line: ToActivation) -> tuple["Account", Told | None] | None:
         """The account after the line and what it publishes; None for a duplicate or rejected line."""
@@ -134,6 +151,12 @@ class Account:
         if isinstance(outcome, activation.Duplicate):
             return None
         return replace(self, known=True, switches=(*self.switches, line.switch))._restated(line.switch.day)
+
+    def fail(self, unit: str, day: date) -> tuple["Account", Failure]:
+        """The account after an attempt that failed, and what is published of it."""
+        tried = Failure(unit=unit, reason="network", day=day)
+        [failure] = activation.come_right([tried], self.segments)
+        return replace(self, known=True, failures=(*self.failures, failure)), failure
 
     def follow(self, dossier: Dossier) -> tuple["Account", Told | None]:
         """The account after a version of the dossier, and what it publishes."""
@@ -148,7 +171,16 @@ class Account:
         after = activation.segments(self.dossier, self.switches)
         if after == self.segments:
             return self, None
-        return replace(self, segments=after), Told("activated", dated, self.segments, after)
+        failures = activation.come_right(self.failures, after)
+        told = Told(
+            "activated",
+            dated,
+            self.segments,
+            after,
+            failures_before=self.failures,
+            failures_after=failures,
+        )
+        return replace(self, segments=after, failures=failures), told
 
 
 class Citizen:
@@ -159,6 +191,7 @@ class Citizen:
         self.account = Account()
         self.switches: tuple[ToActivation, ...] = ()
         self.activations: tuple[Told, ...] = ()
+        self.failures: tuple[Failure, ...] = ()
         self.followed = 0
 
     def send(self, line: ToIntake | ToActivation) -> None:
@@ -170,6 +203,11 @@ class Citizen:
             if taken is not None:
                 self.switches += (line,)
                 self._keep(*taken)
+
+    def fail(self, unit: str, day: date) -> None:
+        """An attempt that failed reaches activation."""
+        self.account, failure = self.account.fail(unit, day)
+        self.failures += (failure,)
 
     def follow(self) -> None:
         """Activation reads one more dossier, if there is one."""
@@ -207,6 +245,7 @@ class _Life:
     home: str
     credited: str
     approved: bool = False
+    decided: bool = False
     on: bool = False
     helper: str | None = None
 
@@ -222,9 +261,7 @@ def truth(lines: Sequence[ToIntake], switches: Sequence[ToActivation]) -> frozen
         life = _life(_since_void(lines), today)
         if life is None:
             continue
-        for switch in sorted((line.switch for line in switches), key=lambda switch: switch.day):
-            if switch.day <= today and switch.on != life.on:
-                life.on, life.helper = switch.on, switch.collecting
+        _switch(life, switches, today)
         where = [("residence", life.home), ("collecting", life.credited)]
         cells |= {("intake", by, unit, life.level, today) for by, unit in where}
         if life.approved:
@@ -233,6 +270,74 @@ def truth(lines: Sequence[ToIntake], switches: Sequence[ToActivation]) -> frozen
             where = [("residence", life.home), ("collecting", life.helper or life.home)]
             cells |= {("activated", by, unit, life.level, today) for by, unit in where}
     return frozenset(cells)
+
+
+def _switch(life: _Life, switches: Sequence[ToActivation], today: date) -> None:
+    for switch in sorted((line.switch for line in switches), key=lambda switch: switch.day):
+        if switch.day <= today and switch.on != life.on:
+            life.on, life.helper = switch.on, switch.collecting
+
+
+#: What a citizen waits for or has reached, the unit where, the day on which this is so, and since when.
+Waits = tuple[str, str, date, date]
+
+
+def waits(lines: Sequence[ToIntake]) -> Iterator[Waits]:
+    """Who waits for a decision and who is approved, and since when, at the end of each day: looked for day by day, as
+    one would in a card index."""
+    lives = _lives(lines, ())
+    for place, life in enumerate(lives):
+        if life is None:
+            continue
+        taken_on = next(DAYS[n] for n, each in enumerate(lives) if each is not None)
+        if not life.decided:
+            yield "undecided", life.home, DAYS[place], taken_on
+        if life.approved:
+            yield "approved", life.home, DAYS[place], DAYS[_approved_from(lives, place)]
+
+
+def reached(
+    lines: Sequence[ToIntake], switches: Sequence[ToActivation], window: timedelta
+) -> Iterator[Waits]:
+    """Who is activated at the end of each day, whether the first time was within the window after the approval that
+    holds, and since when that does."""
+    lives = _lives(lines, switches)
+    for place, life in enumerate(lives):
+        if life is None or not (life.approved and life.on):
+            continue
+        start = _approved_from(lives, place)
+        first = next(n for n in range(start, place + 1) if (each := lives[n]) is not None and each.on)
+        what = "in_time" if DAYS[first] - DAYS[start] <= window else "late"
+        yield what, life.home, DAYS[place], DAYS[start]
+
+
+def right(
+    lines: Sequence[ToIntake], switches: Sequence[ToActivation], failures: Sequence[Failure]
+) -> Iterator[Waits]:
+    """Attempts that had come right by the end of each day."""
+    lives = _lives(lines, switches)
+    on = [
+        day for day, life in zip(DAYS, lives, strict=True) if life is not None and life.approved and life.on
+    ]
+    for each in failures:
+        first = min((day for day in on if day >= each.day), default=None)
+        for today in DAYS:
+            if first is not None and first <= today:
+                yield "right_network", each.unit, today, each.day
+
+
+def _lives(lines: Sequence[ToIntake], switches: Sequence[ToActivation]) -> list[_Life | None]:
+    lives = [_life(_since_void(lines), today) for today in DAYS]
+    for today, life in zip(DAYS, lives, strict=True):
+        if life is not None:
+            _switch(life, switches, today)
+    return lives
+
+
+def _approved_from(lives: Sequence[_Life | None], place: int) -> int:
+    while place and (before := lives[place - 1]) is not None and before.approved:
+        place -= 1
+    return place
 
 
 def _since_void(lines: Sequence[ToIntake]) -> list[Action]:
@@ -265,11 +370,13 @@ def _life(actions: Sequence[Action], today: date) -> _Life | None:
         if action.day > today:
             break
         if isinstance(action, Decided):
-            life.approved = action.approved
+            life.approved, life.decided = action.approved, True
         elif isinstance(action, Moved):
             life.home = action.residence
         elif life.level == 1:
             life.level, life.credited = 2, action.collecting
+            # Taken again after a rejection: it waits for a decision anew.
+            life.decided = life.approved
     return life
 
 

@@ -13,16 +13,35 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.event_model import DAYS, Cell, Citizen, ToActivation, ToIntake, Told, day, truth
+from tests.support.event_model import (
+    DAYS,
+    Cell,
+    Citizen,
+    ToActivation,
+    ToIntake,
+    Told,
+    Waits,
+    day,
+    reached,
+    right,
+    truth,
+    waits,
+)
 from tiendo_activation.rules import Switched
+from tiendo_aggregator.rules import counting
 from tiendo_aggregator.rules.checksum import checksum
 from tiendo_aggregator.rules.counting import (
+    APPROVED,
     ATTRIBUTIONS,
     INDICATORS,
+    PASSAGES,
+    TAKEN,
     Counted,
+    Folded,
     add_up,
     fold,
     totals,
@@ -33,6 +52,9 @@ from tiendo_common.events.restatements import (
     AccountRestatement,
     ApprovalRestated,
     ApprovalRestatement,
+    AttemptFailed,
+    FailedAttempt,
+    Failure,
     IntakeRestated,
     IntakeRestatement,
 )
@@ -71,10 +93,11 @@ to_activation = st.builds(
 
 @dataclass
 class Known:
-    """A citizen, and what was on record at the end of each day: lines taken, dossiers followed, switches taken."""
+    """A citizen, and what was on record at the end of each day: lines taken, dossiers followed, switches taken,
+    attempts that failed."""
 
     citizen: Citizen = field(default_factory=Citizen)
-    at: dict[date, tuple[int, int, int]] = field(default_factory=dict)
+    at: dict[date, tuple[int, int, int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,7 +114,7 @@ def happenings(draw: Any) -> Happened:
     activation reading one more dossier, or one that it has read before."""
     people = [Known() for _ in range(draw(st.integers(1, 4)))]
     events: list[Counted] = []
-    steps = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 7)), min_size=4, max_size=30))
+    steps = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), min_size=4, max_size=30))
     today = iter(sorted(draw(st.lists(st.sampled_from(KNOWN), min_size=len(steps), max_size=len(steps)))))
     lines: list[tuple[Citizen, ToIntake | ToActivation]] = []
     for (who, what), known in zip(steps, today, strict=True):
@@ -114,28 +137,47 @@ def happenings(draw: Any) -> Happened:
             line = draw(to_activation)
             lines.append((citizen, line))
             citizen.send(line)
+        elif what == 6:
+            citizen.fail(draw(units), day(draw(days)))
+            events.append(attempt(citizen.failures[-1], known))
         else:
             citizen.follow()
         for topic, before in zip(citizen.topics, published, strict=True):
             events += [event(told, known) for told in topic[before:]]
-        person.at[known] = (len(citizen.desk.accepted), citizen.followed, len(citizen.switches))
+        person.at[known] = (
+            len(citizen.desk.accepted),
+            citizen.followed,
+            len(citizen.switches),
+            len(citizen.failures),
+        )
     return Happened(events, people)
 
 
+NOON = datetime(2023, 11, 1, 12, tzinfo=UTC)
+ATTRIBUTES: dict[str, Any] = {
+    "id": "1", "source": "/vn/test", "subject": "A", "time": NOON, "partitionkey": "r",
+}  # fmt: skip
+
+
 def event(told: Told, known: date) -> Counted:
-    noon = datetime(2023, 11, 1, 12, tzinfo=UTC)
-    attributes: dict[str, Any] = {
-        "id": "1", "source": "/vn/test", "subject": "A", "time": noon, "partitionkey": "r",
-    }  # fmt: skip
     said: dict[str, Any] = {
-        "record_id": "r", "version": 1, "occurred_at": noon, "known_day": known,
+        "record_id": "r", "version": 1, "occurred_at": NOON, "known_day": known,
         "before": told.before, "after": told.after,
     }  # fmt: skip
     if told.indicator == "intake":
-        return IntakeRestated(data=IntakeRestatement(change="recorded", **said), **attributes)
+        return IntakeRestated(data=IntakeRestatement(change="recorded", **said), **ATTRIBUTES)
     if told.indicator == "approved":
-        return ApprovalRestated(data=ApprovalRestatement(change="approved", **said), **attributes)
-    return AccountRestated(data=AccountRestatement(change="activated", **said), **attributes)
+        said |= {"rejected_before": told.rejected_before, "rejected_after": told.rejected_after}
+        return ApprovalRestated(data=ApprovalRestatement(change="approved", **said), **ATTRIBUTES)
+    said |= {"failures_before": told.failures_before, "failures_after": told.failures_after}
+    return AccountRestated(data=AccountRestatement(change="activated", **said), **ATTRIBUTES)
+
+
+def attempt(failure: Failure, known: date) -> Counted:
+    said: dict[str, Any] = {"record_id": None, "occurred_at": NOON, "collecting": None, "channel": None}
+    return AttemptFailed(
+        data=FailedAttempt(reason="network", known_day=known, failure=failure, **said), **ATTRIBUTES
+    )
 
 
 def as_known(people: Sequence[Known], known_at: date) -> Counter[Cell]:
@@ -145,7 +187,7 @@ def as_known(people: Sequence[Known], known_at: date) -> Counter[Cell]:
         days = [each for each in person.at if each <= known_at]
         if not days:
             continue
-        lines, followed, switches = person.at[max(days)]
+        lines, followed, switches, _ = person.at[max(days)]
         accepted = person.citizen.desk.accepted
         switched = person.citizen.switches[:switches]
         counts.update(cell for cell in truth(accepted[:lines], []))
@@ -177,13 +219,70 @@ def test_any_interleaving_gives_what_the_accepted_lines_give_as_known_on_any_day
         assert {cell: n for cell, n in counts.items() if n} == as_known(happened.people, known_at)
 
 
+def waiting_as_known(people: Sequence[Known], known_at: date, window: timedelta) -> Counter[Waits]:
+    """The model: who waited for what since when on each day, from what was on record at the end of `known_at`."""
+    counts: Counter[Waits] = Counter()
+    for person in people:
+        days = [each for each in person.at if each <= known_at]
+        if days:
+            lines, followed, switches, failures = person.at[max(days)]
+            accepted, switched = person.citizen.desk.accepted, person.citizen.switches[:switches]
+            failed = person.citizen.failures[:failures]
+            counts.update(waits(accepted[:lines]))
+            counts.update(reached(accepted[:followed], switched, window))
+            counts.update(right(accepted[:followed], switched, failed))
+            counts.update(
+                ("failed_network", each.unit, today, each.day)
+                for each in failed for today in DAYS if each.day <= today
+            )  # fmt: skip
+    return counts
+
+
+@UNHURRIED
+@given(happenings(), st.randoms(use_true_random=False), st.integers(1, 5), st.integers(1, 3))
+def test_any_interleaving_tells_who_waits_and_since_when(
+    happened: Happened, random: Random, batches: int, window: int
+) -> None:
+    events = list(happened.events)
+    random.shuffle(events)
+    with pytest.MonkeyPatch.context() as patch:
+        # So that in nine days some come late.
+        patch.setattr(counting, "ACTIVATION_WINDOW", timedelta(days=window))
+        folded = add_up([fold(events[place::batches]) for place in range(batches)])
+    for known_at in KNOWN:
+        counts: Counter[Waits] = Counter()
+        for today in DAYS:
+            for (unit, what, since), n in since_when(folded, today, known_at).items():
+                if PASSAGES[what] in ("taken", "decided"):
+                    counts["undecided", unit, today, since] += n if what == TAKEN else -n
+                else:
+                    counts[PASSAGES[what], unit, today, since] += n
+        assert {cell: n for cell, n in counts.items() if n} == waiting_as_known(
+            happened.people, known_at, timedelta(days=window)
+        )
+
+
+def since_when(folded: Folded, as_of: date, known_at: date) -> Counter[tuple[str, int, date]]:
+    """What storage.passages asks PostgreSQL."""
+    sums: Counter[tuple[str, int, date]] = Counter()
+    for (unit, on, known, what, since), n in folded.passages.items():
+        if on <= as_of and known <= known_at:
+            sums[unit, what, since] += n
+            if what in (TAKEN, APPROVED):
+                sums[unit, what, on] -= n
+    for (on, known, indicator, _, residence, _), (n, *_) in folded.counts.items():
+        if on <= as_of and known <= known_at and indicator in (TAKEN, APPROVED):
+            sums[residence, indicator, on] += n
+    return sums
+
+
 @UNHURRIED
 @given(happenings(), st.integers(0, 40))
 def test_what_is_folded_anew_is_what_was_folded_live(happened: Happened, arrived: int) -> None:
     """Live: in batches, as they came. Anew: up to the same event at once, by the fold of rebuilds. The checksum is that
     of the records, whatever day they became known on."""
     events = list(happened.events)[:arrived]
-    live = totals(add_up([{}, *(fold([each]) for each in events)]))
+    live = totals(add_up([Folded(), *(fold([each]) for each in events)]))
     assert live == totals(fold(events))
     if len(events) == len(happened.events):
         from_records: Counter[Whole] = Counter()

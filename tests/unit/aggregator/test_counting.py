@@ -16,6 +16,7 @@ from tiendo_aggregator.rules.counting import (
     INDICATORS,
     LEAN,
     Counted,
+    Folded,
     Lean,
     breakdowns,
     fold,
@@ -150,8 +151,8 @@ def test_a_failed_attempt_is_known_and_counted_nowhere() -> None:
             channel=None,
         ),
     )
-    assert not fold([decoder.decode(encode(failed))])
-    assert not fold([lean_decoder.decode(encode(failed))])
+    assert fold([decoder.decode(encode(failed))]) == Folded()
+    assert fold([lean_decoder.decode(encode(failed))]) == Folded()
 
 
 def test_an_event_of_a_newer_contract_is_not_passed_over() -> None:

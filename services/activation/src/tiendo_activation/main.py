@@ -1,5 +1,6 @@
 """Wires the activation service."""
 
+from tiendo_activation import storage
 from tiendo_activation.consumer import DossierProjection
 from tiendo_activation.routes import make_router
 from tiendo_activation.settings import Settings
@@ -56,6 +57,7 @@ def wire_activation(kit: Kit, hasher: PersonHasher) -> None:
         directory,
         table="account",
         indicators={"activated": "true"},
+        passages=storage.PASSAGES,
         topics=("activation",),
     )
     kit.app.include_router(make_router(kit, accounts, tallies))

@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from tiendo_activation.errors import NotActivated
-from tiendo_common.events.restatements import AccountChange, Channel, DossierSegment, Segment
+from tiendo_common.events.restatements import AccountChange, Channel, DossierSegment, Failure, Segment
 
 
 class Switched(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -83,9 +83,12 @@ def segments(dossier: Sequence[DossierSegment], switches: Sequence[Switched]) ->
     if not dossier or not switches:
         return ()
     spans = list(_on_spans(switches))
+    approved_on: date | None = None
     for part in dossier:
         if not part.approved:
+            approved_on = None
             continue
+        approved_on = approved_on or part.from_day
         for switch, on_until in spans:
             since = max(part.from_day, switch.day)
             until = _earlier(part.until_day, on_until)
@@ -100,8 +103,24 @@ def segments(dossier: Sequence[DossierSegment], switches: Sequence[Switched]) ->
                 channel=switch.channel or "online",
                 cohorts=part.cohorts,
                 team=switch.team,
+                since=approved_on,
             ))  # fmt: skip
     return tuple(answer)
+
+
+def come_right(failures: Sequence[Failure], account: Sequence[Segment]) -> tuple[Failure, ...]:
+    """Each failed attempt with the day on which it came right, by the account's segments."""
+    return tuple(
+        [msgspec.structs.replace(each, right_on=_activated_from(account, each.day)) for each in failures]
+    )
+
+
+def _activated_from(account: Sequence[Segment], day: date) -> date | None:
+    """The first day from `day` on when the account counts."""
+    for segment in account:
+        if segment.until_day is None or segment.until_day > day:
+            return max(segment.from_day, day)
+    return None
 
 
 def _on_spans(switches: Sequence[Switched]) -> Iterator[tuple[Switched, date | None]]:

@@ -13,7 +13,7 @@ from sqlmodel import Field, SQLModel
 
 from tiendo_activation.rules import Switched
 from tiendo_common.eventlog.port import Connection
-from tiendo_common.events.restatements import Channel, DossierSegment, FailureReason, Segment
+from tiendo_common.events.restatements import Channel, DossierSegment, Failure, FailureReason, Segment
 from tiendo_common.service.idempotency import HASHED_LINES, insert_or_collide
 from tiendo_common.service.person_keys import HashedTable
 
@@ -23,7 +23,8 @@ class ActivationTable(SQLModel, registry=registry()):
 
 
 class AccountRow(ActivationTable, table=True):
-    """One citizen's account: our own switches, the dossier as intake last told it, and what they come to.
+    """One citizen's account: our own switches, the dossier as intake last told it, what they come to, and what became
+    of attempts that failed (those that builds before took are not in it).
 
     `record_id` is null while only switches are known. A dossier's first version is not kept unless it is
     approved: every version comes whole, so nothing is lost by waiting for one that matters.
@@ -40,6 +41,7 @@ class AccountRow(ActivationTable, table=True):
     switches: Any = Field(sa_column=Column(JSON, nullable=False))
     version: int = Field(sa_column=Column(BigInteger, nullable=False))
     segments: Any = Field(sa_column=Column(JSON, nullable=False))
+    failures: Any = Field(sa_column=Column(JSON, nullable=False))
 
 
 class AttemptRow(ActivationTable, table=True):
@@ -68,6 +70,7 @@ class Account(msgspec.Struct, gc=False):
     switches: tuple[Switched, ...]
     version: int
     segments: tuple[Segment, ...]
+    failures: tuple[Failure, ...]
     is_new: bool = False
     changed: bool = False
 
@@ -94,6 +97,7 @@ ACCOUNT_COLUMNS = {
     "switches": "json",
     "version": "bigint",
     "segments": "json",
+    "failures": "json",
 }
 ATTEMPT_COLUMNS = {
     "person_hash": "bytea",
@@ -114,13 +118,33 @@ HASHED = (
     HASHED_LINES,
 )
 
+#: Since when accounts have been approved and attempts failed, as `tiendo_aggregator.rules.counting` folds it from what
+#: is published.
+PASSAGES = """
+    SELECT 'activated' AS indicator, CASE WHEN first_on - since > 7 THEN 'late' ELSE 'in_time' END AS passage,
+        residence AS unit, day, since, sign AS n
+    FROM account CROSS JOIN LATERAL (
+        SELECT s.*, min(from_day) OVER (PARTITION BY since) AS first_on
+        FROM json_to_recordset(segments) AS s(from_day date, until_day date, residence text, since date)
+    ) AS part
+    CROSS JOIN LATERAL (VALUES (from_day, 1), (until_day, -1)) AS bound(day, sign)
+    WHERE day IS NOT NULL
+    UNION ALL
+    SELECT 'activated', kind || '_' || reason, unit, on_day, day, 1
+    FROM account CROSS JOIN json_to_recordset(failures) AS f(unit text, reason text, day date, right_on date)
+    CROSS JOIN LATERAL (VALUES ('failed', day), ('right', right_on)) AS w(kind, on_day)
+    WHERE on_day IS NOT NULL
+"""
+
 _dossier = msgspec.json.Decoder(tuple[DossierSegment, ...])
 _switches = msgspec.json.Decoder(tuple[Switched, ...])
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
+_failures = msgspec.json.Decoder(tuple[Failure, ...])
 _encode = msgspec.json.Encoder().encode
 
 _COLUMNS = (
-    "person_hash, record_id::text, dossier_version, dossier_known, dossier, switches, version, segments"
+    "person_hash, record_id::text, dossier_version, dossier_known, dossier, switches, version, segments, "
+    "failures"
 )
 
 
@@ -134,6 +158,7 @@ def _account(row: asyncpg.Record) -> Account:
         _switches.decode(row[5]),
         row[6],
         _segments.decode(row[7]),
+        _failures.decode(row[8]),
     )
 
 
@@ -164,6 +189,7 @@ async def write_accounts(connection: Connection, accounts: Sequence[Account], ke
                 _encode(each.switches).decode(),
                 each.version,
                 _encode(each.segments).decode(),
+                _encode(each.failures).decode(),
             )
             for each in new
         ],
@@ -173,10 +199,10 @@ async def write_accounts(connection: Connection, accounts: Sequence[Account], ke
         await connection.execute(
             "UPDATE account SET record_id = new.record_id, dossier_version = new.dossier_version, "
             "dossier_known = new.dossier_known, dossier = new.dossier, switches = new.switches, "
-            "version = new.version, segments = new.segments "
+            "version = new.version, segments = new.segments, failures = new.failures "
             "FROM unnest($1::bytea[], $2::uuid[], $3::bigint[], $4::date[], $5::json[], $6::json[], "
-            "$7::bigint[], $8::json[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
-            "dossier, switches, version, segments) WHERE account.person_hash = new.person_hash",
+            "$7::bigint[], $8::json[], $9::json[]) AS new (person_hash, record_id, dossier_version, dossier_known, "
+            "dossier, switches, version, segments, failures) WHERE account.person_hash = new.person_hash",
             [each.person_hash for each in changed],
             [each.record_id for each in changed],
             [each.dossier_version for each in changed],
@@ -185,6 +211,7 @@ async def write_accounts(connection: Connection, accounts: Sequence[Account], ke
             [_encode(each.switches).decode() for each in changed],
             [each.version for each in changed],
             [_encode(each.segments).decode() for each in changed],
+            [_encode(each.failures).decode() for each in changed],
         )
 
 

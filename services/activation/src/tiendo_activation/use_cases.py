@@ -10,7 +10,7 @@ import msgspec
 
 from tiendo_activation import storage
 from tiendo_activation.errors import NotActivated
-from tiendo_activation.rules import Duplicate, Switched, decide, segments
+from tiendo_activation.rules import Duplicate, Switched, come_right, decide, segments
 from tiendo_activation.storage import Account, Attempt, AttemptKey
 from tiendo_common.clock import Clock, local_day, new_event_id
 from tiendo_common.errors import NotFound, Problem, Stop
@@ -24,6 +24,7 @@ from tiendo_common.events.restatements import (
     Channel,
     DossierRestated,
     FailedAttempt,
+    Failure,
     FailureReason,
 )
 from tiendo_common.identity import PersonHasher, check_personal_number
@@ -84,7 +85,7 @@ class _Work:
         """The account, made if there is none."""
         found = self.accounts.get(person_hash)
         if found is None:
-            found = Account(person_hash, None, 0, NEVER, (), (), 0, (), is_new=True)
+            found = Account(person_hash, None, 0, NEVER, (), (), 0, (), (), is_new=True)
             self.accounts[person_hash] = found
         return found
 
@@ -225,6 +226,13 @@ class Accounts:
         key = _attempt_key(line)
         if key in told or key in work.attempts:
             return Answer(line_id=submission.line_id, status="duplicate", record_id=record_id)
+        # Its row is what an activation that is told at the same moment takes turns with: neither may miss the other.
+        account = work.account(line.person_hash)
+        place = submission.collecting or self._place_of(account, submission.campaign)
+        tried = Failure(unit=place, reason=submission.reason, day=local_day(submission.occurred_at))
+        [failure] = come_right([tried], account.segments)
+        account.failures = (*account.failures, failure)
+        account.changed = True
         work.attempts[key] = Attempt(*key, today, submission.collecting, submission.channel, submission.team)
         event_id = new_event_id()
         work.events.append(
@@ -233,7 +241,7 @@ class Accounts:
                 AttemptFailed(
                     id=event_id,
                     source=self._source,
-                    subject=submission.collecting or self._place_of(account, submission.campaign),
+                    subject=place,
                     time=now,
                     partitionkey=record_id or event_id,
                     campaign=submission.campaign,
@@ -245,15 +253,16 @@ class Accounts:
                         collecting=submission.collecting,
                         channel=submission.channel,
                         team=submission.team,
+                        failure=failure,
                     ),
                 ),
             )
         )
         return Answer(line_id=submission.line_id, status="accepted", record_id=record_id)
 
-    def _place_of(self, account: Account | None, campaign: str) -> str:
+    def _place_of(self, account: Account, campaign: str) -> str:
         """Where somebody lives whom nobody helped: as near as is known."""
-        if account is not None and account.dossier:
+        if account.dossier:
             return account.dossier[-1].residence
         return self._directory.province_of(campaign)
 
@@ -309,7 +318,10 @@ class Accounts:
         before, after = account.segments, segments(account.dossier, account.switches)
         if before == after:
             return
+        failures_before, failures_after = account.failures, come_right(account.failures, after)
+        failures_as_before = failures_before == failures_after
         account.segments = after
+        account.failures = failures_after
         account.version += 1
         assert account.record_id is not None
         attributes: dict[str, Any] = {} if campaign is None else {"campaign": campaign}
@@ -333,6 +345,8 @@ class Accounts:
                         ),
                         before=before,
                         after=after,
+                        failures_before=msgspec.UNSET if failures_as_before else failures_before,
+                        failures_after=msgspec.UNSET if failures_as_before else failures_after,
                     ),
                     **attributes,
                 ),

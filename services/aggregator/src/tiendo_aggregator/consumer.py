@@ -1,9 +1,10 @@
 """The projection that counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tiendo_aggregator.rules import counting
 from tiendo_aggregator.storage.counting import add_counts
+from tiendo_aggregator.storage.passages import add_passages
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
@@ -13,15 +14,16 @@ TOPICS = ("intake", "approval", "activation")
 
 
 class Counters:
-    """Citizens by unit, day, indicator and level; how many of them came by each channel and are of each cohort."""
+    """Citizens by unit, day, indicator and level; how many of them came by each channel and are of each cohort;
+    and since when what happened to them had been waited for."""
 
     def __init__(self) -> None:
         self._decoder = EventDecoder[counting.Lean](counting.LEAN)
 
-    def prepare(self, batch: Batch) -> Mapping[counting.Boundary, counting.Counts]:
+    def prepare(self, batch: Batch) -> counting.Folded:
         return counting.fold(batch.events(self._decoder))
 
-    async def apply(
-        self, connection: Connection, works: Sequence[Mapping[counting.Boundary, counting.Counts]]
-    ) -> None:
-        await add_counts(connection, counting.add_up(works))
+    async def apply(self, connection: Connection, works: Sequence[counting.Folded]) -> None:
+        folded = counting.add_up(works)
+        await add_counts(connection, folded.counts)
+        await add_passages(connection, folded.passages)

@@ -4,6 +4,7 @@ from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.exemptions import make_exemptions_router
+from tiendo_aggregator.routes.funnel import make_funnel_router
 from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
@@ -14,6 +15,7 @@ from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
+from tiendo_aggregator.use_cases.funnel import Funnels
 from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_aggregator.use_cases.origin import Origin
@@ -103,6 +105,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_declared_router(declarations))
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
     kit.app.include_router(make_measures_router(measures))
+    kit.app.include_router(make_funnel_router(Funnels(kit.pool, scopes, measures)))
     kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
 
 

@@ -7,6 +7,7 @@ from tiendo_common.identity import PersonHasher
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import serve
 from tiendo_common.service.tallies import Tallies
+from tiendo_intake import storage
 from tiendo_intake.routes import make_router
 from tiendo_intake.settings import Settings
 from tiendo_intake.use_cases import IntakeDesk
@@ -42,6 +43,7 @@ def wire_intake(kit: Kit, hasher: PersonHasher) -> None:
         directory,
         table="record",
         indicators={"intake": "true", "approved": "approved"},
+        passages=storage.PASSAGES,
         topics=("intake", "approval"),
     )
     kit.app.include_router(make_router(kit, desk, tallies))

@@ -18,7 +18,8 @@ duplicate leaves no fact behind, even where a later line would have made one of 
 before the approval in force is kept as `rejected` and revokes nothing. An
 upgrade, a move and a decision hold from their own day, never before the intake's; a correction rewrites
 from the start; a void empties the dossier for all days. An upgrade keeps the approval and credits whoever
-took the level-2 dossier; the record, its id and its version outlive a void.
+took the level-2 dossier; one that was rejected waits for a decision again. The record, its id and its version outlive
+a void.
 """
 
 from collections.abc import Sequence
@@ -208,7 +209,7 @@ def segments(facts: tuple[Fact, ...]) -> tuple[DossierSegment, ...]:
     taken = facts[0]
     assert isinstance(taken, Taken)
     start = taken.day
-    level, residence, approved = taken.level, taken.residence, False
+    level, residence, approved, decided = taken.level, taken.residence, False, False
     collecting, channel, team = taken.collecting, taken.channel, taken.team
     answer: list[DossierSegment] = []
     since = start
@@ -220,17 +221,20 @@ def segments(facts: tuple[Fact, ...]) -> tuple[DossierSegment, ...]:
             _extend(answer, DossierSegment(
                 from_day=since, until_day=day, level=level, residence=residence, collecting=collecting,
                 channel=channel, cohorts=taken.cohorts, team=team, approved=approved,
+                decided=decided,
             ))  # fmt: skip
             since = day
         if isinstance(fact, Decided):
-            approved = fact.approved
+            approved, decided = fact.approved, True
         elif isinstance(fact, Moved):
             residence = fact.residence
         elif isinstance(fact, Upgraded) and level == 1:
             level, collecting, channel, team = 2, fact.collecting, fact.channel, fact.team
+            decided = approved
     _extend(answer, DossierSegment(
         from_day=since, until_day=None, level=level, residence=residence, collecting=collecting,
         channel=channel, cohorts=taken.cohorts, team=team, approved=approved,
+        decided=decided,
     ))  # fmt: skip
     return tuple(answer)
 
@@ -262,10 +266,24 @@ def intake_segments(dossier: Sequence[DossierSegment]) -> tuple[Segment, ...]:
 
 def approved_segments(dossier: Sequence[DossierSegment]) -> tuple[Segment, ...]:
     """Where the approved dossier counts: its approved days."""
-    return tuple([_public(part) for part in dossier if part.approved])
+    if not dossier:
+        return ()
+    taken_on = dossier[0].from_day
+    # A dossier as a build before left it: its events did not say since when, so it is not said that they did.
+    return tuple([
+        _public(part, msgspec.UNSET if part.decided is msgspec.UNSET else taken_on)
+        for part in dossier if part.approved
+    ])  # fmt: skip
 
 
-def _public(part: DossierSegment) -> Segment:
+def rejected_segments(dossier: Sequence[DossierSegment]) -> tuple[Segment, ...]:
+    """The days on which a rejection holds."""
+    return tuple(
+        [_public(part, dossier[0].from_day) for part in dossier if part.decided is True and not part.approved]
+    )
+
+
+def _public(part: DossierSegment, since: date | msgspec.UnsetType = msgspec.UNSET) -> Segment:
     return Segment(
         from_day=part.from_day,
         until_day=part.until_day,
@@ -275,6 +293,7 @@ def _public(part: DossierSegment) -> Segment:
         channel=part.channel,
         cohorts=part.cohorts,
         team=part.team,
+        since=since,
     )
 
 

@@ -60,6 +60,28 @@ RECORD_COLUMNS = {
 #: Where hashes of personal numbers are, in the order in which they are written.
 HASHED = (HashedTable("record", "person_hash", {"person_hash": "bytea"}), HASHED_LINES)
 
+#: Since when dossiers have been taken, approved and decided, as `tiendo_aggregator.rules.counting` folds it from what
+#: is published: those taken or approved since the day itself are in the totals. Windows are of one record's segments.
+PASSAGES = """
+    SELECT indicator, passage, residence AS unit, day, since, sign AS n FROM record CROSS JOIN LATERAL (
+        SELECT each.*, min(from_day) OVER () AS taken_on,
+            max(from_day) FILTER (WHERE begins) OVER (ORDER BY from_day) AS approved_on
+        FROM (
+            SELECT s.*, approved AND NOT coalesce(lag(approved) OVER (ORDER BY from_day), false) AS begins
+            FROM json_to_recordset(segments) AS s(
+                from_day date, until_day date, residence text, approved boolean, decided boolean
+            )
+        ) AS each
+    ) AS part
+    CROSS JOIN LATERAL (VALUES (from_day, 1), (until_day, -1)) AS bound(day, sign)
+    CROSS JOIN LATERAL (VALUES
+        ('intake', 'taken', taken_on, day <> taken_on),
+        ('approved', 'approved', approved_on, approved AND day <> approved_on),
+        ('approved', 'decided', CASE WHEN decided IS NOT NULL THEN taken_on END, approved OR decided)
+    ) AS p(indicator, passage, since, counts)
+    WHERE day IS NOT NULL AND counts
+"""
+
 _facts = msgspec.json.Decoder(tuple[Fact, ...])
 _segments = msgspec.json.Decoder(tuple[DossierSegment, ...])
 _encode = msgspec.json.Encoder().encode

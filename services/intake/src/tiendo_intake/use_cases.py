@@ -47,6 +47,7 @@ from tiendo_intake.rules import (
     approved_segments,
     decide,
     intake_segments,
+    rejected_segments,
     segments,
 )
 from tiendo_intake.storage import Record
@@ -251,7 +252,9 @@ class IntakeDesk:
                     )
                 )
         approved_before, approved_after = approved_segments(before), approved_segments(after)
-        if decided or approved_before != approved_after:
+        rejected_before, rejected_after = rejected_segments(before), rejected_segments(after)
+        rejected_as_before = rejected_before == rejected_after
+        if decided or approved_before != approved_after or not rejected_as_before:
             events.append(
                 NewEvent(
                     "approval",
@@ -271,6 +274,8 @@ class IntakeDesk:
                             before=approved_before,
                             after=approved_after,
                             reason=reason,
+                            rejected_before=msgspec.UNSET if rejected_as_before else rejected_before,
+                            rejected_after=msgspec.UNSET if rejected_as_before else rejected_after,
                         ),
                     ),
                 )

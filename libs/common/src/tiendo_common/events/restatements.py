@@ -30,7 +30,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A span of days in which a citizen counts in the same places.
 
     Counted from `from_day` up to the day before `until_day`; null means to this day. `residence` is the
-    unit where the citizen lives, `collecting` the unit credited with the work.
+    unit where the citizen lives, `collecting` the unit credited with the work. `since` is the day on which the
+    citizen began to wait for this: of an approved dossier the day of its intake, of an activated account the day of
+    its approval. Builds before did not say it, and no intake has one.
     """
 
     from_day: date
@@ -41,10 +43,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: Channel
     cohorts: tuple[Cohort, ...] = ()
     team: str | None = None
+    since: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class DossierSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A segment of a dossier, approved or not."""
+    """A segment of a dossier, approved or not. `decided`: whether a decision holds, an approval or a rejection; builds
+    before did not say it."""
 
     from_day: date
     until_day: date | None
@@ -55,6 +59,7 @@ class DossierSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cohorts: tuple[Cohort, ...] = ()
     team: str | None = None
     approved: bool = False
+    decided: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def deltas(segments: Sequence[Segment]) -> Iterator[tuple[date, int, Segment]]:
@@ -69,6 +74,18 @@ IntakeChange = Literal["recorded", "upgraded", "moved", "corrected", "voided"]
 ApprovalChange = Literal["approved", "rejected", "revoked", "upgraded", "moved", "corrected", "voided"]
 AccountChange = Literal["activated", "deactivated", "reactivated", "dossier"]
 FailureReason = Literal["old_device", "no_smartphone", "phone_not_owned", "network", "other"]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A failed attempt as it is counted: at the unit that helped, or where the citizen was known to live then.
+
+    `right_on`: the first day from `day` on when the account counts as activated; null: it came to nothing so far.
+    """
+
+    unit: str
+    reason: FailureReason
+    day: date
+    right_on: date | None = None
 
 
 class IntakeRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -89,7 +106,10 @@ class IntakeRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a citizen's approved dossier counts, before and after a change or a decision."""
+    """Where a citizen's approved dossier counts, before and after a change or a decision.
+
+    `rejected_before` and `rejected_after` are the days on which a rejection holds: told when they change.
+    """
 
     record_id: str
     version: int
@@ -99,6 +119,8 @@ class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     before: tuple[Segment, ...]
     after: tuple[Segment, ...]
     reason: str | None = None
+    rejected_before: tuple[Segment, ...] | msgspec.UnsetType = msgspec.UNSET
+    rejected_after: tuple[Segment, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,7 +143,10 @@ class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a citizen's activated account counts, before and after a change."""
+    """Where a citizen's activated account counts, before and after a change.
+
+    `failures_before` and `failures_after` are the attempts that failed, told when it changes whether they came right.
+    """
 
     record_id: str
     version: int
@@ -130,10 +155,13 @@ class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known_day: date
     before: tuple[Segment, ...]
     after: tuple[Segment, ...]
+    failures_before: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
+    failures_after: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An activation was tried and failed. `record_id` is null while no dossier is known."""
+    """An activation was tried and failed. `record_id` is null while no dossier is known. `failure` is how it is
+    counted; builds before did not say it, and theirs are in no figure."""
 
     record_id: str | None
     reason: FailureReason
@@ -142,6 +170,7 @@ class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     collecting: str | None
     channel: Channel | None
     team: str | None = None
+    failure: Failure | msgspec.UnsetType = msgspec.UNSET
 
 
 class IntakeRestated(Event, frozen=True, kw_only=True, gc=False, tag="vn.tiendo.intake.intake-restated.v1"):

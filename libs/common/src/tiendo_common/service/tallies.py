@@ -48,7 +48,16 @@ _TALLY = """
         GROUP BY indicator, attribution, unit, level, day, dimension, value HAVING sum(n) <> 0
     )
     SELECT ',' || string_agg(json_build_array(indicator, attribution, unit, level, day, n{more_members})::text, ',')
-    FROM cell GROUP BY unit ORDER BY unit COLLATE "C"
+    FROM ({cells}) AS each GROUP BY unit ORDER BY unit COLLATE "C"
+"""
+_CELLS = "SELECT * FROM cell"
+# Of whoever waits: since when, whatever the level.
+_WITH_PASSAGES = """
+        SELECT * FROM cell
+        UNION ALL
+        SELECT indicator, 'residence', unit, 0, day, passage, coalesce(since::text, 'unknown'), sum(n)
+        FROM ({passages}) AS changes WHERE $1::text[] IS NULL OR unit = ANY($1)
+        GROUP BY indicator, unit, day, passage, since HAVING sum(n) <> 0
 """
 _SAME = "day, level, residence, collecting, approved"
 _TOTALS = f"SELECT {_SAME}, NULL AS dimension, NULL AS value, sum(n) AS n FROM bound GROUP BY {_SAME}"  # noqa: S608
@@ -72,8 +81,9 @@ class TallyTooLong(Unavailable):
 class Tallies:
     """Counts the segments of a table's records.
 
-    `indicators`: each with the condition on a segment for it to count. `topics`: those whose events the counters
-    of these indicators are folded from.
+    `indicators`: each with the condition on a segment for it to count. `passages`: a statement whose rows are changes
+    of what citizens waited for (indicator, passage, unit, day, since, n), counted with the breakdowns. `topics`: those
+    whose events the counters of these are folded from.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class Tallies:
         *,
         table: str,
         indicators: Mapping[str, str],
+        passages: str,
         topics: Sequence[str],
     ) -> None:
         self._service = service
@@ -92,7 +103,7 @@ class Tallies:
         self._topics = list(topics)
         values = ", ".join(f"('{name}', {counts})" for name, counts in indicators.items())
         totals = _TALLY.format(
-            table=table, indicators=values, grouped=_TOTALS, more_columns="", more_members=""
+            table=table, indicators=values, grouped=_TOTALS, more_columns="", more_members="", cells=_CELLS
         )
         breakdowns = _TALLY.format(
             table=table,
@@ -100,6 +111,7 @@ class Tallies:
             grouped=_BREAKDOWNS,
             more_columns=", channel text, cohorts text[]",
             more_members=", dimension, value",
+            cells=_WITH_PASSAGES.format(passages=passages),
         )
         self._statements = {False: totals, True: breakdowns}
         # One at a time: it is as much as the database should be asked for beside its other work.
@@ -171,7 +183,10 @@ Province = Annotated[
     ),
     in_words("a province's code: two digits"),
 ]
-Breakdowns = Annotated[bool, Query(description="Each cell by channel and by cohort, instead of the totals.")]
+Breakdowns = Annotated[
+    bool,
+    Query(description="Each cell by channel and by cohort, instead of the totals; and passages: since when."),
+]
 
 
 def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
@@ -182,7 +197,8 @@ def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
         tags=["proof"],
         summary="Counts straight from the records, with the log's heads",
         responses={200: {"description": "A cell is indicator, attribution, unit, level, day and the net change on "
-                         "that day; of a breakdown also dimension and value. By unit, each on a line of its own.",
+                         "that day; of a breakdown also dimension and value, of a passage (level 0) which and "
+                         "since when. By unit, each on a line of its own.",
                          "content": {"application/json": {"schema": _SCHEMA}}}},
         response_class=Response,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
-from tiendo_aggregator.rules.counting import ATTRIBUTIONS, DIMENSIONS, INDICATORS, Attribution, Dimension
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
@@ -389,8 +389,8 @@ RECONCILIATION_BODY: dict[str, Any] = {
                                     "breakdowns": {
                                         "type": "boolean",
                                         "default": False,
-                                        "description": "Cells are by channel and by cohort. Both counter tables "
-                                        "are compared then, else only the totals.",
+                                        "description": "Cells are by channel and by cohort, and passages. All "
+                                        "that is counted is compared then, else only the totals.",
                                     },
                                     "cells": {
                                         "type": "array",
@@ -403,10 +403,10 @@ RECONCILIATION_BODY: dict[str, Any] = {
                                                 {"enum": list(INDICATORS)},
                                                 {"enum": list(ATTRIBUTIONS)},
                                                 {"type": "string"},
-                                                {"enum": [1, 2]},
+                                                {"enum": [0, 1, 2]},
                                                 {"type": "string", "format": "date"},
                                                 _INTEGER,
-                                                {"enum": list(DIMENSIONS)},
+                                                {"enum": list(KINDS)},
                                                 {"type": "string"},
                                             ],
                                         },
@@ -429,10 +429,12 @@ class DifferenceAnswer(Answered):
     attribution: Attribution
     unit: str
     unit_name: str | None
-    level: Literal[1, 2]
+    level: Literal[0, 1, 2] = Field(description="0: a passage, of whatever level.")
     day: date
-    dimension: Dimension | None = Field(description="By what it is broken down; null: a total.")
-    value: str | None = Field(description="The channel or the cohort.")
+    dimension: Dimension | Passage | None = Field(
+        description="By what it is broken down, or which passage it is; null: a total."
+    )
+    value: str | None = Field(description="The channel or the cohort; of a passage the day since when.")
     records: int
     counters: int
 
@@ -445,11 +447,12 @@ class VerdictAnswer(BaseModel):
     compared: int = Field(
         description="Cells compared, of every unit of the span that was ever in the province."
     )
-    breakdowns: bool = Field(description="Whether the breakdowns were compared, too.")
+    breakdowns: bool = Field(description="Whether the breakdowns and passages were compared, too.")
     totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
     checksum_records: str = Field(
-        description="Of the totals from the records; those of spans add up, modulo 2⁶⁴."
+        description="Of the totals from the records and, with breakdowns, of the passages; those of spans add up, "
+        "modulo 2⁶⁴."
     )
-    checksum_counters: str = Field(description="Of the same totals from the counters.")
+    checksum_counters: str = Field(description="Of the same from the counters.")
     differing_count: int
     differing: list[DifferenceAnswer] = Field(description="The first 1000 cells that differ.")

@@ -52,7 +52,7 @@ class RebuiltAnswer(Answered):
     events: int = Field(description="How many events were folded.")
     equal: bool
     repaired: bool
-    checksum_live: str = Field(description="Of the totals.", examples=["9e3779b97f4a7c15"])
+    checksum_live: str = Field(description="Of the totals and passages.", examples=["9e3779b97f4a7c15"])
     checksum_rebuilt: str
     differing: int = Field(
         description="Rows, also such as differ only in a breakdown or in when they became known, which the checksums "

@@ -1,13 +1,16 @@
-"""The fold: restated segments into counter cells. The one definition of what counts where.
+"""The fold: restated segments into counter cells and passages. The one definition of what counts where.
 
 A segment is +1 on its first day and −1 on the day after its last; a restatement adds the deltas of its
 segments after and takes away those before (tiendo_common.events.restatements.deltas). The sums telescope to
 the last state of every record, in whatever order topics are read.
+
+A passage says of such a change since when it had been waited for: see `PASSAGES`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from operator import add
 from typing import Literal, get_args
 
@@ -20,6 +23,8 @@ from tiendo_common.events.restatements import (
     AttemptFailed,
     Channel,
     Cohort,
+    Failure,
+    FailureReason,
     IntakeRestated,
 )
 from tiendo_common.events.state import Indicator
@@ -43,6 +48,48 @@ PARTS: tuple[tuple[int, str], ...] = (
     *((COHORT, cohort) for cohort in get_args(Cohort)),
 )
 
+Passage = Literal[
+    "taken",
+    "approved",
+    "decided",
+    "in_time",
+    "late",
+    "failed_old_device",
+    "failed_no_smartphone",
+    "failed_phone_not_owned",
+    "failed_network",
+    "failed_other",
+    "right_old_device",
+    "right_no_smartphone",
+    "right_phone_not_owned",
+    "right_network",
+    "right_other",
+]
+#: What happened at a unit on a day after something else had happened to the same citizen, `since`:
+#: - taken, approved: they entered or left the unit, and had been taken, or approved, on another day. Who is so since
+#:   the day itself is in no passage: they are what is left of the counters' change on that day.
+#: - decided: the dossier was approved or rejected, since the intake.
+#: - in_time, late: the account was activated, since its approval, within `ACTIVATION_WINDOW` of it or later.
+#: - failed, right: an attempt failed for this reason, since the same day; it came right, since it was made.
+#: Rows hold the index. Only ever append; the first two are at their indicators' indexes.
+PASSAGES: tuple[Passage, ...] = get_args(Passage)
+TAKEN, APPROVED, DECIDED, IN_TIME, LATE = range(5)
+FAILED: Mapping[FailureReason, int] = {
+    reason: PASSAGES.index(f"failed_{reason}") for reason in get_args(FailureReason)
+}
+RIGHT: Mapping[FailureReason, int] = {
+    reason: PASSAGES.index(f"right_{reason}") for reason in get_args(FailureReason)
+}
+#: An approved account is to be activated within so many days of the notice (Decree 69/2024). The notice is not told to
+#: us; it goes out with the approval.
+ACTIVATION_WINDOW = timedelta(days=7)
+#: The `since` of what builds before told: they did not say it. PostgreSQL's `-infinity`.
+UNKNOWN = date.min
+#: What cells can be taken apart by, for the proof: dimensions by value, passages by `since`.
+KINDS: tuple[Dimension | Passage, ...] = (*DIMENSIONS, *PASSAGES)
+#: The indicator that each passage belongs to.
+_INDICATOR_OF_PASSAGE = (0, 1, 1, *(2 for _ in PASSAGES[3:]))
+
 Counted = IntakeRestated | ApprovalRestated | AccountRestated | AttemptFailed
 COUNTED: tuple[type[Counted], ...] = (IntakeRestated, ApprovalRestated, AccountRestated, AttemptFailed)
 
@@ -57,6 +104,7 @@ class LeanSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     collecting: str
     channel: Channel
     cohorts: tuple[Cohort, ...] = ()
+    since: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class LeanData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -65,6 +113,27 @@ class LeanData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known_day: date
     before: tuple[LeanSegment, ...]
     after: tuple[LeanSegment, ...]
+
+
+class LeanApprovalData(LeanData, frozen=True, kw_only=True, gc=False):
+    """Likewise, with the days on which a rejection holds."""
+
+    rejected_before: tuple[LeanSegment, ...] | msgspec.UnsetType = msgspec.UNSET
+    rejected_after: tuple[LeanSegment, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LeanAccountData(LeanData, frozen=True, kw_only=True, gc=False):
+    """Likewise, with what became of failed attempts."""
+
+    failures_before: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
+    failures_after: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class LeanAttemptData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What of a failed attempt is counted."""
+
+    known_day: date
+    failure: Failure | msgspec.UnsetType = msgspec.UNSET
 
 
 class LeanIntake(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(IntakeRestated)):
@@ -76,18 +145,20 @@ class LeanIntake(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=ty
 class LeanApproval(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(ApprovalRestated)):
     """What of an ApprovalRestated is counted."""
 
-    data: LeanData
+    data: LeanApprovalData
 
 
 class LeanAccount(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(AccountRestated)):
     """What of an AccountRestated is counted."""
 
-    data: LeanData
+    data: LeanAccountData
 
 
 class LeanAttempt(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(AttemptFailed)):
     """A failed attempt: no citizen's state. One citizen may fail many times, and sums of citizens must stay sums of
-    citizens."""
+    citizens: it is a passage and nothing else."""
+
+    data: LeanAttemptData
 
 
 #: The same events with what is counted and no more: for the decoder of the hot path.
@@ -110,7 +181,9 @@ Boundary = tuple[date, date, int, int, str, str]
 Cell = tuple[str, int, date, date, int, int]
 #: How many citizens; then how many of them there are in each of PARTS.
 Counts = Sequence[int]
-#: A cell, then dimension and value.
+#: unit, day, known day, index of PASSAGES, since
+PassageKey = tuple[str, date, date, int, date]
+#: A cell, then the index of KINDS and a value; level 0: of whatever level.
 PartCell = tuple[str, int, date, date, int, int, int, str]
 
 _NOTHING = [0] * (1 + len(PARTS))
@@ -120,17 +193,27 @@ _OF_CHANNEL, _OF_COHORT = (
 )
 
 
-def fold(events: Iterable[Counted] | Iterable[Lean]) -> dict[Boundary, Counts]:
-    """The net change at each distinct boundary. A citizen counts once under his channel and once under each of his
-    cohorts. This is the hot path: a call for each boundary would take longer than all it does."""
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The net change at each distinct boundary, and of each passage."""
+
+    counts: Mapping[Boundary, Counts] = field(default_factory=dict)
+    passages: Mapping[PassageKey, int] = field(default_factory=dict)
+
+
+def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
+    """What events come to. A citizen counts once under his channel and once under each of his cohorts. This is the hot
+    path: a call for each boundary would take longer than all it does."""
     sums: dict[Boundary, list[int]] = {}
+    passages: defaultdict[PassageKey, int] = defaultdict(int)
     known_sum = sums.get
     indicator_of = _INDICATOR_OF.get
     for event in events:
         indicator = indicator_of(type(event))
         if indicator is None:
+            _add_attempt(passages, event)  # type: ignore[arg-type]  # the only one that restates nothing
             continue
-        data: LeanData = event.data  # type: ignore[union-attr, assignment]  # a cast would be a call
+        data: LeanData = event.data  # type: ignore[assignment]  # a cast would be a call
         known = data.known_day
         for sign, segments in ((1, data.after), (-1, data.before)):
             for s in segments:
@@ -147,36 +230,136 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> dict[Boundary, Counts]:
                     if s.until_day is None or n != sign:
                         break
                     day, n = s.until_day, -sign
-    return sums  # type: ignore[return-value]  # nobody changes them from here on
+            if not segments:
+                continue
+            if indicator == 0:
+                if len(segments) > 1:
+                    _add_taken(passages, known, sign, segments)
+            elif indicator == 1:
+                _add_approved(passages, known, sign, segments)
+            else:
+                _add_activated(passages, known, sign, segments)
+        if indicator == 1:
+            approval: LeanApprovalData = data  # type: ignore[assignment]
+            if approval.rejected_after is not msgspec.UNSET:
+                _add_decided(passages, known, 1, approval.rejected_after)
+            if approval.rejected_before is not msgspec.UNSET:
+                _add_decided(passages, known, -1, approval.rejected_before)
+        elif indicator == 2:
+            account: LeanAccountData = data  # type: ignore[assignment]
+            if account.failures_after is not msgspec.UNSET:
+                _add_right(passages, known, 1, account.failures_after)
+            if account.failures_before is not msgspec.UNSET:
+                _add_right(passages, known, -1, account.failures_before)
+    return Folded(sums, passages)  # nobody changes them from here on
 
 
-def add_up(parts: Sequence[Mapping[Boundary, Counts]]) -> Mapping[Boundary, Counts]:
+_Passages = defaultdict[PassageKey, int]
+
+
+def _add_taken(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+    """A dossier's days have no gap: all of them are since the first."""
+    taken_on = segments[0].from_day
+    for s in segments:
+        if s.from_day != taken_on:
+            passages[s.residence, s.from_day, known, TAKEN, taken_on] += sign
+        if s.until_day is not None:
+            passages[s.residence, s.until_day, known, TAKEN, taken_on] -= sign
+
+
+def _add_approved(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+    """Approved since the first day without a gap; decided since the intake."""
+    approved_on = segments[0].from_day
+    until = approved_on
+    for s in segments:
+        if s.from_day != until:
+            approved_on = s.from_day
+        until = s.until_day  # type: ignore[assignment]  # None: there is none after it
+        if s.from_day != approved_on:
+            passages[s.residence, s.from_day, known, APPROVED, approved_on] += sign
+        if until is not None:
+            passages[s.residence, until, known, APPROVED, approved_on] -= sign
+    _add_decided(passages, known, sign, segments)
+
+
+def _add_decided(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+    for s in segments:
+        taken_on = s.since or UNKNOWN
+        passages[s.residence, s.from_day, known, DECIDED, taken_on] += sign
+        if s.until_day is not None:
+            passages[s.residence, s.until_day, known, DECIDED, taken_on] -= sign
+
+
+def _add_activated(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+    """Of one approval the first activation says whether it was in time; it may have been off and on since."""
+    approved_on, what = None, IN_TIME
+    for s in segments:
+        since = s.since or UNKNOWN
+        if since != approved_on:
+            approved_on = since
+            late = since != UNKNOWN and s.from_day - since > ACTIVATION_WINDOW
+            what = LATE if late else IN_TIME
+        passages[s.residence, s.from_day, known, what, since] += sign
+        if s.until_day is not None:
+            passages[s.residence, s.until_day, known, what, since] -= sign
+
+
+def _add_right(passages: _Passages, known: date, sign: int, failures: Sequence[Failure]) -> None:
+    for each in failures:
+        if each.right_on is not None:
+            passages[each.unit, each.right_on, known, RIGHT[each.reason], each.day] += sign
+
+
+def _add_attempt(passages: _Passages, event: AttemptFailed | LeanAttempt) -> None:
+    failure = event.data.failure
+    if failure is not msgspec.UNSET:
+        known = event.data.known_day
+        passages[failure.unit, failure.day, known, FAILED[failure.reason], failure.day] += 1
+        _add_right(passages, known, 1, [failure])
+
+
+def add_up(parts: Sequence[Folded]) -> Folded:
     """The changes of all of them together."""
     if len(parts) == 1:
         return parts[0]
     together: dict[Boundary, Counts] = {}
+    passages: Counter[PassageKey] = Counter()
     for part in parts:
-        for boundary, counts in part.items():
+        for boundary, counts in part.counts.items():
             before = together.get(boundary)
             together[boundary] = counts if before is None else list(map(add, before, counts))
-    return together
+        for passage, n in part.passages.items():
+            passages[passage] += n
+    return Folded(together, passages)
 
 
-def totals(sums: Mapping[Boundary, Counts]) -> dict[Cell, int]:
+def totals(folded: Folded) -> dict[Cell, int]:
     """One cell for the unit of residence, one for the unit that did the work; without those that stay."""
     cells: defaultdict[Cell, int] = defaultdict(int)
-    for (day, known, indicator, level, residence, collecting), (n, *_) in sums.items():
+    for (day, known, indicator, level, residence, collecting), (n, *_) in folded.counts.items():
         cells[residence, RESIDENCE, day, known, indicator, level] += n
         cells[collecting, COLLECTING, day, known, indicator, level] += n
     return {cell: n for cell, n in cells.items() if n}
 
 
-def breakdowns(sums: Mapping[Boundary, Counts]) -> dict[PartCell, int]:
-    """The parts of these cells. Cohorts overlap, and sum to no total."""
+def breakdowns(folded: Folded) -> dict[PartCell, int]:
+    """The parts of these cells, and the passages. Cohorts overlap, and sum to no total."""
     cells: defaultdict[PartCell, int] = defaultdict(int)
-    for (day, known, indicator, level, residence, collecting), (_, *parts) in sums.items():
+    for (day, known, indicator, level, residence, collecting), (_, *parts) in folded.counts.items():
         for (dimension, value), n in zip(PARTS, parts, strict=True):
             if n:
                 cells[residence, RESIDENCE, day, known, indicator, level, dimension, value] += n
                 cells[collecting, COLLECTING, day, known, indicator, level, dimension, value] += n
+    for (unit, day, known, what, since), n in folded.passages.items():
+        indicator, kind, value = passage_part(what, since)
+        cells[unit, RESIDENCE, day, known, indicator, 0, kind, value] += n
     return {cell: n for cell, n in cells.items() if n}
+
+
+def passage_part(what: int, since: date) -> tuple[int, int, str]:
+    """A passage as a part: its indicator, its index of KINDS and its value."""
+    return (
+        _INDICATOR_OF_PASSAGE[what],
+        len(DIMENSIONS) + what,
+        "unknown" if since == UNKNOWN else since.isoformat(),
+    )

@@ -11,17 +11,19 @@ from tiendo_aggregator.rules.counting import (
     CHANNEL,
     DIMENSIONS,
     INDICATORS,
+    KINDS,
     RESIDENCE,
     Attribution,
     Cell,
     Dimension,
     PartCell,
+    Passage,
 )
 from tiendo_common.events.state import Indicator
 
 #: unit, attribution, day, indicator, level: a total whenever it became known.
 Whole = tuple[str, int, date, int, int]
-#: the same, then dimension and value
+#: the same, then the index of KINDS and a value
 Part = tuple[str, int, date, int, int, int, str]
 
 CellT = TypeVar("CellT", Whole, Part)
@@ -29,7 +31,8 @@ CellT = TypeVar("CellT", Whole, Part)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A cell of which records and counters say different things; `dimension` and `value` of a breakdown."""
+    """A cell of which records and counters say different things; `dimension` and `value` of a breakdown or a passage,
+    whose level is 0: whatever level."""
 
     indicator: Indicator
     attribution: Attribution
@@ -38,7 +41,7 @@ class Difference:
     day: date
     records: int
     counters: int
-    dimension: Dimension | None = None
+    dimension: Dimension | Passage | None = None
     value: str | None = None
 
 
@@ -76,6 +79,11 @@ def totals_of(parts: Mapping[Part, int]) -> defaultdict[Whole, int]:
     return cells
 
 
+def passages_of(parts: Mapping[Part, int]) -> dict[Part, int]:
+    """The passages among them."""
+    return {part: n for part, n in parts.items() if part[5] >= len(DIMENSIONS)}
+
+
 def differences(records: Mapping[CellT, int], counters: Mapping[CellT, int]) -> tuple[int, list[Difference]]:
     """How many cells were compared, and those that differ, in order. A missing cell is a zero."""
     cells = records.keys() | counters.keys()
@@ -85,7 +93,7 @@ def differences(records: Mapping[CellT, int], counters: Mapping[CellT, int]) -> 
 
 def _difference(cell: Whole | Part, records: int, counters: int) -> Difference:
     unit, attribution, day, indicator, level = cell[:5]
-    dimension, value = (DIMENSIONS[cell[5]], cell[6]) if len(cell) == 7 else (None, None)
+    dimension, value = (KINDS[cell[5]], cell[6]) if len(cell) == 7 else (None, None)
     return Difference(
         INDICATORS[indicator],
         ATTRIBUTIONS[attribution],

@@ -1,24 +1,37 @@
 """Counters folded anew from the log, in tables of the session's own, beside a copy of the live ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from tiendo_aggregator.rules.checksum import MODULUS
-from tiendo_aggregator.rules.counting import Boundary, Counts
+from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
+from tiendo_aggregator.storage.passages import PASSAGE_KEY, add_passages, adding_passages
 from tiendo_common.eventlog.port import Connection, Partition
 
 #: So many differences are named; all are counted.
 MOST_NAMED = 1000
 
-_TABLES = ("live_counter", "rebuilt_counter")
-# What the rebuilt rows have more than the live ones.
-_DIFFERENCE = (
-    f"SELECT * FROM (SELECT {', '.join(KEY)}, "  # noqa: S608
-    + ", ".join(f"coalesce(r.{count}, 0) - coalesce(l.{count}, 0) AS {count}" for count in COUNTS)
-    + f" FROM live_counter AS l FULL JOIN rebuilt_counter AS r USING ({', '.join(KEY)})) AS each "
-    f"WHERE ({', '.join(COUNTS)}) <> ({', '.join('0' for _ in COUNTS)})"
+_SIDES = ("live", "rebuilt")
+
+
+def _difference(table: str, key: Sequence[str], counts: Sequence[str]) -> str:
+    """What the rebuilt rows have more than the live ones."""
+    return (
+        f"SELECT * FROM (SELECT {', '.join(key)}, "  # noqa: S608
+        + ", ".join(f"coalesce(r.{count}, 0) - coalesce(l.{count}, 0) AS {count}" for count in counts)
+        + f" FROM live_{table} AS l FULL JOIN rebuilt_{table} AS r USING ({', '.join(key)})) AS each "
+        f"WHERE ({', '.join(counts)}) <> ({', '.join('0' for _ in counts)})"
+    )
+
+
+_COUNTERS, _PASSAGES = _difference("counter", KEY, COUNTS), _difference("passage", PASSAGE_KEY, ("n",))
+# A passage's indicator and kind, as the fold tells them, for the key that its weight comes from.
+_PARTS_OF_PASSAGES = ", ".join(
+    f"({what}, {indicator}, {kind})"
+    for what in range(len(PASSAGES))
+    for indicator, kind, _ in [passage_part(what, date.min)]
 )
 
 
@@ -34,14 +47,16 @@ class Differing:
 async def begin_rebuild(connection: Connection) -> None:
     """Make the session's tables, empty."""
     await end_rebuild(connection)
-    for table in _TABLES:
-        await connection.execute(f"CREATE TEMP TABLE {table} (LIKE counter INCLUDING INDEXES)")
+    for table in ("counter", "passage"):
+        for side in _SIDES:
+            await connection.execute(f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING INDEXES)")
 
 
 async def end_rebuild(connection: Connection) -> None:
     """Drop them."""
-    for table in _TABLES:
-        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{table}")
+    for table in ("counter", "passage"):
+        for side in _SIDES:
+            await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{side}_{table}")
 
 
 async def copy_live(connection: Connection, units: Sequence[str] | None) -> None:
@@ -51,35 +66,45 @@ async def copy_live(connection: Connection, units: Sequence[str] | None) -> None
         "WHERE $1::text[] IS NULL OR residence = ANY($1) OR collecting = ANY($1)",
         units,
     )
+    await connection.execute(
+        "INSERT INTO live_passage SELECT * FROM passage WHERE $1::text[] IS NULL OR unit = ANY($1)", units
+    )
 
 
-async def add_rebuilt(connection: Connection, sums: Mapping[Boundary, Counts]) -> None:
-    """Add what was folded to the rebuilt counters."""
-    await add_counts(connection, sums, "rebuilt_counter")
+async def add_rebuilt(connection: Connection, folded: Folded) -> None:
+    """Add what was folded to the rebuilt counters and passages."""
+    await add_counts(connection, folded.counts, "rebuilt_counter")
+    await add_passages(connection, folded.passages, "rebuilt_passage")
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
-    """The checksums of the totals (of these units; None: all) of the live copy and of what was rebuilt: see
-    rules.checksum."""
-    weight = "('x' || substr(md5(concat_ws('|', unit, attribution, day, indicator, level)), 1, 16))::bit(64)::bigint"
+    """The checksums of the totals and passages (of these units; None: all) of the live copy and of what was rebuilt:
+    see rules.checksum."""
     live, rebuilt = [
         await connection.fetchval(
-            f"SELECT coalesce(sum({weight}::numeric * n), 0) FROM {table} "  # noqa: S608
-            "CROSS JOIN LATERAL (VALUES (residence, 0), (collecting, 1)) AS of (unit, attribution) "
+            f"SELECT coalesce(sum(('x' || substr(md5(key), 1, 16))::bit(64)::bigint::numeric * n), 0) FROM ("  # noqa: S608
+            f"SELECT n, unit, concat_ws('|', unit, attribution, day, indicator, level) AS key FROM {side}_counter "
+            "CROSS JOIN LATERAL (VALUES (residence, 0), (collecting, 1)) AS of (unit, attribution) UNION ALL "
+            "SELECT n, unit, concat_ws('|', unit, 0, day, indicator, 0, kind, "
+            f"CASE WHEN since = '-infinity' THEN 'unknown' ELSE since::text END) FROM {side}_passage "
+            f"JOIN (VALUES {_PARTS_OF_PASSAGES}) AS part (what, indicator, kind) USING (what)) AS each "
             "WHERE $1::text[] IS NULL OR unit = ANY($1)",
             units,
         )
-        for table in _TABLES
+        for side in _SIDES
     ]
     return int(live) % MODULUS, int(rebuilt) % MODULUS
 
 
 async def differing(connection: Connection, units: Sequence[str] | None) -> Differing:
     """Where the live copy and what was rebuilt differ."""
-    rows = await connection.fetchval(f"SELECT count(*) FROM ({_DIFFERENCE}) AS d")  # noqa: S608
+    rows = await connection.fetchval(
+        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_PASSAGES}) AS p)"  # noqa: S608
+    )
     named = await connection.fetch(
-        f"SELECT DISTINCT unit, day FROM ({_DIFFERENCE}) AS d "  # noqa: S608
+        f"SELECT DISTINCT unit, day FROM (SELECT of.unit, day FROM ({_COUNTERS}) AS c "  # noqa: S608
         "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
+        f"UNION ALL SELECT unit, day FROM ({_PASSAGES}) AS p) AS each "
         f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
         units,
     )
@@ -87,9 +112,10 @@ async def differing(connection: Connection, units: Sequence[str] | None) -> Diff
 
 
 async def repair(connection: Connection) -> None:
-    """Add what the live counters lack, in the caller's transaction. A sum of changes stays right when more is folded
-    meanwhile."""
-    await connection.execute(adding(f"({_DIFFERENCE}) AS d"))
+    """Add what the live counters and passages lack, in the caller's transaction. A sum of changes stays right when more
+    is folded meanwhile."""
+    await connection.execute(adding(f"({_COUNTERS}) AS d"))
+    await connection.execute(adding_passages(f"({_PASSAGES}) AS d"))
 
 
 async def alone_with_positions(

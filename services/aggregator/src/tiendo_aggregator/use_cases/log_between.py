@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 
 from tiendo_aggregator.errors import LogUnreadable
-from tiendo_aggregator.rules.counting import Boundary, Counted, Counts, fold
+from tiendo_aggregator.rules.counting import Counted, Folded, fold
 from tiendo_common.errors import ConsumerError, Invalid
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Chunk, LogReader, Partition, Position
@@ -17,7 +17,7 @@ async def folded_between(
     decoder: EventDecoder[Counted],
     at_first: dict[Partition, int],
     reached: Mapping[Partition, int],
-) -> AsyncIterator[tuple[Mapping[Boundary, Counts], int]]:
+) -> AsyncIterator[tuple[Folded, int]]:
     """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
     has not. At the end `at_first` is what was reached.
 

@@ -27,10 +27,11 @@ from tiendo_aggregator.storage.measures import (
     told_standings,
 )
 from tiendo_aggregator.use_cases.plan import Plans
-from tiendo_aggregator.use_cases.scope import Scopes
+from tiendo_aggregator.use_cases.scope import Scope, Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
+from tiendo_common.eventlog.port import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +168,38 @@ class Measures:
     ) -> MeasuresReport:
         """Where a unit and those below it stand on every measure that was known. Raises what `Scopes.of` raises."""
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
-        first_day = scope.stored.campaign.first_day
-        gazetteer = self._units.gazetteer
-        changes = gazetteer.changes(first_day, scope.day)
-        since = changes[-1] if changes else None
-        start = gazetteer.as_of(first_day)
         measures = []
         async with self._pool.acquire() as connection:
             for version in _in_force(await measure_versions(connection, campaign), known_at):
-                newest = await newest_standings(connection, campaign, version.measure.id, scope.day, known_at)
-                found = placed(newest, scope.followed, start, since)
-                units = measured_units(version.measure, found, scope.followed, start, scope.root, depth)
+                units = await self._measured(connection, version.measure, scope, depth)
                 measures.append(Measured(version.measure, version.version, units))
         return MeasuresReport(campaign, scope.day, known_at, measures)
+
+    async def of_scope(
+        self, connection: Connection, measure: str, scope: Scope, depth: int
+    ) -> list[MeasuredUnit]:
+        """Where the scope's unit and those below it stand on one measure; nobody, if it was put only later.
+
+        Raises UnknownMeasure.
+        """
+        campaign = scope.stored.campaign.id
+        versions = await measure_versions(connection, campaign, measure)
+        if not versions:
+            raise UnknownMeasure(campaign, measure)
+        in_force = _in_force(versions, scope.known_at)
+        return await self._measured(connection, in_force[0].measure, scope, depth) if in_force else []
+
+    async def _measured(
+        self, connection: Connection, measure: Measure, scope: Scope, depth: int
+    ) -> list[MeasuredUnit]:
+        campaign = scope.stored.campaign
+        gazetteer = self._units.gazetteer
+        changes = gazetteer.changes(campaign.first_day, scope.on)
+        since = changes[-1] if changes else None
+        start = gazetteer.as_of(campaign.first_day)
+        newest = await newest_standings(connection, campaign.id, measure.id, scope.day, scope.known_at)
+        found = placed(newest, scope.followed, start, since)
+        return measured_units(measure, found, scope.followed, start, scope.root, depth)
 
 
 def _in_force(versions: Sequence[MeasureVersion], known_at: date | None) -> list[MeasureVersion]:

@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from tiendo_aggregator.errors import PositionsSetBack, RebuildUnderWay
-from tiendo_aggregator.rules.counting import COUNTED, Boundary, Counted, Counts
+from tiendo_aggregator.rules.counting import COUNTED, Counted, Folded
 from tiendo_aggregator.storage.counting import positions
 from tiendo_aggregator.storage.rebuild import (
     add_rebuilt,
@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What a rebuild found: live counters beside what the log comes to, both at the same positions. `differing` counts
-    rows, also such as differ only in a breakdown or in when they became known, which the checksums leave out.
+    rows, also such as differ only in a breakdown or in when they became known, which the checksums (of totals and
+    passages) leave out.
     `repaired`: whether differences were put right."""
 
     province: str | None
@@ -149,10 +150,11 @@ class Rebuild:
         ]
 
 
-def _of(sums: Mapping[Boundary, Counts], units: frozenset[str] | None) -> Mapping[Boundary, Counts]:
+def _of(folded: Folded, units: frozenset[str] | None) -> Folded:
     """What concerns these units: their citizens, or their work."""
     if units is None:
-        return sums
-    return {
-        boundary: counts for boundary, counts in sums.items() if boundary[4] in units or boundary[5] in units
-    }
+        return folded
+    return Folded(
+        {each: n for each, n in folded.counts.items() if each[4] in units or each[5] in units},
+        {passage: n for passage, n in folded.passages.items() if passage[0] in units},
+    )

@@ -11,15 +11,16 @@ import asyncpg
 import msgspec
 from prometheus_client import Gauge
 
-from tiendo_aggregator.rules.checksum import checksum
+from tiendo_aggregator.rules.checksum import MODULUS, checksum
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
     COUNTED,
-    DIMENSIONS,
     INDICATORS,
+    KINDS,
     Attribution,
     Counted,
     Dimension,
+    Passage,
     breakdowns,
     totals,
 )
@@ -31,10 +32,12 @@ from tiendo_aggregator.rules.reconciliation import (
     add_known_parts,
     citizens,
     differences,
+    passages_of,
     take_back,
     totals_of,
 )
 from tiendo_aggregator.storage.counting import all_breakdowns, all_totals, positions
+from tiendo_aggregator.storage.passages import all_passages
 from tiendo_aggregator.storage.proof import Proof, note_proof, proof_state, proofs
 from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.plan import Plans
@@ -48,7 +51,7 @@ from tiendo_common.events.state import Indicator
 _MOST_KEPT = 150_000
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
 _ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
-_DIMENSION = {dimension: number for number, dimension in enumerate(DIMENSIONS)}
+_KIND = {kind: number for number, kind in enumerate(KINDS)}
 
 UNPROVEN_UNITS = Gauge(
     "tiendo_reconciliation_differing_units", "Units whose counters differ from the records"
@@ -61,22 +64,23 @@ Head = Annotated[int, msgspec.Meta(ge=1, lt=2**62)]
 
 
 class TallyCell(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Net change on a day; of a breakdown also by what."""
+    """Net change on a day; of a breakdown also by what; of a passage, of whatever level (0), since when."""
 
     indicator: Indicator
     attribution: Attribution
     unit: str
-    level: Literal[1, 2]
+    level: Literal[0, 1, 2]
     day: date
     n: int
-    dimension: Dimension | None = None
+    dimension: Dimension | Passage | None = None
     value: str | None = None
 
 
 class Tally(msgspec.Struct, frozen=True):
     """What a producer's records say: net changes per day, and its log's heads in the same snapshot.
 
-    `units`: those that were counted; None: all. `breakdowns`: cells are by channel and by cohort, not totals.
+    `units`: those that were counted; None: all. `breakdowns`: cells are by channel and by cohort, not totals; and
+    passages are among them.
     """
 
     heads: dict[str, list[Head]]
@@ -99,7 +103,7 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether counters and records agree, cell by cell. `breakdowns`: whether these were compared, too. The checksums
-    are of the totals (rules.checksum): equal if nothing differs."""
+    are of the totals and, if breakdowns were compared, of the passages (rules.checksum): equal if nothing differs."""
 
     campaign: str
     compared: int
@@ -180,6 +184,7 @@ class Reconciliation:
                 counters = await all_totals(connection, units)
                 if with_breakdowns:
                     counter_parts = await all_breakdowns(connection, units)
+                    counter_parts.update(await all_passages(connection, units))
                 reached = await positions(connection, self._consumer)
             since = self._take_since(heads, frozenset(province))
             async for sums, sign in folded_between(self._reader, self._decoder, since.at, reached):
@@ -192,15 +197,16 @@ class Reconciliation:
                 self._since = since
         said = totals_of(said_parts) if with_breakdowns else said
         compared, differing = differences(said, counters)
+        checksums = [checksum(said), checksum(counters)]
         if with_breakdowns:
+            for place, parts in enumerate((said_parts, counter_parts)):
+                checksums[place] = (checksums[place] + checksum(passages_of(parts))) % MODULUS
             compared_parts, differing_parts = differences(said_parts, counter_parts)
             compared, differing = compared + compared_parts, [*differing, *differing_parts]
         if remember:
             async with self._pool.acquire() as connection, connection.transaction():
                 await note_proof(connection, units, differing)
-        return Verdict(
-            campaign, compared, with_breakdowns, citizens(said), differing, checksum(said), checksum(counters)
-        )
+        return Verdict(campaign, compared, with_breakdowns, citizens(said), differing, *checksums)
 
     async def proven(self, campaign: str) -> tuple[list[str], list[Proof]]:
         """The units that are in the campaign's province and were never compared, and the last comparison of those that
@@ -286,5 +292,5 @@ def _said(
             if said.dimension is None or said.value is None:
                 cells[cell] += said.n
             else:
-                parts[*cell, _DIMENSION[said.dimension], said.value] += said.n
+                parts[*cell, _KIND[said.dimension], said.value] += said.n
     return cells, parts
