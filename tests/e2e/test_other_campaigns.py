@@ -57,7 +57,9 @@ def test_what_was_published_beyond_accounts_comes_out_at_its_own_decimals(name: 
         assert printed["online_dossiers"]["percent_of_target"] == "105.1"
         assert [each["percent"] for each in document["figures"]] == ["112", "112"]
     elif name == "dien-bien-2023":
-        assert (printed["communes_checked"]["value"], printed["communes_checked"]["out_of"]) == (115, 115)
+        [rechecked] = document["rechecks"]
+        assert [(each["done"], each["units"]) for each in rechecked["rounds"]] == [(115, 115)] * 3
+        assert (rechecked["corrected"], rechecked["matches"]) == ({"wrong": 2_300, "missing": 1_150}, True)
         assert printed["hamlet_groups"]["value"] == 1_447
     else:
         assert printed["cards_synchronised_with_insurance"]["percent"] == "95.1"

@@ -147,6 +147,32 @@ def test_the_report_read_afterwards_says_the_same(up: Up, replayed: dict[str, An
 
 
 @pytest.mark.usefixtures("replayed")
+def test_the_funnel_comes_to_the_published_figures(up: Up) -> None:
+    answer = httpx2.get(
+        f"{up.instance.url('aggregator')}/v1/campaigns/kon-tum-2023/funnel",
+        params={"as_of": "2023-12-07", "depth": 2},
+        headers={"Authorization": f"Bearer {up.instance.admin_key}"},
+        timeout=60,
+        trust_env=False,
+    )
+    assert answer.status_code == 200, answer.text
+    province, *below = answer.json()["units"]
+    assert [province[name] for name in ("taken", "approved", "activated")] == [293_928, 234_319, 182_769]
+    assert province["undecided"]["citizens"] + province["rejected"] == 293_928 - 234_319
+    assert province["not_activated"]["citizens"] == 234_319 - 182_769
+    activations = province["activations"]
+    assert (activations["in_time"] + activations["late"], activations["undated"]) == (182_769, 0)
+    communes = [unit for unit in below if unit["level"] == "commune"]
+    for backlog in ("undecided", "not_activated"):
+        bands = [[band["citizens"] for band in unit[backlog]["bands"]] for unit in (province, *communes)]
+        assert min(map(min, bands)) >= 0
+        assert sum(bands[0]) == province[backlog]["citizens"]
+        assert [sum(each) for each in zip(*bands[1:], strict=True)] == bands[0]
+    assert sum(each["came_right"] for each in province["failures"]) > 0
+    assert all(each["came_right"] <= each["attempts"] for each in province["failures"])
+
+
+@pytest.mark.usefixtures("replayed")
 def test_the_same_replay_again_changes_nothing(up: Up) -> None:
     before = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
     again = tiendo("replay", "kon-tum-2023", "--as-of", "2023-11-15", "--data", str(up.data), "--json")

@@ -1,6 +1,7 @@
 """Campaign files: what they say, and what the loader refuses with file, key and remedy."""
 
 import tomllib
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -82,7 +83,6 @@ def test_what_was_published_beyond_accounts_stands_in_the_files_at_its_own_decim
             "district_committees": {"value": 10},
             "commune_groups": {"value": 129},
             "hamlet_groups": {"value": 1_447},
-            "communes_checked": {"value": 115, "out_of": 115},
             "provinces_with_teams": {"value": 21},
             "essential_services_online": {"value": 25, "out_of": 25},
             "residence_services_online": {"percent": "100"},
@@ -120,7 +120,22 @@ def test_what_each_unit_tells_of_a_measure_sums_to_what_was_published(name: str)
     dien_bien = {each.id: each for each in campaign("dien-bien-2023").measures}
     units = campaign("dien-bien-2023").units
     tellers = {id_: len(each.standings(units, date(2023, 7, 15))) for id_, each in dien_bien.items()}
-    assert (tellers["district_committees"], tellers["communes_checked"]) == (10, 115)
+    assert (tellers["district_committees"], tellers["commune_groups"]) == (10, 129)
+
+
+def test_dien_bien_re_checks_its_communes_at_three_levels_one_after_the_other() -> None:
+    dien_bien = campaign("dien-bien-2023")
+    [recheck] = dien_bien.rechecks
+    assert [round_.level for round_ in recheck.rounds] == ["commune", "district", "province"]
+    assert (len(recheck.units), recheck.done) == (115, 115)
+    assert all(dien_bien.units.by_code[code].name.startswith("Xã ") for code in recheck.units)
+    days = [dien_bien.first_day, *(round_.last_day for round_ in recheck.rounds)]
+    assert days == sorted(set(days))
+    corrected: Counter[str] = Counter()
+    for round_ in recheck.rounds:
+        for _, said in recheck.reports(round_):
+            corrected.update({line["why"]: line["entries"] for line in said["corrections"]})
+    assert corrected == recheck.corrected
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
@@ -171,6 +186,24 @@ def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) 
 @pytest.mark.parametrize(
     ("name", "old", "new", "key", "says"),
     [
+        ("dien-bien-2023", "of = 115\n\n", "of = 116\n\n", "facts.rechecks[0].of", "there are 115"),
+        ("dien-bien-2023", "done = 115", "done = 116", "facts.rechecks[0].done", "more than"),
+        ("dien-bien-2023", '"district", "province"]', '"province", "district"]', "facts.rechecks[0].levels", "order"),
+        (
+            "dien-bien-2023",
+            "2023-07-05, 2023-07-15]",
+            "2023-06-20, 2023-07-15]",
+            "assumptions.rechecks.communes_checked.last_days",
+            "3 days one after the other",
+        ),
+        (
+            "dien-bien-2023",
+            "rechecks.communes_checked]",
+            "rechecks.other]",
+            "assumptions.rechecks.communes_checked",
+            "is missing",
+        ),
+        ("dien-bien-2023", "wrong = 2_300", "lost = 2_300", "corrections.lost", "unknown key"),
         ("kon-tum-2023", "level_1 = 75_908", "level_1 = 75_909", "facts.figures[0].value", "= 293929"),
         ("kon-tum-2023", 'code = "23521"', 'code = "23522"', "facts.communes.met[0].code", "isn't a commune"),
         ("kon-tum-2023", 'code = "23521"', 'code = "25216"', "facts.communes.met[0].code", "isn't a commune"),
@@ -201,10 +234,10 @@ def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) 
         ("bac-lieu-2023", "total = 314_300\nlevel_1 = 56_574", "total = 314_301\nlevel_1 = 56_574",
          "assumptions.counts.intake", "not 314301"),
         ("bac-lieu-2023", "value = 280_000", "value = 290_000", "intake_of_target", "not the published 112%"),
-        ("dien-bien-2023", "value = 115\nout_of = 115", "value = 115\nout_of = 114", "told_by", "115 units"),
+        ("dien-bien-2023", "value = 129", 'out_of_what = "Xã"\nvalue = 115\nout_of = 128', "told_by", "129 units"),
         ("dien-bien-2023", 'told_by = "districts"', 'told_by = "wards"', "told_by", "'wards' is unknown"),
         ("dien-bien-2023", "[assumptions.measures.residence_services_online]",
-         "[assumptions.measures.residence_services]", "facts.measures[6].value", "is missing"),
+         "[assumptions.measures.residence_services]", "facts.measures[5].value", "is missing"),
         ("quang-binh-2023", 'unit = "19018"', 'unit = "16459"', "facts.measures[0].unit", "isn't in this province"),
         ("quang-binh-2023", 'out_of_what = "Thẻ CCCD đã cấp"\n', "", "out_of", "go together"),
         ("quang-binh-2023", 'id = "without_card"', 'id = "essential_services_online"', "id", "there twice"),

@@ -17,6 +17,7 @@ from tiendo.replay.report import Report, make_report
 from tiendo.replay.systems import remember_seed, seed_for, system_keys
 
 NO_MEASURES: dict[str, Any] = {"measures": []}
+NO_ROUNDS: dict[str, Any] = {"rounds": []}
 
 
 def standing(value: int, one: int, baseline: int, target: int | None) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def test_what_each_day_left_needs_stands_in_the_report(
 ) -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, (7, 3)
+        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (7, 3)
     )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())
@@ -129,14 +130,20 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
 ) -> None:
     binh_phuoc = campaign("binh-phuoc-2023", 1.0)
     report = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), NO_MEASURES, (0, 0)
+        binh_phuoc,
+        binh_phuoc.figures_as_of,
+        progress(binh_phuoc),
+        paces(binh_phuoc),
+        NO_MEASURES,
+        NO_ROUNDS,
+        (0, 0),
     )
     print_report(report, "en")
     printed = " ".join(capsys.readouterr().out.split())
     assert "174,115 missing of the target 502,775, and no day is left" in printed
     assert "The target 502,775 is met" in printed
     without = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, NO_MEASURES, (0, 0)
+        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, NO_MEASURES, NO_ROUNDS, (0, 0)
     )
     print_report(without, "en")
     assert "Pace," not in capsys.readouterr().out
@@ -145,7 +152,7 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
 def test_what_was_published_is_held_against_what_was_counted() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, (7, 3)
+        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (7, 3)
     )
     assert report.matches
     intake = report.document()["figures"][0]
@@ -199,7 +206,7 @@ def test_measures_are_held_against_what_was_published(capsys: pytest.CaptureFixt
     def report(**wrong: int | None) -> Report:
         answers = measured(bac_lieu, **wrong)
         return make_report(
-            bac_lieu, bac_lieu.figures_as_of, progress(bac_lieu), paces(bac_lieu), answers, (0, 0)
+            bac_lieu, bac_lieu.figures_as_of, progress(bac_lieu), paces(bac_lieu), answers, NO_ROUNDS, (0, 0)
         )
 
     assert report().matches
@@ -216,10 +223,55 @@ def test_measures_are_held_against_what_was_published(capsys: pytest.CaptureFixt
     assert "155 procedures simplified not reported" in " ".join(capsys.readouterr().out.split())
 
 
+def test_rounds_of_rechecks_are_held_against_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+    dien_bien = campaign("dien-bien-2023", 1.0)
+
+    def report(outstanding: list[str]) -> Report:
+        rounds = [
+            {
+                "id": f"communes_checked_{level}",
+                "units": [
+                    {
+                        "done": 115 - len(outstanding),
+                        "units": 115,
+                        "outstanding": [{"code": "03000", "name": name} for name in outstanding],
+                        "by_why": {"wrong": 2_300, "missing": 1_150} if level == "commune" else {},
+                    }
+                ],
+            }
+            for level in ("commune", "district", "province")
+        ]
+        return make_report(
+            dien_bien, dien_bien.figures_as_of, progress(dien_bien), paces(dien_bien), measured(dien_bien),
+            {"rounds": rounds}, (0, 0),
+        )  # fmt: skip
+
+    assert report([]).matches
+    print_report(report([]), "en")
+    assert (
+        "Population data re-checked at three levels in 115 of 115 communes communes 115/115, districts 115/115, "
+        "province 115/115; wrong entries corrected 2,300, missing ones added 1,150"
+    ) in " ".join(capsys.readouterr().out.split())
+    late = report(["Xã Mường Nhé"])
+    assert not late.matches
+    [told] = late.document()["rechecks"]
+    assert told["rounds"][0] == {
+        "level": "commune", "done": 114, "units": 115, "outstanding": ["Xã Mường Nhé"],
+    }  # fmt: skip
+    print_report(late, "vi")
+    assert "cấp xã 114/115 (còn Xã Mường Nhé), cấp huyện 114/115" in " ".join(capsys.readouterr().out.split())
+
+
 def test_one_citizen_too_many_is_a_difference() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, kon_tum.figures_as_of, progress(kon_tum, more=1), paces(kon_tum), NO_MEASURES, (0, 0)
+        kon_tum,
+        kon_tum.figures_as_of,
+        progress(kon_tum, more=1),
+        paces(kon_tum),
+        NO_MEASURES,
+        NO_ROUNDS,
+        (0, 0),
     )
     assert [counted.matches for counted in report.figures] == [False, True]
     assert not report.matches
@@ -228,7 +280,7 @@ def test_one_citizen_too_many_is_a_difference() -> None:
 def test_on_another_day_nothing_is_held_against_the_published_figures() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), NO_MEASURES, (0, 0)
+        kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (0, 0)
     )
     assert [counted.matches for counted in report.figures] == [None, None]
     assert report.matches
@@ -263,7 +315,13 @@ def test_the_report_can_be_read_in_both_languages(
 ) -> None:
     binh_phuoc = campaign("binh-phuoc-2023", 1.0)
     report = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), paces(binh_phuoc), NO_MEASURES, (7, 3)
+        binh_phuoc,
+        binh_phuoc.figures_as_of,
+        progress(binh_phuoc),
+        paces(binh_phuoc),
+        NO_MEASURES,
+        NO_ROUNDS,
+        (7, 3),
     )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())

@@ -20,6 +20,7 @@ from tiendo.replay.citizens import Lives
 from tiendo.replay.following import Clocks, closed, drained
 from tiendo.replay.malformed import Draft
 from tiendo.replay.measures import put_measures, tell_measures
+from tiendo.replay.rechecks import put_rounds, report_rechecks
 from tiendo.replay.report import Report, read_report
 from tiendo.replay.schedule import Phase, Schedule, SendingDay
 from tiendo.replay.sending import Client, Sender, Tallied
@@ -121,6 +122,7 @@ async def replay(
         remember_seed(folder, campaign.id, seed.value)
         await client.put("aggregator", f"/v1/campaigns/{campaign.id}", campaign.document())
         await put_measures(client, campaign)
+        await put_rounds(client, campaign)
         keys = system_keys(folder, campaign.id)
         await _known(client, campaign, keys)
         if seed.resumed:
@@ -133,6 +135,7 @@ async def replay(
         backfilled = await _live(client, campaign, days, sender, watcher)
         if as_of == campaign.figures_as_of:
             await tell_measures(client, campaign)
+            await report_rechecks(client, campaign)
         await drained(client)
         seconds = time.monotonic() - began
         await drained(client, ("aggregator",))

@@ -23,6 +23,7 @@ from rich.text import Text
 from tiendo.replay.campaigns.campaign import Campaign, Language
 from tiendo.replay.driver import Outcome
 from tiendo.replay.measures import Told
+from tiendo.replay.rechecks import RecheckTold
 from tiendo.replay.report import Counted, Pace, Report, Standing
 
 _TEXTS: dict[str, dict[Language, str]] = {
@@ -55,6 +56,15 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "behind": {"en": "behind by", "vi": "chậm"},
     "ahead": {"en": "ahead by", "vi": "vượt"},
     "not_reported": {"en": "not reported", "vi": "chưa báo cáo"},
+    "commune_level": {"en": "communes", "vi": "cấp xã"},
+    "district_level": {"en": "districts", "vi": "cấp huyện"},
+    "province_level": {"en": "province", "vi": "cấp tỉnh"},
+    "without": {"en": "without", "vi": "còn"},
+    "corrected_wrong": {"en": "wrong entries corrected", "vi": "sửa thông tin sai"},
+    "corrected_missing": {"en": "missing ones added", "vi": "bổ sung thông tin thiếu"},
+    "corrected_double": {"en": "double ones removed", "vi": "loại trùng"},
+    "corrected_gone": {"en": "gone ones removed", "vi": "xóa người đã mất, chuyển đi"},
+    "corrected_other": {"en": "others", "vi": "khác"},
     "of_the_target": {"en": "of the target", "vi": "chỉ tiêu"},
     "needed": {
         "en": "{remaining} missing of the target {target}: {needed} a day for the {days} days left",
@@ -205,6 +215,10 @@ def print_report(report: Report, language: Language) -> None:
         table.add_row(_mark(counted.matches), counted.figure.said(language), _counted(counted, language))
     for told in report.measures:
         table.add_row(_mark(told.matches), told.measure.said(language), _told(told, language))
+    for rechecked in report.rechecks:
+        table.add_row(
+            _mark(rechecked.matches), rechecked.recheck.said(language), _rechecked(rechecked, language)
+        )
     for statement in report.statements:
         table.add_row(_mark(statement.holds), say(statement.id), f"{statement.holding} / {statement.named}")
     console.print(table)
@@ -308,6 +322,20 @@ def _told(told: Told, language: Language) -> str:
     if told.target is not None:
         text += f", {told.percent_of_target}% {say('of_the_target')} {told.target:,}"
     return text
+
+
+def _rechecked(told: RecheckTold, language: Language) -> str:
+    """How far each round is, who is outstanding in it, and what was corrected in all of them."""
+    say = _speaker(language)
+    rounds = []
+    for each in told.rounds:
+        text = f"{say(f'{each.level}_level')} {each.done}/{each.units}"
+        if each.done and each.outstanding:
+            named = ", ".join(each.outstanding[:5]) + (", …" if len(each.outstanding) > 5 else "")
+            text += f" ({say('without')} {named})"
+        rounds.append(text)
+    corrected = ", ".join(f"{say(f'corrected_{why}')} {n:,}" for why, n in told.corrected.items() if n)
+    return ", ".join(rounds) + (f"; {corrected}" if corrected else "")
 
 
 def _pace(pace: Pace, language: Language) -> str:

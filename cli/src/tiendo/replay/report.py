@@ -7,6 +7,7 @@ from typing import Any
 from tiendo.errors import Refused
 from tiendo.replay.campaigns.campaign import Campaign, Figure, cut_percent
 from tiendo.replay.measures import Told, ask_measures, held_against
+from tiendo.replay.rechecks import RecheckTold, ask_rechecks, rechecks_held_against
 from tiendo.replay.sending import Client
 
 
@@ -135,6 +136,7 @@ class Report:
     complete_to: str | None
     figures: tuple[Counted, ...]
     measures: tuple[Told, ...]
+    rechecks: tuple[RecheckTold, ...]
     communes: tuple[Standing, ...]
     paces: tuple[Pace, ...]
     statements: tuple[Statement, ...]
@@ -149,7 +151,11 @@ class Report:
     @property
     def matches(self) -> bool:
         """Whether nothing that was published is missed."""
-        found = [*(each.matches for each in self.figures), *(each.matches for each in self.measures)]
+        found = [
+            *(each.matches for each in self.figures),
+            *(each.matches for each in self.measures),
+            *(each.matches for each in self.rechecks),
+        ]
         return False not in found and (
             not self.final or all(statement.holds for statement in self.statements)
         )
@@ -163,6 +169,7 @@ class Report:
             "complete_to": self.complete_to,
             "figures": [counted.document() for counted in self.figures],
             "measures": [told.document() for told in self.measures],
+            "rechecks": [told.document() for told in self.rechecks],
             "pace": [pace.document() for pace in self.paces],
             "statements": [statement.document() for statement in self.statements],
             "claims": [
@@ -189,8 +196,9 @@ async def read_report(client: Client, campaign: Campaign, as_of: date) -> Report
             "aggregator", f"/v1/campaigns/{campaign.id}/pace", {"as_of": as_of.isoformat()}
         )
     measures = await ask_measures(client, campaign, as_of)
+    rechecks = await ask_rechecks(client, campaign, as_of)
     alerts = await _count_incidents(client, campaign.id)
-    return make_report(campaign, as_of, progress, pace, measures, alerts)
+    return make_report(campaign, as_of, progress, pace, measures, rechecks, alerts)
 
 
 async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
@@ -212,6 +220,7 @@ def make_report(
     progress: dict[str, Any],
     pace: dict[str, Any] | None,
     measures: dict[str, Any],
+    rechecks: dict[str, Any],
     alerts: tuple[int, int],
 ) -> Report:
     """Hold answers of the aggregator against the campaign file; `pace` is None for a campaign without a target."""
@@ -235,6 +244,7 @@ def make_report(
         complete_to=progress.get("complete_to"),
         figures=figures,
         measures=held_against(campaign, measures, final=final),
+        rechecks=rechecks_held_against(campaign, rechecks, final=final),
         communes=communes,
         paces=_paces(pace),
         statements=tuple(_statements(campaign, communes)) if final else (),

@@ -1,7 +1,7 @@
 """What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
 
 Problem
-├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownReorganisation
+├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownRound, UnknownReorganisation
 ├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
@@ -37,6 +37,20 @@ class UnknownMeasure(NotFound):
             f"{campaign} has no measure {measure!r}.",
             field="measure",
             remedy=f"GET /v1/campaigns/{campaign}/measures lists them; PUT …/measures/{{id}} makes one.",
+        )
+
+
+class UnknownRound(NotFound):
+    """The campaign has no round of re-checks of this id."""
+
+    code = "unknown-round"
+    title = "No such round"
+
+    def __init__(self, campaign: str, round_: str) -> None:
+        super().__init__(
+            f"{campaign} has no round {round_!r}.",
+            field="round",
+            remedy=f"GET /v1/campaigns/{campaign}/rechecks lists them; PUT …/rechecks/{{id}} makes one.",
         )
 
 

@@ -9,6 +9,7 @@ from tiendo_aggregator.routes.measures import make_measures_router
 from tiendo_aggregator.routes.ministry import make_ministry_router
 from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.proof import make_proof_router
+from tiendo_aggregator.routes.rechecks import make_rechecks_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
@@ -24,6 +25,7 @@ from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.publishing import ProgressPublisher
 from tiendo_aggregator.use_cases.rebuild import Rebuild
+from tiendo_aggregator.use_cases.rechecks import Rechecks
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation
 from tiendo_aggregator.use_cases.remaining import Remainders
 from tiendo_aggregator.use_cases.reorganisation import UnitChanges
@@ -107,6 +109,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_measures_router(measures))
     kit.app.include_router(make_funnel_router(Funnels(kit.pool, scopes, measures)))
     kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
+    kit.app.include_router(make_rechecks_router(Rechecks(kit.pool, plans, units, scopes, origin)))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tiendo.replay.measures import Measure
+from tiendo.replay.rechecks import Recheck
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import Units
 
@@ -163,6 +164,7 @@ class Campaign:
     targets: tuple[Target, ...]
     figures: tuple[Figure, ...]
     measures: tuple[Measure, ...]
+    rechecks: tuple[Recheck, ...]
     claims: tuple[Claim, ...]
     assumptions: tuple[Assumption, ...]
     met: tuple[str, ...]

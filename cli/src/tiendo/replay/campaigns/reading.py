@@ -23,6 +23,7 @@ from tiendo.replay.campaigns.campaign import (
 )
 from tiendo.replay.campaigns.checks import check_counts, check_figures
 from tiendo.replay.campaigns.measures import read_measures
+from tiendo.replay.campaigns.rechecks import read_rechecks
 from tiendo.replay.campaigns.table import CampaignFileError, Table
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import load_birth_provinces, load_units, plain
@@ -86,7 +87,8 @@ class _Reader:
         check_counts(root, counts, baseline)
         check_figures(root, figures, counts, baseline, targets, eligible)
         measures = read_measures(facts, assumptions, self.units, province, self._assume)
-        if not figures and not measures:
+        rechecks = read_rechecks(facts, assumptions, self.units, province, (days[0], days[2]), self._assume)
+        if not figures and not measures and not rechecks:
             raise facts.error("figures", "is empty", "A replay needs something published.")
         claims = self._claims(facts)
         met, low = self._named_communes(facts)
@@ -112,6 +114,7 @@ class _Reader:
             targets=tuple(Target(t.indicator, round(t.value * self.scale), t.published) for t in targets),
             figures=tuple(figures),
             measures=measures,
+            rechecks=rechecks,
             claims=claims,
             assumptions=tuple(self.assumed),
             met=met,

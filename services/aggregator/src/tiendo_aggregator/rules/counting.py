@@ -269,8 +269,7 @@ def _add_taken(passages: _Passages, known: date, sign: int, segments: Sequence[L
 
 def _add_approved(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
     """Approved since the first day without a gap; decided since the intake."""
-    approved_on = segments[0].from_day
-    until = approved_on
+    approved_on = until = segments[0].from_day
     for s in segments:
         if s.from_day != until:
             approved_on = s.from_day

@@ -41,13 +41,14 @@ async def add_passages(
 ) -> None:
     """Add to the passages, or to another table like theirs, in the caller's transaction. Whoever adds to the counters,
     too, does that first: all write in one order."""
-    rows = [(*key, n) for key, n in passages.items() if n]
-    if len(rows) >= _COPY_FROM:
+    rows = ((*key, n) for key, n in passages.items() if n)
+    if len(passages) >= _COPY_FROM:
         await connection.execute(_MAKE)
+        # As they are sent: a large batch is in memory once already.
         await connection.copy_records_to_table("new_passage", records=rows, columns=list(_COLUMNS))
         await connection.execute(adding_passages("new_passage", table))
-    elif rows:
-        await connection.execute(adding_passages(_FROM_ARRAYS, table), *zip(*rows, strict=True))
+    elif few := list(rows):
+        await connection.execute(adding_passages(_FROM_ARRAYS, table), *zip(*few, strict=True))
 
 
 async def since_when(
