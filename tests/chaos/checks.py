@@ -169,9 +169,11 @@ async def _tallies(evidence: Evidence, told: Account) -> list[Verdict]:
     headers = {"Authorization": f"Bearer {evidence.admin_key}"}
     expected = tally(told.lives.values()).nonzero()
     async with httpx2.AsyncClient(timeout=60, trust_env=False, headers=headers) as http:
-        tallies = []
+        tallies, parts = [], []
         for service in ("intake", "activation"):
-            tallies.append((await http.get(f"{evidence.fleet.of(service)[0].url}/v1/tally")).json())
+            url = f"{evidence.fleet.of(service)[0].url}/v1/tally"
+            tallies.append((await http.get(url)).json())
+            parts.append((await http.get(url, params={"breakdowns": True})).json())
         said: dict[Cell, int] = {
             (indicator, attribution, unit, level, date.fromisoformat(day)): n
             for each in tallies
@@ -179,7 +181,7 @@ async def _tallies(evidence: Evidence, told: Account) -> list[Verdict]:
         }
         answer = await http.post(
             f"{evidence.fleet.of('aggregator')[1].url}/v1/reconciliations",
-            json={"campaign": evidence.campaign, "tallies": tallies},
+            json={"campaign": evidence.campaign, "tallies": parts},
         )
     verdict = answer.json()
     if answer.status_code != 200:

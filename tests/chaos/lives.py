@@ -39,17 +39,19 @@ class Dossier:
     channel: str
     cohorts: tuple[str, ...]
     approved: bool
+    decided: bool
 
 
 @dataclass(frozen=True)
 class Active:
-    """An activated account at the end of a day."""
+    """An activated account at the end of a day; `since` when its approval holds."""
 
     level: int
     residence: str
     collecting: str
     channel: str
     cohorts: tuple[str, ...]
+    since: date
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,18 @@ class Life:
         if first is None or day < day_of(first):
             return None
         level, collecting, channel = first["level"], first["collecting_unit"], first["channel"]
-        residence, approved = first["residence_unit"], False
+        residence, approved, decided = first["residence_unit"], False, False
         for fact in sorted(self.later, key=lambda fact: fact.day):
             if fact.day > day:
                 break
             if fact.what == "moved":
                 (residence,) = fact.value
             elif fact.what == "decided":
-                approved = fact.value[0]
+                approved, decided = fact.value[0], True
             elif level == 1:
                 level, (collecting, channel) = 2, fact.value
-        return Dossier(level, residence, collecting, channel, _cohorts(first), approved)
+                decided = approved
+        return Dossier(level, residence, collecting, channel, _cohorts(first), approved, decided)
 
     def active_on(self, day: date) -> Active | None:
         """The account at the end of a day, if it counts: switched on, and the dossier approved."""
@@ -124,7 +127,17 @@ class Life:
             by.collecting or dossier.residence,
             by.channel or "online",
             dossier.cohorts,
+            self._approved_since(day),
         )
+
+    def _approved_since(self, day: date) -> date:
+        since = day
+        for each in reversed([each for each in self.days() if each <= day]):
+            dossier = self.on(each)
+            if dossier is None or not dossier.approved:
+                break
+            since = each
+        return since
 
     def days(self) -> list[date]:
         """The days on which something may change, in order."""
