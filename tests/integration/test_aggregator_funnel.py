@@ -1,7 +1,7 @@
 """The funnel over the three services as they are: who waits where and since when, proven like the counters."""
 
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -75,13 +75,13 @@ class World:
         return answer.json()
 
 
-@pytest.fixture
-async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+@contextlib.asynccontextmanager
+async def whole_world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
     """Kon Tum on the evening of 20 November."""
     folders = [tmp_path / name for name in ("aggregator", "others")]
     for folder in folders:
         folder.mkdir()
-    async with AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         counting = await stack.enter_async_context(aggregator(database, folders[0]))
         await counting.move_clock(NOW)
         await counting.put_plan()
@@ -89,6 +89,12 @@ async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
         switching = await stack.enter_async_context(activation(database, folders[1]))
         await counting.become_ready()
         yield World(taking, switching, counting)
+
+
+@pytest.fixture
+async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
+    async with whole_world(database, tmp_path) as each:
+        yield each
 
 
 async def live(world: World) -> dict[str, str]:

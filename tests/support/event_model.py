@@ -20,7 +20,7 @@ from tiendo_common.events.state import Indicator
 from tiendo_intake import rules as intake
 from tiendo_intake.errors import NoDossier
 from tiendo_intake.rules import Action, Correction, Decided, Fact, Moved, Taken, Void
-from tiendo_intake.use_cases import DECISIONS
+from tiendo_intake.use_cases.restating import DECISIONS
 
 #: The days on which the counts are looked at.
 DAYS = tuple(date(2023, 11, 1) + timedelta(days=n) for n in range(9))

@@ -12,6 +12,7 @@ from tiendo.broker.command import broker
 from tiendo.doctor import doctor as examine
 from tiendo.errors import Refused
 from tiendo.folders import ClockMode, default_data
+from tiendo.placing import place
 from tiendo.replay.commands import backtest, reconcile, replay, report
 from tiendo.setup import setup
 from tiendo.stack import DEFAULT_PORT_BASE
@@ -85,6 +86,7 @@ app.command()(replay)
 app.command()(report)
 app.command()(backtest)
 app.command()(reconcile)
+app.command()(place)
 app.command()(setup)
 app.command()(broker)
 

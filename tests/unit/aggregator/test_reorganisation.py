@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.units import CENSUS, REFORM, country, reform_rows, row, small
-from tiendo_aggregator.rules.units import Gazetteer, Reorganisation
+from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.units import Gazetteer, History, Reorganisation
 from tiendo_aggregator.rules.units.reorganisation import (
     AlreadyReorganised,
     NotYet,
@@ -169,12 +170,45 @@ def test_nor_one_that_comes_back_for_another_unit_later() -> None:
     assert found.reused == ["00001"]
 
 
-@pytest.mark.parametrize("placing", ["by-hamlet", "by-share"])
-def test_what_would_need_moves_of_single_records_is_refused_for_now(placing: str) -> None:
+def test_a_hamlet_is_on_no_record_so_placing_by_it_is_refused() -> None:
     rows = row("00001", "00005", "part-main"), row("00001", "00006", "part")
     with pytest.raises(NotYet) as refused:
-        preview(asked(*rows, placing=placing), small(BEFORE, DIVIDED))
+        preview(asked(*rows, placing="by-hamlet"), small(BEFORE, DIVIDED))
     assert (refused.value.field, refused.value.code) == ("placing", "not-yet")
+
+
+def test_parted_by_share_its_cells_go_to_one_part_and_its_numbers_to_all() -> None:
+    rows = row("00001", "00005", "part-main"), row("00001", "00006", "part")
+    gazetteer = small(BEFORE, DIVIDED)
+    reorganisation = asked(*rows, placing="by-share", shares={"00001": {"00005": 2, "00006": 1}})
+    found = preview(reorganisation, gazetteer)
+    check_complete(found)
+    assert found.step.place["00001"] == "00005"
+    followed = History(gazetteer, [reorganisation]).follow("01", date(2024, 12, 31), date(2025, 1, 1))
+    assert parts_of("00001", 10, followed) == {"00005": 7, "00006": 3}
+    assert parts_of("00002", 10, followed) == {"00002": 10}
+    assert {"00005", "00006"} <= set(followed.tree.units)
+    with pytest.raises(Invalid, match="have no rule"):
+        check_complete(preview(asked(*rows, placing="by-share"), gazetteer))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"shares": {"00001": {"00005": 1}}}, "has the parts 00005, 00006"),
+        ({"shares": {"00001": {"00005": 0, "00006": 0}}}, "Every weight"),
+        ({"shares": {"00002": {"00002": 1}}}, "not divided"),
+        (
+            {"shares": {"00001": {"00005": 1, "00006": 1}}, "placements": {"00001": "00005"}},
+            "stands in placements, too",
+        ),
+    ],
+)
+def test_shares_that_do_not_part_the_unit_are_refused(change: dict[str, Any], words: str) -> None:
+    rows = row("00001", "00005", "part-main"), row("00001", "00006", "part")
+    with pytest.raises(Invalid, match=words) as refused:
+        preview(asked(*rows, placing="by-share", **change), small(BEFORE, DIVIDED))
+    assert (refused.value.field or "").startswith("shares.")
 
 
 # --- what is no mapping ------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from tiendo_intake import storage
 from tiendo_intake.routes import make_router
 from tiendo_intake.settings import Settings
 from tiendo_intake.use_cases import IntakeDesk
+from tiendo_intake.use_cases.placing import Placing
 
 DESCRIPTION = "Dossiers and decisions on them: one record a citizen, every change an event."
 
@@ -46,4 +47,5 @@ def wire_intake(kit: Kit, hasher: PersonHasher) -> None:
         passages=storage.PASSAGES,
         topics=("intake", "approval"),
     )
-    kit.app.include_router(make_router(kit, desk, tallies))
+    placing = Placing(kit.pool, kit.log, kit.clock, hasher, directory, kit.source)
+    kit.app.include_router(make_router(kit, desk, placing, tallies))

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from tiendo_common.service.auth import ApiKey, requires
 from tiendo_common.service.kit import Kit
@@ -21,14 +21,24 @@ from tiendo_intake.http_schemas import (
     approval_submission,
     intake_submission,
 )
+from tiendo_intake.http_schemas.placing import (
+    CommuneCode,
+    DivisionDocument,
+    PlacementAnswer,
+    ReorganisationId,
+)
 from tiendo_intake.use_cases import IntakeDesk, find_dossier, find_history
+from tiendo_intake.use_cases.placing import Placing
 
 Reader = Annotated[ApiKey, Depends(requires("intake:read"))]
+Admin = Annotated[ApiKey, Depends(requires("admin"))]
+OneReorganisation = Annotated[ReorganisationId, Path(description="Its id in the aggregator.")]
+Divided = Annotated[CommuneCode, Path(description="The code of the divided commune on the eve.")]
 
 _encode = msgspec.json.Encoder().encode
 
 
-def make_router(kit: Kit, desk: IntakeDesk, tallies: Tallies) -> APIRouter:
+def make_router(kit: Kit, desk: IntakeDesk, placing: Placing, tallies: Tallies) -> APIRouter:
     """All routes of the service."""
     router = APIRouter()
     add_line_routes(
@@ -78,6 +88,27 @@ def make_router(kit: Kit, desk: IntakeDesk, tallies: Tallies) -> APIRouter:
             record_id=str(record_id), versions=tuple(VersionAnswer.of(each) for each in versions)
         )
         return Response(_encode(answer), media_type="application/json")
+
+    @router.put(
+        "/v1/placements/{reorganisation}/{unit}",
+        tags=["placements"],
+        summary="Part the records of a divided commune by share",
+    )
+    async def put_placement(
+        reorganisation: OneReorganisation, unit: Divided, document: DivisionDocument, admin: Admin
+    ) -> PlacementAnswer:
+        """Those who live there on the eve stand in the order of a hash of their record's id, cut at exact quotas; each
+        is moved to his part on the day. All of them, or none. The same again changes nothing."""
+        return PlacementAnswer.of(await placing.place(document.division(reorganisation, unit), admin.name))
+
+    @router.delete(
+        "/v1/placements/{reorganisation}/{unit}", tags=["placements"], summary="Take a placement back"
+    )
+    async def delete_placement(
+        reorganisation: OneReorganisation, unit: Divided, admin: Admin
+    ) -> PlacementAnswer:
+        """The moves are no longer in force; what happened to the dossiers since is. Sent again, it changes nothing."""
+        return PlacementAnswer.of(await placing.undo(reorganisation, unit, admin.name))
 
     add_tally_route(router, tallies)
     return router

@@ -1,6 +1,8 @@
 """The records. The hot path is set-based SQL on asyncpg."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -17,6 +19,7 @@ from tiendo_common.events.restatements import DossierRestated, DossierSegment
 from tiendo_common.service.idempotency import HASHED_LINES, insert_or_collide
 from tiendo_common.service.person_keys import HashedTable
 from tiendo_intake.rules import Fact
+from tiendo_intake.rules.placing import Division
 
 
 class IntakeTable(SQLModel, registry=registry()):
@@ -159,3 +162,74 @@ async def find_record(pool: asyncpg.Pool, record_id: str) -> Record | None:
         record_id,
     )
     return Record(row[0], row[1], row[2], _facts.decode(row[3]), _segments.decode(row[4])) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What became of a division: how many records each part has. Taken back, it stays known."""
+
+    number: int
+    division: Division
+    placed: Mapping[str, int]
+    placed_at: datetime
+    placed_by: str
+    undone_at: datetime | None
+    undone_by: str | None
+
+
+_division = msgspec.json.Decoder(Division)
+_placed = msgspec.json.Decoder(dict[str, int])
+
+
+async def lock_placements(connection: Connection, unit: str) -> None:
+    """Let placements of a unit's records take turns, until the end of the transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('intake placement ' || $1))", unit)
+
+
+async def newest_placement(connection: Connection, reorganisation: str, unit: str) -> Placement | None:
+    """The last that was made of a unit under a reorganisation, also if it was taken back."""
+    row = await connection.fetchrow(
+        "SELECT number, division, placed, placed_at, placed_by, undone_at, undone_by FROM placement "
+        "WHERE reorganisation = $1 AND unit = $2 ORDER BY number DESC LIMIT 1",
+        reorganisation,
+        unit,
+    )
+    if row is None:
+        return None
+    return Placement(row[0], _division.decode(row[1]), _placed.decode(row[2]), *row[3:])
+
+
+async def add_placement(connection: Connection, made: Placement) -> None:
+    """Keep what was placed."""
+    await connection.execute(
+        "INSERT INTO placement (reorganisation, unit, number, division, placed, placed_at, placed_by) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        made.division.reorganisation,
+        made.division.unit,
+        made.number,
+        _encode(made.division).decode(),
+        _encode(made.placed).decode(),
+        made.placed_at,
+        made.placed_by,
+    )
+
+
+async def note_undone(connection: Connection, made: Placement, undone_at: datetime, undone_by: str) -> None:
+    """Note that a placement was taken back."""
+    await connection.execute(
+        "UPDATE placement SET undone_at = $4, undone_by = $5 "
+        "WHERE (reorganisation, unit, number) = ($1, $2, $3)",
+        made.division.reorganisation,
+        made.division.unit,
+        made.number,
+        undone_at,
+        undone_by,
+    )
+
+
+async def hashes_naming(connection: Connection, unit: str) -> list[bytes]:
+    """The hashes of those whose facts name a unit. It reads all records: once for each unit that is divided."""
+    rows = await connection.fetch(
+        "SELECT person_hash FROM record WHERE position($1 IN facts::text) > 0", f'"{unit}"'
+    )
+    return [row[0] for row in rows]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from tiendo_aggregator.rules.dividing import parts_of
 from tiendo_aggregator.rules.plan import Plan
 from tiendo_aggregator.rules.units import Followed
 from tiendo_common.errors import Invalid
@@ -89,18 +90,21 @@ def exempt_citizens(
 
     Raises Invalid if a decision is about a unit that has no place there: a tree that it stood on was taken back.
     """
-    exempt: defaultdict[str, int] = defaultdict(int)
+    of_code: defaultdict[str, int] = defaultdict(int)
     for decision in in_force(decisions, day, known_at):
         for line in decision.lines:
-            place = followed.places.get(line.unit)
-            if place is None:
+            if line.unit not in followed.places:
                 raise Invalid(
                     f"Decision {decision.number} exempts citizens of unit {line.unit}, which has no place on the "
                     "tree.",
                     field="unit",
                     remedy="Bring back the tree that it was made on; or withdraw it by another decision.",
                 )
-            exempt[place] += line.citizens
+            of_code[line.unit] += line.citizens
+    exempt: defaultdict[str, int] = defaultdict(int)
+    for code, citizens in of_code.items():
+        for part, number in parts_of(code, citizens, followed).items():
+            exempt[part] += number
     return dict(exempt)
 
 

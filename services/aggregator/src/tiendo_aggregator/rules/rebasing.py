@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
+from tiendo_aggregator.rules.dividing import parts_of
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
@@ -27,7 +28,8 @@ KeyT = TypeVar("KeyT")
 
 
 def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[Plan, UnitTargets]:
-    """The plan's eligible and the communes' targets where they count now; what is above has the sum.
+    """The plan's eligible and the communes' targets where they count now, parted where shares say so; what is above has
+    the sum.
 
     A target of a unit between commune and province is the sum of its communes' targets before, and after.
     """
@@ -35,11 +37,13 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
         return plan, targets
     eligible: defaultdict[str, int] = defaultdict(int)
     for code, citizens in plan.eligible.items():
-        eligible[followed.places[code]] += citizens
+        for part, number in parts_of(code, citizens, followed).items():
+            eligible[part] += number
     communes = (
-        (followed.places[unit], indicator, value)
+        (part, indicator, number)
         for (unit, indicator), value in targets.items()
         if unit in plan.eligible
+        for part, number in parts_of(unit, value, followed).items()
     )
     return (
         msgspec.structs.replace(plan, eligible=dict(eligible)),

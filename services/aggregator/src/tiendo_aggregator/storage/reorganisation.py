@@ -1,7 +1,11 @@
 """Reorganisations: asked for, applied, taken back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+
+import asyncpg
+import msgspec
 
 from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Row
 from tiendo_common.eventlog.port import Connection
@@ -9,13 +13,16 @@ from tiendo_common.eventlog.port import Connection
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A reorganisation as it was applied; `rows` counts its mapping."""
+    """A reorganisation as it was applied; `rows` counts its mapping. `stays` names, of units that are parted by share,
+    the part at which records count that intake does not move."""
 
     id: int
     effective_on: date
     resolution: str
     within: list[str] | None
     rule: str | None
+    shares: Mapping[str, Mapping[str, int]]
+    stays: Mapping[str, str]
     rows: int
     applied_at: datetime
     applied_by: str
@@ -23,8 +30,12 @@ class Applied:
     undone_by: str | None
 
 
+_shares = msgspec.json.Decoder(dict[str, dict[str, int]])
+_stays = msgspec.json.Decoder(dict[str, str])
 _APPLIED = (
-    "SELECT id, effective_on, resolution, within, rule, "
+    "SELECT id, effective_on, resolution, within, rule, shares, "
+    "(SELECT coalesce(json_object_agg(from_code, to_code), '{}') FROM reorganisation_step AS step "
+    "WHERE step.reorganisation = each.id AND share = 'part-main' AND each.shares ? from_code) AS stays, "
     "(SELECT count(*) FROM reorganisation_step AS step WHERE step.reorganisation = each.id) AS rows, "
     "applied_at, applied_by, undone_at, undone_by FROM reorganisation AS each"
 )
@@ -32,13 +43,20 @@ _APPLIED = (
 
 async def all_applied(connection: Connection) -> list[Applied]:
     """Every reorganisation that was ever applied, in that order."""
-    return [Applied(**row) for row in await connection.fetch(f"{_APPLIED} ORDER BY id")]
+    return [_applied(row) for row in await connection.fetch(f"{_APPLIED} ORDER BY id")]
 
 
 async def applied(connection: Connection, id_: int) -> Applied | None:
     """One of them."""
     row = await connection.fetchrow(f"{_APPLIED} WHERE id = $1", id_)
-    return Applied(**row) if row else None
+    return _applied(row) if row else None
+
+
+def _applied(row: asyncpg.Record) -> Applied:
+    shares = _shares.decode(row["shares"])
+    main = _stays.decode(row["stays"])
+    stays = {unit: unit if unit in parts else main[unit] for unit, parts in shares.items()}
+    return Applied(**{**row, "shares": shares, "stays": stays})
 
 
 async def in_force(connection: Connection) -> list[Reorganisation]:
@@ -61,9 +79,10 @@ async def in_force(connection: Connection) -> list[Reorganisation]:
             within=tuple(within) if within is not None else None,
             placing=placing,
             placements=placements.get(id_, {}),
+            shares=_shares.decode(shares),
         )
-        for id_, effective_on, within, placing in await connection.fetch(
-            "SELECT id, effective_on, within, rule FROM reorganisation WHERE undone_at IS NULL ORDER BY id"
+        for id_, effective_on, within, placing, shares in await connection.fetch(
+            "SELECT id, effective_on, within, rule, shares FROM reorganisation WHERE undone_at IS NULL ORDER BY id"
         )
     ]
 
@@ -73,14 +92,15 @@ async def store_reorganisation(
 ) -> int:
     """Put it in force, in the caller's transaction; its id."""
     id_: int = await connection.fetchval(
-        "INSERT INTO reorganisation (effective_on, resolution, within, rule, applied_at, applied_by) "
-        "VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        "INSERT INTO reorganisation (effective_on, resolution, within, rule, applied_at, applied_by, shares) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         asked.effective_on,
         resolution,
         asked.within,
         asked.placing,
         applied_at,
         applied_by,
+        msgspec.json.encode(asked.shares).decode(),
     )
     await connection.copy_records_to_table(
         "reorganisation_step",

@@ -1,8 +1,10 @@
 """A province followed from the tree of one day to that of a later one."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
+from math import lcm
 
 from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Step, make_step
 from tiendo_aggregator.rules.units.tree import Gazetteer, Tree
@@ -17,6 +19,8 @@ class Followed:
     the whole tree (`changed` false). `places` tells for each code whose cells count, the unit of `tree` that they
     count under. `lost` are units that nothing places, each with the day on which it ended; `shared`, units that took in
     something from outside as well, or whose code was another unit's, each with the day from which that holds.
+    `shares` tells of a code that was parted by share the weight of each unit: what was told of it as a number goes
+    there in this proportion, while its cells are moved by intake.
     """
 
     root: str
@@ -26,6 +30,7 @@ class Followed:
     shared: Mapping[str, date]
     names: Mapping[str, str]
     changed: bool = True
+    shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def codes_below(self, root: str) -> list[str]:
         """The codes whose cells count at `root`, a unit of the tree, or below it."""
@@ -92,6 +97,7 @@ class History:
         names = {code: start.units[code].name for code in places}
         shared: dict[str, date] = {}
         live = set(places)
+        parted: dict[str, dict[str, Fraction]] = {}
         for change in changes:
             step = self._step(change)
             codes_after = self.gazetteer.codes_from(change)
@@ -105,6 +111,7 @@ class History:
             if lost or after is None or there is None:
                 return Followed(root, tree, places, lost or {root: change}, shared, names)
             root = there
+            parted = _parted(parted, places, step)
             places = {code: step.place[place] or place for code, place in places.items()}
             names |= {code: step.new.units[code].name for code in after}
             lowest = {code for code in after if code in step.sources or code not in step.new.children}
@@ -118,13 +125,44 @@ class History:
                     shared.setdefault(code, change)
             live = after
         return Followed(
-            root, Tree({code: tree.units[code] for code in sorted(live)}), places, {}, shared, names
+            root,
+            Tree({code: tree.units[code] for code in sorted(live)}),
+            places,
+            {},
+            shared,
+            names,
+            shares={code: _weights(parts) for code, parts in parted.items()},
         )
 
     def _step(self, day: date) -> Step:
         if day not in self._steps:
             self._steps[day] = make_step(day, self.gazetteer, self.on(day))
         return self._steps[day]
+
+
+def _parted(
+    before: Mapping[str, Mapping[str, Fraction]], places: Mapping[str, str], step: Step
+) -> dict[str, dict[str, Fraction]]:
+    """The parts, after a step, of every code that is in more than one by then, each with its share."""
+    after: dict[str, dict[str, Fraction]] = {}
+    for code, place in places.items():
+        if code not in before and place not in step.shares:
+            continue
+        parts: dict[str, Fraction] = {}
+        for unit, share in before.get(code, {place: Fraction(1)}).items():
+            weights = step.shares.get(unit) or {step.place[unit] or unit: 1}
+            whole = sum(weights.values())
+            for part, weight in weights.items():
+                parts[part] = parts.get(part, Fraction(0)) + share * Fraction(weight, whole)
+        if len(parts) > 1:
+            after[code] = parts
+    return after
+
+
+def _weights(parts: Mapping[str, Fraction]) -> dict[str, int]:
+    """The same proportion in whole numbers."""
+    common = lcm(*(share.denominator for share in parts.values()))
+    return {part: int(share * common) for part, share in sorted(parts.items())}
 
 
 def _concerned(step: Step, live: set[str], root: str) -> set[str] | None:

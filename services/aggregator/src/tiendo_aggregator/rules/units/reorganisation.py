@@ -4,7 +4,8 @@ Counters are keyed by code and day, and nothing in them is rewritten: a mapping 
 next tree the cells of a code are summed. For that to be exact also for what happens to old records later (an
 upgrade, a void, an approval that comes late are counted at the code where the record lives), all cells of a
 code must go to one place. So a divided unit goes whole to one of its parts, by a stated rule; and a code that
-goes elsewhere must not mean another unit afterwards.
+goes elsewhere must not mean another unit afterwards. Parted by share, its cells go to one part as well, and intake
+moves the records of the other parts away from there, each by itself, effective on the day.
 """
 
 from collections import Counter, defaultdict
@@ -54,7 +55,7 @@ class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
     """A mapping onto the tree of `effective_on`, and the rule for what it divides.
 
     `within` are the units whose part of the tree it is about; None: the whole. `placing` holds for divided
-    units that `placements` (unit to part) doesn't name.
+    units that neither `placements` (unit to part) nor `shares` (unit to the weight of each part) names.
     """
 
     effective_on: date
@@ -62,6 +63,7 @@ class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
     within: tuple[str, ...] | None = None
     placing: Placing | None = None
     placements: Mapping[str, str] = msgspec.field(default_factory=dict)
+    shares: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
 
     def reach(self) -> Mapping[str, tuple[str, ...]]:
         """What each named unit became, the whole or the main part first."""
@@ -81,7 +83,9 @@ class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
                 takes[code] = parts[0]
             elif code in self.placements:
                 takes[code] = self.placements[code]
-            elif self.placing is not None:
+            elif code in self.shares:
+                takes[code] = code if code in parts else parts[0]
+            elif self.placing in ("all-to-main", "all-to-kept-code"):
                 kept = self.placing == "all-to-kept-code" and code in parts
                 takes[code] = code if kept else parts[0]
         return takes
@@ -92,7 +96,8 @@ class Step:
     """How the tree before a day became the tree of that day.
 
     `place` tells for every unit before where its cells go, None if nothing says; `reach`, all units that have a
-    part of its area; `sources`, for each unit after, the lowest units before that have part in it.
+    part of its area; `sources`, for each unit after, the lowest units before that have part in it; `shares`, of units
+    that are parted by share, the weight of each part.
     """
 
     day: date
@@ -101,6 +106,7 @@ class Step:
     place: Mapping[str, str | None]
     reach: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, Sequence[str]]
+    shares: Mapping[str, Mapping[str, int]]
 
 
 def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorganisation]) -> Step:
@@ -113,9 +119,11 @@ def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorgan
     old, new = gazetteer.as_of(eve(day)), gazetteer.as_of(day)
     takes: dict[str, str] = {}
     reach: dict[str, tuple[str, ...]] = {}
+    shares: dict[str, Mapping[str, int]] = {}
     for each in reorganisations:
         takes |= each.takes()
         reach |= each.reach()
+        shares |= each.shares
     place: dict[str, str | None] = {}
     # Upwards: a unit is placed by those below it.
     for code in reversed([code for root in old.roots() for code in old.below(root)]):
@@ -133,7 +141,7 @@ def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorgan
         for part in reach.get(code, (there,)):
             if part is not None:
                 sources[part].append(code)
-    return Step(day, old, new, place, reach, sources)
+    return Step(day, old, new, place, reach, sources, shares)
 
 
 def _above(
@@ -273,7 +281,8 @@ def check_complete(found: Preview) -> None:
         raise Invalid(
             f"{len(found.needs_rule)} units are divided and have no rule: {_some(found.needs_rule, old)}.",
             field="placing",
-            remedy="Set `placing` for all, or name in `placements` the part that takes the unit's records.",
+            remedy="Set `placing` for all, name in `placements` the part that takes the unit's records, or give in "
+            "`shares` the weight of each part.",
         )
     if found.reused:
         raise NotYet(
@@ -358,14 +367,39 @@ def _check_others(asked: Reorganisation, others: Iterable[Reorganisation]) -> No
 
 
 def _check_placements(asked: Reorganisation) -> None:
-    if asked.placing in ("by-hamlet", "by-share"):
+    if asked.placing == "by-hamlet":
         raise NotYet(
-            f"Records are not placed {asked.placing.replace('-', ' ')} yet: that moves each record by itself, "
-            "effective that day, and the counters alone cannot tell which record is which.",
+            "Records are not placed by hamlet yet: no record says in which hamlet its citizen lives.",
             field="placing",
-            remedy="Choose all-to-kept-code or all-to-main.",
+            remedy="Choose all-to-kept-code, all-to-main or by-share.",
         )
     reach = asked.reach()
+    for code, weights in asked.shares.items():
+        at = f"shares.{code}"
+        if code in asked.placements:
+            raise Invalid(
+                f"{code} stands in placements, too.",
+                field=at,
+                remedy="Leave one of the two out: it has one rule.",
+            )
+        if len(reach.get(code, ())) < 2:
+            raise Invalid(
+                f"{code} is not divided by this mapping.",
+                field=at,
+                remedy="Leave it out: a rule is for divided units.",
+            )
+        if weights.keys() != set(reach[code]):
+            raise Invalid(
+                f"{code} has the parts {', '.join(reach[code])}; there are weights of {', '.join(weights)}.",
+                field=at,
+                remedy="Give each part its weight, and nothing else.",
+            )
+        if not any(weights.values()):
+            raise Invalid(
+                f"Every weight of {code} is 0.",
+                field=at,
+                remedy="Give the agreed numbers of citizens, or any in their proportion.",
+            )
     for code, part in asked.placements.items():
         if len(reach.get(code, ())) < 2:
             raise Invalid(

@@ -62,6 +62,16 @@ class Moved(msgspec.Struct, frozen=True, array_like=True, tag="moved", gc=False)
     residence: str
 
 
+class Placed(msgspec.Struct, frozen=True, array_like=True, tag="placed", gc=False):
+    """From this day what was `unit` is divided, and the part where the citizen lives is `residence`, if he lived in
+    `unit` until then. The reorganisation is named: taken back, the fact is no longer in force."""
+
+    day: date
+    unit: str
+    residence: str
+    reorganisation: str
+
+
 class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=False):
     """The ministry's system approved or rejected the dossier."""
 
@@ -70,7 +80,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, tag="decided", gc=Fa
     reason: str | None = None
 
 
-Fact = Taken | Upgraded | Moved | Decided
+Fact = Taken | Upgraded | Moved | Placed | Decided
 
 
 class Correction(msgspec.Struct, frozen=True, gc=False):
@@ -228,6 +238,9 @@ def segments(facts: tuple[Fact, ...]) -> tuple[DossierSegment, ...]:
             approved, decided = fact.approved, True
         elif isinstance(fact, Moved):
             residence = fact.residence
+        elif isinstance(fact, Placed):
+            if residence == fact.unit:
+                residence = fact.residence
         elif isinstance(fact, Upgraded) and level == 1:
             level, collecting, channel, team = 2, fact.collecting, fact.channel, fact.team
             decided = approved

@@ -3,25 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Literal, cast
+from typing import Literal
 
 import asyncpg
 import msgspec
 
-from tiendo_common.clock import Clock, new_event_id, new_record_id
+from tiendo_common.clock import Clock, new_record_id
 from tiendo_common.errors import Invalid, NotFound, Problem
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
-from tiendo_common.events.restatements import (
-    ApprovalChange,
-    ApprovalRestated,
-    ApprovalRestatement,
-    DossierRestated,
-    DossierRestatement,
-    IntakeChange,
-    IntakeRestated,
-    IntakeRestatement,
-)
+from tiendo_common.events.restatements import DossierRestated
 from tiendo_common.identity import PersonHasher, check_personal_number
 from tiendo_common.service.idempotency import (
     Collision,
@@ -44,16 +35,10 @@ from tiendo_intake.rules import (
     Duplicate,
     Moved,
     Taken,
-    approved_segments,
     decide,
-    intake_segments,
-    rejected_segments,
-    segments,
 )
 from tiendo_intake.storage import Record
-
-#: The changes that are decisions; all others are facts about the dossier itself.
-DECISIONS = {"approved", "rejected", "revoked"}
+from tiendo_intake.use_cases.restating import Because, restate
 
 _encode = msgspec.json.Encoder().encode
 
@@ -213,99 +198,22 @@ class IntakeDesk:
         self, record: Record, submission: Submission, outcome: Accepted, now: datetime, today: date
     ) -> list[NewEvent]:
         """Change the record in hand; the events that say so."""
-        before, after = record.segments, segments(outcome.facts)
-        record.version += 1
-        record.facts = outcome.facts
-        record.segments = after
-        record.changed = True
-        change = outcome.change
-        campaign = submission.campaign
-        subject = (after or before)[-1].residence
-        record_id, version = record.record_id, record.version
-        source, occurred_at, reason = self._source, submission.occurred_at, submission.reason
-        events: list[NewEvent] = []
-        decided = change in DECISIONS
-        if not decided:
-            intake_before, intake_after = intake_segments(before), intake_segments(after)
-            if intake_before != intake_after:
-                events.append(
-                    NewEvent(
-                        "intake",
-                        IntakeRestated(
-                            id=new_event_id(),
-                            source=source,
-                            subject=subject,
-                            time=now,
-                            partitionkey=record_id,
-                            campaign=campaign,
-                            data=IntakeRestatement(
-                                record_id=record_id,
-                                version=version,
-                                known_day=today,
-                                change=cast(IntakeChange, change),
-                                occurred_at=occurred_at,
-                                before=intake_before,
-                                after=intake_after,
-                                reason=reason,
-                            ),
-                        ),
-                    )
-                )
-        approved_before, approved_after = approved_segments(before), approved_segments(after)
-        rejected_before, rejected_after = rejected_segments(before), rejected_segments(after)
-        rejected_as_before = rejected_before == rejected_after
-        if decided or approved_before != approved_after or not rejected_as_before:
-            events.append(
-                NewEvent(
-                    "approval",
-                    ApprovalRestated(
-                        id=new_event_id(),
-                        source=source,
-                        subject=subject,
-                        time=now,
-                        partitionkey=record_id,
-                        campaign=campaign,
-                        data=ApprovalRestatement(
-                            record_id=record_id,
-                            version=version,
-                            known_day=today,
-                            change=cast(ApprovalChange, change),
-                            occurred_at=occurred_at,
-                            before=approved_before,
-                            after=approved_after,
-                            reason=reason,
-                            rejected_before=msgspec.UNSET if rejected_as_before else rejected_before,
-                            rejected_after=msgspec.UNSET if rejected_as_before else rejected_after,
-                        ),
-                    ),
-                )
-            )
-        events.append(
-            NewEvent(
-                "dossier",
-                DossierRestated(
-                    id=new_event_id(),
-                    source=source,
-                    subject=subject,
-                    time=now,
-                    partitionkey=record_id,
-                    campaign=campaign,
-                    data=DossierRestatement(
-                        record_id=record_id,
-                        version=version,
-                        known_day=today,
-                        key_id=self._hasher.key_id,
-                        person_hash=record.person_hash,
-                        segments=after,
-                        change=change,
-                        reason=msgspec.UNSET if reason is None else reason,
-                        occurred_at=occurred_at,
-                        submitter=submission.submitter,
-                    ),
-                ),
-            )
+        because = Because(
+            outcome.change,
+            submission.occurred_at,
+            submission.campaign,
+            submission.reason,
+            submission.submitter,
         )
-        return events
+        return restate(
+            record,
+            outcome.facts,
+            because,
+            source=self._source,
+            key_id=self._hasher.key_id,
+            now=now,
+            today=today,
+        )
 
 
 def _digest(submission: Submission) -> bytes:
