@@ -47,6 +47,6 @@ async def empty_counters(url: str) -> None:
     """Nothing counted, nothing read."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("TRUNCATE counter, passage, consumer_position, consumer_member, dead_letter")
+        await connection.execute("TRUNCATE counter, waited, consumer_position, consumer_member, dead_letter")
     finally:
         await connection.close()

@@ -174,7 +174,7 @@ class _Counters:
 
     async def _rows_written(self) -> int:
         [[rows]] = await self._fetch(
-            "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables WHERE relname IN ('counter', 'passage')"
+            "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables WHERE relname IN ('counter', 'waited')"
         )
         return int(rows)
 

@@ -204,7 +204,7 @@ async def test_who_waits_is_told_by_unit_and_age_and_proven(world: World) -> Non
     assert rebuilt["checksum_rebuilt"] == verdict["checksum_records"] == verdict["checksum_counters"]
     # A passage changed by hand is named, and put right by order.
     await world.aggregator.kit.pool.execute(
-        "UPDATE passage SET n = n + 1 WHERE (unit, what, day, since) = ($1, 2, '2023-11-13', '2023-11-12')",
+        "UPDATE waited SET n[2] = n[2] + 1 WHERE (unit, what, day, block) = ($1, 2, '2023-11-13', 0)",
         HOME,
     )
     verdict = await world.reconcile()

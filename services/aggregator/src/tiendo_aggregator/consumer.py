@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tiendo_aggregator.rules import counting
 from tiendo_aggregator.storage.counting import add_counts
-from tiendo_aggregator.storage.passages import add_passages
+from tiendo_aggregator.storage.passages import add_waits
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
@@ -26,4 +26,4 @@ class Counters:
     async def apply(self, connection: Connection, works: Sequence[counting.Folded]) -> None:
         folded = counting.add_up(works)
         await add_counts(connection, folded.counts)
-        await add_passages(connection, folded.passages)
+        await add_waits(connection, folded.waits)

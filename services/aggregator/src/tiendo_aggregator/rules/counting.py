@@ -7,12 +7,12 @@ the last state of every record, in whatever order topics are read.
 A passage says of such a change since when it had been waited for: see `PASSAGES`.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from operator import add
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -85,6 +85,10 @@ RIGHT: Mapping[FailureReason, int] = {
 ACTIVATION_WINDOW = timedelta(days=7)
 #: The `since` of what builds before told: they did not say it. PostgreSQL's `-infinity`.
 UNKNOWN = date.min
+#: Passages are stored by so many days of waiting: those of one unit and day share a row.
+BLOCK = 16
+#: The block of those of which nobody said since when; at its first place.
+UNKNOWN_BLOCK = -(2**15)
 #: What cells can be taken apart by, for the proof: dimensions by value, passages by `since`.
 KINDS: tuple[Dimension | Passage, ...] = (*DIMENSIONS, *PASSAGES)
 #: The indicator that each passage belongs to.
@@ -183,6 +187,8 @@ Cell = tuple[str, int, date, date, int, int]
 Counts = Sequence[int]
 #: unit, day, known day, index of PASSAGES, since
 PassageKey = tuple[str, date, date, int, date]
+#: unit, day, known day, index of PASSAGES, and which `BLOCK` days of waiting, from the 0th on.
+Block = tuple[str, date, date, int, int]
 #: A cell, then the index of KINDS and a value; level 0: of whatever level.
 PartCell = tuple[str, int, date, date, int, int, int, str]
 
@@ -195,23 +201,39 @@ _OF_CHANNEL, _OF_COHORT = (
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The net change at each distinct boundary, and of each passage."""
+    """The net change at each distinct boundary; and of the passages, by days of waiting."""
 
     counts: Mapping[Boundary, Counts] = field(default_factory=dict)
-    passages: Mapping[PassageKey, int] = field(default_factory=dict)
+    waits: Mapping[Block, Counts] = field(default_factory=dict)
+
+    @property
+    def passages(self) -> dict[PassageKey, int]:
+        """Each passage that there is."""
+        return {
+            (unit, day, known, what, since_of(day, block, place)): n
+            for (unit, day, known, what, block), counts in self.waits.items()
+            for place, n in enumerate(counts)
+            if n
+        }
+
+
+def since_of(day: date, block: int, place: int) -> date:
+    """Since when somebody had waited on this day who stands at a place of a block."""
+    return UNKNOWN if block == UNKNOWN_BLOCK else day - timedelta(days=block * BLOCK + place)
 
 
 def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
     """What events come to. A citizen counts once under his channel and once under each of his cohorts. This is the hot
     path: a call for each boundary would take longer than all it does."""
     sums: dict[Boundary, list[int]] = {}
-    passages: defaultdict[PassageKey, int] = defaultdict(int)
-    known_sum = sums.get
+    waits: dict[Block, list[int]] = {}
+    known_sum, known_wait = sums.get, waits.get
+    window = ACTIVATION_WINDOW.days
     indicator_of = _INDICATOR_OF.get
     for event in events:
         indicator = indicator_of(type(event))
         if indicator is None:
-            _add_attempt(passages, event)  # type: ignore[arg-type]  # the only one that restates nothing
+            _add_attempt(waits, event)  # type: ignore[arg-type]  # the only one that restates nothing
             continue
         data: LeanData = event.data  # type: ignore[assignment]  # a cast would be a call
         known = data.known_day
@@ -232,42 +254,66 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                     day, n = s.until_day, -sign
             if not segments:
                 continue
+            if indicator and len(segments) == 1:
+                # By far the most: approved or activated, and so to this day. The others take the way around.
+                [s] = segments
+                wait = (s.from_day - s.since).days if s.since else -1
+                if s.until_day is None and 0 <= wait < BLOCK:
+                    what = DECIDED if indicator == 1 else LATE if wait > window else IN_TIME
+                    block = s.residence, s.from_day, known, what, 0
+                    numbers = known_wait(block)
+                    if numbers is None:
+                        numbers = waits[block] = [0] * BLOCK
+                    numbers[wait] += sign
+                    continue
             if indicator == 0:
                 if len(segments) > 1:
-                    _add_taken(passages, known, sign, segments)
+                    _add_taken(waits, known, sign, segments)
             elif indicator == 1:
-                _add_approved(passages, known, sign, segments)
+                _add_approved(waits, known, sign, segments)
             else:
-                _add_activated(passages, known, sign, segments)
+                _add_activated(waits, known, sign, segments)
         if indicator == 1:
             approval: LeanApprovalData = data  # type: ignore[assignment]
             if approval.rejected_after is not msgspec.UNSET:
-                _add_decided(passages, known, 1, approval.rejected_after)
+                _add_decided(waits, known, 1, approval.rejected_after)
             if approval.rejected_before is not msgspec.UNSET:
-                _add_decided(passages, known, -1, approval.rejected_before)
+                _add_decided(waits, known, -1, approval.rejected_before)
         elif indicator == 2:
             account: LeanAccountData = data  # type: ignore[assignment]
             if account.failures_after is not msgspec.UNSET:
-                _add_right(passages, known, 1, account.failures_after)
+                _add_right(waits, known, 1, account.failures_after)
             if account.failures_before is not msgspec.UNSET:
-                _add_right(passages, known, -1, account.failures_before)
-    return Folded(sums, passages)  # nobody changes them from here on
+                _add_right(waits, known, -1, account.failures_before)
+    return Folded(sums, waits)  # nobody changes them from here on
 
 
-_Passages = defaultdict[PassageKey, int]
+_Waits = dict[Block, list[int]]
 
 
-def _add_taken(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+def _add(waits: _Waits, unit: str, day: date, known: date, what: int, since: date, n: int) -> None:
+    if since == UNKNOWN:
+        block, place = UNKNOWN_BLOCK, 0
+    else:
+        block, place = divmod((day - since).days, BLOCK)
+    key = unit, day, known, what, block
+    counts = waits.get(key)
+    if counts is None:
+        counts = waits[key] = [0] * BLOCK
+    counts[place] += n
+
+
+def _add_taken(waits: _Waits, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
     """A dossier's days have no gap: all of them are since the first."""
     taken_on = segments[0].from_day
     for s in segments:
         if s.from_day != taken_on:
-            passages[s.residence, s.from_day, known, TAKEN, taken_on] += sign
+            _add(waits, s.residence, s.from_day, known, TAKEN, taken_on, sign)
         if s.until_day is not None:
-            passages[s.residence, s.until_day, known, TAKEN, taken_on] -= sign
+            _add(waits, s.residence, s.until_day, known, TAKEN, taken_on, -sign)
 
 
-def _add_approved(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+def _add_approved(waits: _Waits, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
     """Approved since the first day without a gap; decided since the intake."""
     approved_on = until = segments[0].from_day
     for s in segments:
@@ -275,21 +321,21 @@ def _add_approved(passages: _Passages, known: date, sign: int, segments: Sequenc
             approved_on = s.from_day
         until = s.until_day  # type: ignore[assignment]  # None: there is none after it
         if s.from_day != approved_on:
-            passages[s.residence, s.from_day, known, APPROVED, approved_on] += sign
+            _add(waits, s.residence, s.from_day, known, APPROVED, approved_on, sign)
         if until is not None:
-            passages[s.residence, until, known, APPROVED, approved_on] -= sign
-    _add_decided(passages, known, sign, segments)
+            _add(waits, s.residence, until, known, APPROVED, approved_on, -sign)
+    _add_decided(waits, known, sign, segments)
 
 
-def _add_decided(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+def _add_decided(waits: _Waits, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
     for s in segments:
         taken_on = s.since or UNKNOWN
-        passages[s.residence, s.from_day, known, DECIDED, taken_on] += sign
+        _add(waits, s.residence, s.from_day, known, DECIDED, taken_on, sign)
         if s.until_day is not None:
-            passages[s.residence, s.until_day, known, DECIDED, taken_on] -= sign
+            _add(waits, s.residence, s.until_day, known, DECIDED, taken_on, -sign)
 
 
-def _add_activated(passages: _Passages, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
+def _add_activated(waits: _Waits, known: date, sign: int, segments: Sequence[LeanSegment]) -> None:
     """Of one approval the first activation says whether it was in time; it may have been off and on since."""
     approved_on, what = None, IN_TIME
     for s in segments:
@@ -298,38 +344,44 @@ def _add_activated(passages: _Passages, known: date, sign: int, segments: Sequen
             approved_on = since
             late = since != UNKNOWN and s.from_day - since > ACTIVATION_WINDOW
             what = LATE if late else IN_TIME
-        passages[s.residence, s.from_day, known, what, since] += sign
+        _add(waits, s.residence, s.from_day, known, what, since, sign)
         if s.until_day is not None:
-            passages[s.residence, s.until_day, known, what, since] -= sign
+            _add(waits, s.residence, s.until_day, known, what, since, -sign)
 
 
-def _add_right(passages: _Passages, known: date, sign: int, failures: Sequence[Failure]) -> None:
+def _add_right(waits: _Waits, known: date, sign: int, failures: Sequence[Failure]) -> None:
     for each in failures:
         if each.right_on is not None:
-            passages[each.unit, each.right_on, known, RIGHT[each.reason], each.day] += sign
+            _add(waits, each.unit, each.right_on, known, RIGHT[each.reason], each.day, sign)
 
 
-def _add_attempt(passages: _Passages, event: AttemptFailed | LeanAttempt) -> None:
+def _add_attempt(waits: _Waits, event: AttemptFailed | LeanAttempt) -> None:
     failure = event.data.failure
     if failure is not msgspec.UNSET:
         known = event.data.known_day
-        passages[failure.unit, failure.day, known, FAILED[failure.reason], failure.day] += 1
-        _add_right(passages, known, 1, [failure])
+        _add(waits, failure.unit, failure.day, known, FAILED[failure.reason], failure.day, 1)
+        _add_right(waits, known, 1, [failure])
 
 
 def add_up(parts: Sequence[Folded]) -> Folded:
     """The changes of all of them together."""
     if len(parts) == 1:
         return parts[0]
-    together: dict[Boundary, Counts] = {}
-    passages: Counter[PassageKey] = Counter()
+    counts: dict[Boundary, Counts] = {}
+    waits: dict[Block, Counts] = {}
     for part in parts:
-        for boundary, counts in part.counts.items():
-            before = together.get(boundary)
-            together[boundary] = counts if before is None else list(map(add, before, counts))
-        for passage, n in part.passages.items():
-            passages[passage] += n
-    return Folded(together, passages)
+        _add_each(counts, part.counts)
+        _add_each(waits, part.waits)
+    return Folded(counts, waits)
+
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+
+
+def _add_each(together: dict[KeyT, Counts], part: Mapping[KeyT, Counts]) -> None:
+    for key, counts in part.items():
+        before = together.get(key)
+        together[key] = counts if before is None else list(map(add, before, counts))
 
 
 def totals(folded: Folded) -> dict[Cell, int]:

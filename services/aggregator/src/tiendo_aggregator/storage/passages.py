@@ -1,54 +1,77 @@
-"""The passages' table: since when what the counters changed had been waited for. How it is added to, and read."""
+"""The passages: since when what the counters changed had been waited for. How they are added to, and read.
+
+A row of `waited` is a unit, a day and a passage, with one number for each of `BLOCK` days of waiting: those who pass on
+one day have waited for many different times, and a row a time would be a row an event. Readers ask the view `passage`.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from tiendo_aggregator.rules.counting import APPROVED, RESIDENCE, TAKEN, PassageKey, passage_part
+from tiendo_aggregator.rules.counting import (
+    APPROVED,
+    BLOCK,
+    RESIDENCE,
+    TAKEN,
+    UNKNOWN_BLOCK,
+    Block,
+    Counts,
+    passage_part,
+)
 from tiendo_aggregator.rules.reconciliation import Part
 from tiendo_common.eventlog.port import Connection
 
-# In the order of a passage, with its number after it.
-_COLUMNS = {
-    "unit": "text",
-    "day": "date",
-    "known_day": "date",
-    "what": "smallint",
-    "since": "date",
-    "n": "int",
-}
-#: The columns that identify a row, in the order in which all who write there write.
-PASSAGE_KEY = tuple(column for column in _COLUMNS if column != "n")
+#: The columns that identify a row, in the order in which all who write there write, and of a block.
+WAITED_KEY = ("unit", "day", "known_day", "what", "block")
+_COLUMNS = [*WAITED_KEY, "n"]
 
 #: From this many rows on they come by COPY, as the counters do.
 _COPY_FROM = 200
-_NAMES, _KEY = ", ".join(_COLUMNS), ", ".join(PASSAGE_KEY)
-_ARRAYS = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), 1))
-_FROM_ARRAYS = f"unnest({_ARRAYS}) AS new ({_NAMES})"
-_MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_passage (LIKE passage) ON COMMIT DELETE ROWS"
+_NAMES, _KEY = ", ".join(_COLUMNS), ", ".join(WAITED_KEY)
+# Lists of lists would be flattened: each comes as text.
+_FROM_ARRAYS = (
+    "(SELECT unit, day, known_day, what, block, n::int[] AS n FROM unnest($1::text[], $2::date[], $3::date[], "  # noqa: S608
+    f"$4::smallint[], $5::smallint[], $6::text[]) AS sent ({_NAMES})) AS new"
+)
+_MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_waited (LIKE waited) ON COMMIT DELETE ROWS"
 
 
-def adding_passages(source: str, table: str = "passage") -> str:
-    """One statement that adds rows to passages. Sorted, so that replicas which touch the same rows lock them in the
-    same order."""
+def each_with(one: str, operator: str, other: str) -> str:
+    """The numbers of one row and another, place by place; a row that isn't there has none."""
     return (
-        f"INSERT INTO {table} AS old ({_NAMES}) SELECT {_NAMES} FROM {source} ORDER BY {_KEY} "  # noqa: S608
-        f"ON CONFLICT ({_KEY}) DO UPDATE SET n = old.n + excluded.n"
+        f"ARRAY(SELECT coalesce(a, 0) {operator} coalesce(b, 0) "  # noqa: S608
+        f"FROM unnest({one}, {other}) WITH ORDINALITY AS pair (a, b, place) ORDER BY place)"
     )
 
 
-async def add_passages(
-    connection: Connection, passages: Mapping[PassageKey, int], table: str = "passage"
-) -> None:
+def adding_waits(source: str, table: str = "waited") -> str:
+    """One statement that adds rows. Sorted, so that replicas which touch the same rows lock them in the same order."""
+    return (
+        f"INSERT INTO {table} AS old ({_NAMES}) SELECT {_NAMES} FROM {source} ORDER BY {_KEY} "  # noqa: S608
+        f"ON CONFLICT ({_KEY}) DO UPDATE SET n = {each_with('old.n', '+', 'excluded.n')}"
+    )
+
+
+def passages_of_table(table: str) -> str:
+    """Each passage of a table like `waited`, as the view `passage` has them."""
+    return (
+        f"SELECT unit, day, known_day, what, CASE WHEN block = {UNKNOWN_BLOCK} THEN '-infinity'::date "  # noqa: S608
+        f"ELSE day - (block * {BLOCK} + place - 1)::int END AS since, each.n FROM {table} "
+        f"CROSS JOIN LATERAL unnest({table}.n) WITH ORDINALITY AS each (n, place) WHERE each.n <> 0"
+    )
+
+
+async def add_waits(connection: Connection, waits: Mapping[Block, Counts], table: str = "waited") -> None:
     """Add to the passages, or to another table like theirs, in the caller's transaction. Whoever adds to the counters,
     too, does that first: all write in one order."""
-    rows = ((*key, n) for key, n in passages.items() if n)
-    if len(passages) >= _COPY_FROM:
+    rows = [(*block, counts) for block, counts in waits.items() if any(counts)]
+    if len(rows) >= _COPY_FROM:
         await connection.execute(_MAKE)
-        # As they are sent: a large batch is in memory once already.
-        await connection.copy_records_to_table("new_passage", records=rows, columns=list(_COLUMNS))
-        await connection.execute(adding_passages("new_passage", table))
-    elif few := list(rows):
-        await connection.execute(adding_passages(_FROM_ARRAYS, table), *zip(*few, strict=True))
+        await connection.copy_records_to_table("new_waited", records=rows, columns=_COLUMNS)
+        await connection.execute(adding_waits("new_waited", table))
+    elif rows:
+        *keys, counted = zip(*rows, strict=True)
+        texts = [f"{{{','.join(map(str, counts))}}}" for counts in counted]
+        await connection.execute(adding_waits(_FROM_ARRAYS, table), *keys, texts)
 
 
 async def since_when(

@@ -7,7 +7,13 @@ from datetime import date
 from tiendo_aggregator.rules.checksum import MODULUS
 from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
-from tiendo_aggregator.storage.passages import PASSAGE_KEY, add_passages, adding_passages
+from tiendo_aggregator.storage.passages import (
+    WAITED_KEY,
+    add_waits,
+    adding_waits,
+    each_with,
+    passages_of_table,
+)
 from tiendo_common.eventlog.port import Connection, Partition
 
 #: So many differences are named; all are counted.
@@ -16,17 +22,18 @@ MOST_NAMED = 1000
 _SIDES = ("live", "rebuilt")
 
 
-def _difference(table: str, key: Sequence[str], counts: Sequence[str]) -> str:
-    """What the rebuilt rows have more than the live ones."""
-    return (
-        f"SELECT * FROM (SELECT {', '.join(key)}, "  # noqa: S608
-        + ", ".join(f"coalesce(r.{count}, 0) - coalesce(l.{count}, 0) AS {count}" for count in counts)
-        + f" FROM live_{table} AS l FULL JOIN rebuilt_{table} AS r USING ({', '.join(key)})) AS each "
-        f"WHERE ({', '.join(counts)}) <> ({', '.join('0' for _ in counts)})"
-    )
-
-
-_COUNTERS, _PASSAGES = _difference("counter", KEY, COUNTS), _difference("passage", PASSAGE_KEY, ("n",))
+# What the rebuilt rows have more than the live ones.
+_COUNTERS = (
+    f"SELECT * FROM (SELECT {', '.join(KEY)}, "  # noqa: S608
+    + ", ".join(f"coalesce(r.{count}, 0) - coalesce(l.{count}, 0) AS {count}" for count in COUNTS)
+    + f" FROM live_counter AS l FULL JOIN rebuilt_counter AS r USING ({', '.join(KEY)})) AS each "
+    f"WHERE ({', '.join(COUNTS)}) <> ({', '.join('0' for _ in COUNTS)})"
+)
+_WAITS = (
+    f"SELECT * FROM (SELECT {', '.join(WAITED_KEY)}, {each_with('r.n', '-', 'l.n')} AS n "  # noqa: S608
+    f"FROM live_waited AS l FULL JOIN rebuilt_waited AS r USING ({', '.join(WAITED_KEY)})) AS each "
+    "WHERE 0 <> ANY(n)"
+)
 # A passage's indicator and kind, as the fold tells them, for the key that its weight comes from.
 _PARTS_OF_PASSAGES = ", ".join(
     f"({what}, {indicator}, {kind})"
@@ -47,14 +54,14 @@ class Differing:
 async def begin_rebuild(connection: Connection) -> None:
     """Make the session's tables, empty."""
     await end_rebuild(connection)
-    for table in ("counter", "passage"):
+    for table in ("counter", "waited"):
         for side in _SIDES:
             await connection.execute(f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING INDEXES)")
 
 
 async def end_rebuild(connection: Connection) -> None:
     """Drop them."""
-    for table in ("counter", "passage"):
+    for table in ("counter", "waited"):
         for side in _SIDES:
             await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{side}_{table}")
 
@@ -67,14 +74,14 @@ async def copy_live(connection: Connection, units: Sequence[str] | None) -> None
         units,
     )
     await connection.execute(
-        "INSERT INTO live_passage SELECT * FROM passage WHERE $1::text[] IS NULL OR unit = ANY($1)", units
+        "INSERT INTO live_waited SELECT * FROM waited WHERE $1::text[] IS NULL OR unit = ANY($1)", units
     )
 
 
 async def add_rebuilt(connection: Connection, folded: Folded) -> None:
     """Add what was folded to the rebuilt counters and passages."""
     await add_counts(connection, folded.counts, "rebuilt_counter")
-    await add_passages(connection, folded.passages, "rebuilt_passage")
+    await add_waits(connection, folded.waits, "rebuilt_waited")
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
@@ -86,7 +93,8 @@ async def checksums(connection: Connection, units: Sequence[str] | None) -> tupl
             f"SELECT n, unit, concat_ws('|', unit, attribution, day, indicator, level) AS key FROM {side}_counter "
             "CROSS JOIN LATERAL (VALUES (residence, 0), (collecting, 1)) AS of (unit, attribution) UNION ALL "
             "SELECT n, unit, concat_ws('|', unit, 0, day, indicator, 0, kind, "
-            f"CASE WHEN since = '-infinity' THEN 'unknown' ELSE since::text END) FROM {side}_passage "
+            "CASE WHEN since = '-infinity' THEN 'unknown' ELSE since::text END) "
+            f"FROM ({passages_of_table(f'{side}_waited')}) AS passage "
             f"JOIN (VALUES {_PARTS_OF_PASSAGES}) AS part (what, indicator, kind) USING (what)) AS each "
             "WHERE $1::text[] IS NULL OR unit = ANY($1)",
             units,
@@ -99,12 +107,12 @@ async def checksums(connection: Connection, units: Sequence[str] | None) -> tupl
 async def differing(connection: Connection, units: Sequence[str] | None) -> Differing:
     """Where the live copy and what was rebuilt differ."""
     rows = await connection.fetchval(
-        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_PASSAGES}) AS p)"  # noqa: S608
+        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w)"  # noqa: S608
     )
     named = await connection.fetch(
         f"SELECT DISTINCT unit, day FROM (SELECT of.unit, day FROM ({_COUNTERS}) AS c "  # noqa: S608
         "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
-        f"UNION ALL SELECT unit, day FROM ({_PASSAGES}) AS p) AS each "
+        f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w) AS each "
         f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
         units,
     )
@@ -115,7 +123,7 @@ async def repair(connection: Connection) -> None:
     """Add what the live counters and passages lack, in the caller's transaction. A sum of changes stays right when more
     is folded meanwhile."""
     await connection.execute(adding(f"({_COUNTERS}) AS d"))
-    await connection.execute(adding_passages(f"({_PASSAGES}) AS d"))
+    await connection.execute(adding_waits(f"({_WAITS}) AS d"))
 
 
 async def alone_with_positions(

@@ -156,5 +156,5 @@ def _of(folded: Folded, units: frozenset[str] | None) -> Folded:
         return folded
     return Folded(
         {each: n for each, n in folded.counts.items() if each[4] in units or each[5] in units},
-        {passage: n for passage, n in folded.passages.items() if passage[0] in units},
+        {each: n for each, n in folded.waits.items() if each[0] in units},
     )
