@@ -30,7 +30,7 @@ _NAMES, _KEY = ", ".join(_COLUMNS), ", ".join(WAITED_KEY)
 # Lists of lists would be flattened: each comes as text.
 _FROM_ARRAYS = (
     "(SELECT unit, day, known_day, what, block, n::int[] AS n FROM unnest($1::text[], $2::date[], $3::date[], "  # noqa: S608
-    f"$4::smallint[], $5::smallint[], $6::text[]) AS sent ({_NAMES})) AS new"
+    f"$4::smallint[], $5::int[], $6::text[]) AS sent ({_NAMES})) AS new"
 )
 _MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_waited (LIKE waited) ON COMMIT DELETE ROWS"
 

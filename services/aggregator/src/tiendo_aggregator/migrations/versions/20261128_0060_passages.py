@@ -15,7 +15,7 @@ def upgrade() -> None:
             day date NOT NULL,
             known_day date NOT NULL,
             what smallint NOT NULL,
-            block smallint NOT NULL,
+            block int NOT NULL,
             n int[] NOT NULL,
             PRIMARY KEY (unit, day, known_day, what, block)
         ) WITH (fillfactor = 70)
