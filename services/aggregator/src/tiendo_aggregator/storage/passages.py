@@ -10,7 +10,9 @@ from datetime import date
 from tiendo_aggregator.rules.counting import (
     APPROVED,
     BLOCK,
+    FAILED,
     RESIDENCE,
+    RIGHT,
     TAKEN,
     UNKNOWN_BLOCK,
     Block,
@@ -63,7 +65,7 @@ def passages_of_table(table: str) -> str:
 async def add_waits(connection: Connection, waits: Mapping[Block, Counts], table: str = "waited") -> None:
     """Add to the passages, or to another table like theirs, in the caller's transaction. Whoever adds to the counters,
     too, does that first: all write in one order."""
-    rows = [(*block, counts) for block, counts in waits.items() if any(counts)]
+    rows = [(*block, _short(counts)) for block, counts in waits.items() if any(counts)]
     if len(rows) >= _COPY_FROM:
         await connection.execute(_MAKE)
         await connection.copy_records_to_table("new_waited", records=rows, columns=_COLUMNS)
@@ -74,6 +76,14 @@ async def add_waits(connection: Connection, waits: Mapping[Block, Counts], table
         await connection.execute(adding_waits(_FROM_ARRAYS, table), *keys, texts)
 
 
+def _short(counts: Counts) -> Counts:
+    """Without the zeros at their end: most waits are short, and rows that are short are read faster."""
+    end = len(counts)
+    while not counts[end - 1]:
+        end -= 1
+    return counts[:end]
+
+
 async def since_when(
     connection: Connection, units: Sequence[str], as_of: date, known_at: date | None
 ) -> list[tuple[str, tuple[int, date], int]]:
@@ -81,15 +91,17 @@ async def since_when(
     unit, passage and the day since when, how many.
 
     Of those taken and approved the rows say who is so since another day than the one on which the counters changed:
-    they are added where they belong, and taken from that day's change.
+    they are added where they belong, and taken from that day's change. Attempts, which wait for nothing, stand together
+    on `as_of`.
     """
     return [
         (unit, (what, since), n)
         for unit, what, since, n in await connection.fetch(
-            "SELECT unit, what, since, sum(n) FROM ("
-            "SELECT unit, what, since, n FROM passage WHERE unit = ANY($1) AND day <= $2 AND known_day <= $3 "
-            "UNION ALL SELECT unit, what, day, -n FROM passage "
-            "WHERE unit = ANY($1) AND day <= $2 AND known_day <= $3 AND what = ANY($4) "
+            "WITH found AS MATERIALIZED ("
+            "SELECT unit, what, day, since, n FROM passage WHERE unit = ANY($1) AND day <= $2 AND known_day <= $3"
+            ") SELECT unit, what, since, sum(n) FROM ("
+            "SELECT unit, what, CASE WHEN what = ANY($5) THEN $2::date ELSE since END AS since, n FROM found "
+            "UNION ALL SELECT unit, what, day, -n FROM found WHERE what = ANY($4) "
             "UNION ALL SELECT residence, indicator, day, n FROM counter "
             "WHERE residence = ANY($1) AND day <= $2 AND known_day <= $3 AND indicator = ANY($4)"
             ") AS each GROUP BY unit, what, since HAVING sum(n) <> 0",
@@ -97,6 +109,7 @@ async def since_when(
             as_of,
             known_at or date.max,
             [TAKEN, APPROVED],
+            [*FAILED.values(), *RIGHT.values()],
         )
     ]
 
