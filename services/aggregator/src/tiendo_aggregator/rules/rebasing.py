@@ -6,7 +6,7 @@ stop summing so.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
@@ -27,22 +27,30 @@ KeyT = TypeVar("KeyT")
 
 
 def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[Plan, UnitTargets]:
-    """The plan's eligible and the communes' targets where they count now; what is above has the sum.
+    """The plan's populations and the communes' targets where they count now; what is above has the sum.
 
     A target of a unit between commune and province is the sum of its communes' targets before, and after.
     """
     if not followed.changed:
         return plan, targets
-    eligible: defaultdict[str, int] = defaultdict(int)
-    for code, citizens in plan.eligible.items():
-        eligible[followed.places[code]] += citizens
+
+    def there(population: Mapping[str, int]) -> dict[str, int]:
+        placed: defaultdict[str, int] = defaultdict(int)
+        for code, citizens in population.items():
+            placed[followed.places[code]] += citizens
+        return dict(placed)
+
     communes = (
-        (followed.places[unit], indicator, value)
-        for (unit, indicator), value in targets.items()
+        (followed.places[unit], goal, value)
+        for (unit, goal), value in targets.items()
         if unit in plan.eligible
     )
+    cohorts = {
+        cohort: msgspec.structs.replace(size, eligible=there(size.eligible))
+        for cohort, size in plan.cohorts.items()
+    }
     return (
-        msgspec.structs.replace(plan, eligible=dict(eligible)),
+        msgspec.structs.replace(plan, eligible=there(plan.eligible), cohorts=cohorts),
         dict(sum_up(followed.tree, followed.root, communes)),
     )
 
