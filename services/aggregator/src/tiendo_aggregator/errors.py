@@ -1,7 +1,7 @@
 """What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
 
 Problem
-├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownReorganisation
+├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownAssignment, UnknownReorganisation
 ├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
@@ -37,6 +37,20 @@ class UnknownMeasure(NotFound):
             f"{campaign} has no measure {measure!r}.",
             field="measure",
             remedy=f"GET /v1/campaigns/{campaign}/measures lists them; PUT …/measures/{{id}} makes one.",
+        )
+
+
+class UnknownAssignment(NotFound):
+    """The campaign has no assignment of this id."""
+
+    code = "unknown-assignment"
+    title = "No such assignment"
+
+    def __init__(self, campaign: str, assignment: str) -> None:
+        super().__init__(
+            f"{campaign} has no assignment {assignment!r}.",
+            field="assignment",
+            remedy=f"GET /v1/campaigns/{campaign}/assignments lists them; PUT …/assignments/{{id}} makes one.",
         )
 
 

@@ -1,7 +1,8 @@
 """Wires the aggregator."""
 
-from tiendo_aggregator.consumer import TOPICS, Counters
+from tiendo_aggregator.consumer import TOPICS, Counters, Teams
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.assignments import make_assignments_router
 from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.exemptions import make_exemptions_router
 from tiendo_aggregator.routes.measures import make_measures_router
@@ -11,6 +12,7 @@ from tiendo_aggregator.routes.proof import make_proof_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.assignments import Assignments
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
@@ -54,6 +56,16 @@ def wire(kit: Kit) -> None:
         linger=0.03,
         gather=48_000,
     )
+    teams = Consumer(
+        "teams",
+        TOPICS,
+        Teams(),
+        pool=kit.pool,
+        reader=kit.reader("teams"),
+        batch_size=12_000,
+        linger=0.03,
+        gather=48_000,
+    )
 
     origin = Origin(kit.source, kit.clock)
     database = PlanDatabase(settings.database_url)
@@ -70,6 +82,7 @@ def wire(kit: Kit) -> None:
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)
+    assignments = Assignments(kit.pool, plans, units, scopes, kit.clock, lambda: teams.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -86,6 +99,7 @@ def wire(kit: Kit) -> None:
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
     kit.add_consumer(counters)
+    kit.add_consumer(teams)
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
@@ -104,6 +118,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
     kit.app.include_router(make_measures_router(measures))
     kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
+    kit.app.include_router(make_assignments_router(assignments))
 
 
 def main() -> None:
