@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.aggregator import restated, segment
+from tiendo_aggregator.consumer import Teams
 from tiendo_aggregator.rules.counting import COLLECTING, COUNTED, fold, totals
 from tiendo_aggregator.rules.teams import NOBODYS, TeamDecoder, TeamIntake, fold_teams
 from tiendo_common.errors import UnknownEvent
+from tiendo_common.eventlog.consumer import Batch
+from tiendo_common.eventlog.port import Chunk, Foreign, Partition, Position
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import encode
 
@@ -87,3 +90,13 @@ def test_what_names_no_team_is_passed_over_unread_and_the_rest_is_judged_as_ever
         decoder.decode(helped[:-5])
     with pytest.raises(UnknownEvent):
         decoder.decode(helped.replace(b"intake-restated.v1", b"intake-restated.v2"))
+
+
+def test_what_no_log_of_ours_wrote_is_left_to_the_counters() -> None:
+    broken = encode(restated("intake", [segment(D, "23281", team="Tổ 1")], known=D).event)[:-5]
+    foreign = Foreign(7, "no sequence", b"x")
+    chunk = Chunk(Partition("intake", 0), [1], [broken], Position(2), (foreign,))
+    batch = Batch([chunk])
+    assert len(batch.rejected) == 1
+    assert Teams().prepare(batch) == {}
+    assert [(letter.sequence, letter.body) for letter in batch.rejected] == [(1, broken)]
