@@ -113,7 +113,7 @@ async def _fill(pool: asyncpg.Pool, plans: Plans, units: Units) -> int:
             figures=(),
         )
         eligible = dict.fromkeys(communes, 5000)
-        await plans.put(Plan(campaign=campaign, targets={"intake": 100_000}, eligible=eligible))
+        await plans.put(Plan(campaign=campaign, targets={"intake": 100_000}, eligible=eligible), {})
         await pool.execute(
             "INSERT INTO total (unit, day, known_day, n, attribution, indicator, level) "
             "SELECT unit, day, day, 7, attribution, indicator, level FROM unnest($1::text[]) AS unit, "

@@ -127,6 +127,7 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
     assert answer == document | {
         "calendar": {"weekday_weights": [1] * 7, "holidays": []},
         "set_targets": {},
+        "cohorts": {},
         "declaring": None,
     }
     [line] = (await service.get("/v1/campaigns"))["campaigns"]

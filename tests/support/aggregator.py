@@ -63,6 +63,7 @@ def segment(
     collecting: str | None = None,
     channel: Channel = "mobile",
     cohorts: tuple[Cohort, ...] = (),
+    team: str | None = None,
 ) -> Segment:
     """A span of days in a citizen's life."""
     return Segment(
@@ -73,6 +74,7 @@ def segment(
         collecting=collecting or residence,
         channel=channel,
         cohorts=cohorts,
+        team=team,
     )
 
 

@@ -17,6 +17,7 @@ from tiendo_aggregator.rules.plan import (
     Figure,
     Plan,
     check_plan,
+    check_targets,
     spread,
     unit_targets,
     withdrawn,
@@ -128,7 +129,7 @@ def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> No
     small_plan = Plan(
         campaign=campaign, targets={"intake": total}, eligible=eligible, set_targets={"intake": by_hand}
     )
-    check_plan(small_plan, small)
+    assign(small_plan, small)
     found = {unit: value for (unit, _), value in unit_targets(small_plan, small).items()}
     assert found["62"] == total == found["611"] + found["612"]
     for district, codes in communes.items():
@@ -141,6 +142,7 @@ def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> No
 def assign(plan: Plan, tree: Tree) -> None:
     """As a plan that is put is looked at."""
     check_plan(plan, tree)
+    check_targets(plan, tree)
     unit_targets(plan, tree)
 
 
@@ -163,7 +165,7 @@ def test_a_target_set_by_hand_that_does_not_fit_is_named(plan: Plan, tree: Tree)
 
 
 def test_a_good_plan_passes(plan: Plan, tree: Tree) -> None:
-    check_plan(plan, tree)
+    assign(plan, tree)
 
 
 def changed(plan: Plan, **change: object) -> Plan:
@@ -187,7 +189,7 @@ def test_each_fault_of_a_plan_is_named_with_its_field(plan: Plan, tree: Tree) ->
         ("figures", changed(plan, figures=(approved,))),
     ]:
         with pytest.raises(Invalid) as refused:
-            check_plan(faulty, tree)
+            assign(faulty, tree)
         assert refused.value.field == field
         assert refused.value.remedy
 

@@ -1,10 +1,13 @@
-"""The projection that counts."""
+"""The projections that count."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from tiendo_aggregator.rules import counting
+from tiendo_aggregator.rules.teams import TeamCell, TeamDecoder, fold_teams
 from tiendo_aggregator.storage.counting import add_counts
 from tiendo_aggregator.storage.passages import add_waits
+from tiendo_aggregator.storage.teams import add_team_work
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
@@ -27,3 +30,23 @@ class Counters:
         folded = counting.add_up(works)
         await add_counts(connection, folded.counts)
         await add_waits(connection, folded.waits)
+
+
+class Teams:
+    """Work by team, beside the counters and at a pace of its own: so it could begin at the log's beginning when they
+    were far along."""
+
+    def __init__(self) -> None:
+        self._decoder = TeamDecoder()
+
+    def prepare(self, batch: Batch) -> Mapping[TeamCell, int]:
+        sums = fold_teams(batch.events(self._decoder))
+        # Foreign records are kept aside where everything is counted; once is enough.
+        batch.rejected[:] = [letter for letter in batch.rejected if letter.sequence is not None]
+        return sums
+
+    async def apply(self, connection: Connection, works: Sequence[Mapping[TeamCell, int]]) -> None:
+        together: Counter[TeamCell] = Counter()
+        for work in works:
+            together.update(work)
+        await add_team_work(connection, together)

@@ -1,7 +1,7 @@
 """What somebody asked of the aggregator and cannot have. The tree stands in tiendo_common.errors.
 
 Problem
-├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownRound, UnknownReorganisation
+├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownRound, UnknownAssignment, UnknownReorganisation
 ├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
@@ -51,6 +51,20 @@ class UnknownRound(NotFound):
             f"{campaign} has no round {round_!r}.",
             field="round",
             remedy=f"GET /v1/campaigns/{campaign}/rechecks lists them; PUT …/rechecks/{{id}} makes one.",
+        )
+
+
+class UnknownAssignment(NotFound):
+    """The campaign has no assignment of this id."""
+
+    code = "unknown-assignment"
+    title = "No such assignment"
+
+    def __init__(self, campaign: str, assignment: str) -> None:
+        super().__init__(
+            f"{campaign} has no assignment {assignment!r}.",
+            field="assignment",
+            remedy=f"GET /v1/campaigns/{campaign}/assignments lists them; PUT …/assignments/{{id}} makes one.",
         )
 
 

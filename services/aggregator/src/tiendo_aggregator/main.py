@@ -1,7 +1,8 @@
 """Wires the aggregator."""
 
-from tiendo_aggregator.consumer import TOPICS, Counters
+from tiendo_aggregator.consumer import TOPICS, Counters, Teams
 from tiendo_aggregator.routes import MAX_PLAN, make_router
+from tiendo_aggregator.routes.assignments import make_assignments_router
 from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.exemptions import make_exemptions_router
 from tiendo_aggregator.routes.funnel import make_funnel_router
@@ -13,6 +14,7 @@ from tiendo_aggregator.routes.rechecks import make_rechecks_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
+from tiendo_aggregator.use_cases.assignments import Assignments
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
@@ -58,6 +60,16 @@ def wire(kit: Kit) -> None:
         linger=0.03,
         gather=48_000,
     )
+    teams = Consumer(
+        "teams",
+        TOPICS,
+        Teams(),
+        pool=kit.pool,
+        reader=kit.reader("teams"),
+        batch_size=12_000,
+        linger=0.03,
+        gather=48_000,
+    )
 
     origin = Origin(kit.source, kit.clock)
     database = PlanDatabase(settings.database_url)
@@ -74,6 +86,7 @@ def wire(kit: Kit) -> None:
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)
+    assignments = Assignments(kit.pool, plans, units, scopes, kit.clock, lambda: teams.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -90,6 +103,7 @@ def wire(kit: Kit) -> None:
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
     kit.add_consumer(counters)
+    kit.add_consumer(teams)
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)
@@ -110,6 +124,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_funnel_router(Funnels(kit.pool, scopes, measures)))
     kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
     kit.app.include_router(make_rechecks_router(Rechecks(kit.pool, plans, units, scopes, origin)))
+    kit.app.include_router(make_assignments_router(assignments))
 
 
 def main() -> None:

@@ -23,7 +23,14 @@ from tiendo_notifier.storage.tables import (
     IncidentRow,
 )
 
-Indicator = Literal["intake", "approved", "activated", "report"]
+Indicator = Annotated[
+    str,
+    Field(
+        description="What is counted: intake, approved or activated, as a whole or narrowed to a level, a cohort, an "
+        "earlier last day; or report: whether daily counts are declared in time.",
+        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report"],
+    ),
+]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
 Text = Annotated[
     str, Field(pattern=r"^[^\x00]{1,100}$"), in_words("1 to 100 characters, none of them a zero character")

@@ -7,6 +7,7 @@ import msgspec
 
 from tiendo_common.events.declarations import DailyDeclarations
 from tiendo_common.events.envelope import Event
+from tiendo_common.events.restatements import Cohort
 
 Indicator = Literal["intake", "approved", "activated"]
 
@@ -56,6 +57,34 @@ class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):
     value: int
 
 
+class Goal(msgspec.Struct, frozen=True):
+    """What is counted, and by which day it is due; null: both levels, every citizen, the campaign's last day.
+
+    It has one `name`: `activated` as a whole, `activated:level-2:officials:by-2023-11-30` narrowed in every way. So
+    whatever is kept by indicator is kept by goal, and an indicator as a whole is the goal of its own name.
+    """
+
+    indicator: Indicator
+    level: Literal[1, 2] | None = None
+    cohort: Cohort | None = None
+    due: date | None = None
+
+    @property
+    def name(self) -> str:
+        parts = (
+            self.indicator,
+            f"level-{self.level}" if self.level is not None else "",
+            self.cohort or "",
+            f"by-{self.due}" if self.due is not None else "",
+        )
+        return ":".join(part for part in parts if part)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether it is less than the whole indicator over the whole campaign."""
+        return (self.level, self.cohort, self.due) != (None, None, None)
+
+
 class ExpectedEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What the campaign's last day is expected to show if things go on as of late, in citizens: `final`, and the 80%
     interval around it."""
@@ -79,8 +108,23 @@ class IndicatorProgress(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
 
 
+class NarrowedProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit must reach of a goal that is less than a whole indicator over the whole campaign (`target`, baseline
+    included, by the goal's own last day), with its figures as IndicatorProgress has them. `expected` is of that day."""
+
+    goal: Goal
+    target: int
+    value: int
+    baseline: int
+    done: int
+    expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
+
+
 class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit's newest totals on `day`; every fact accepted up to `complete_to` is in them."""
+    """A unit's newest totals on `day`; every fact accepted up to `complete_to` is in them.
+
+    `narrowed`: in a day's last word only, of a unit that has such targets.
+    """
 
     campaign: str
     unit: str
@@ -89,6 +133,7 @@ class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     intake: IndicatorProgress
     approved: IndicatorProgress
     activated: IndicatorProgress
+    narrowed: tuple[NarrowedProgress, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnitPublished(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.unit-published.v1"):

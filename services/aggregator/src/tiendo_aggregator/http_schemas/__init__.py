@@ -1,19 +1,32 @@
 """What goes over HTTP: documents of the plan, progress, units and verdicts."""
 
 from datetime import date, time
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
-from tiendo_aggregator.rules.plan import Campaign, Figure, Over, Plan
+from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.use_cases.reconciliation import Tally
 from tiendo_aggregator.use_cases.units import FoundUnit
-from tiendo_common.events.state import Indicator
+from tiendo_common.events.goals import WORDS, goal_of, in_order
+from tiendo_common.events.restatements import Cohort
+from tiendo_common.events.state import Goal, Indicator
 from tiendo_common.service.documents import Sent, in_words
 
 Level = Literal["province", "district", "commune"]
@@ -62,6 +75,24 @@ Day = Annotated[date, Field(ge=date(2004, 1, 1), lt=date(2200, 1, 1))]
 Citizens = Annotated[int, Field(strict=True, ge=0, le=200_000_000)]
 
 
+def _goal_name(value: str) -> str:
+    return goal_of(value).name
+
+
+GoalName = Annotated[
+    str,
+    StringConstraints(max_length=80),
+    AfterValidator(_goal_name),
+    in_words(WORDS),
+    Field(
+        description="What is counted: an indicator as a whole, or narrowed to a level, to a cohort, to an earlier last "
+        "day.",
+        examples=["intake", "activated:level-2:officials:by-2023-11-30"],
+    ),
+]
+Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=5, decimal_places=2)]
+
+
 class Answered(BaseModel):
     """What is answered: made from what the rules and use cases know by the same names."""
 
@@ -81,11 +112,65 @@ class FigureDocument(Sent):
     decimals: Annotated[int, Field(strict=True, ge=0, le=6)]
 
 
-class TargetDocument(Sent):
-    """What the whole province must reach by the last day, baseline included."""
+class TargetHead(Sent):
+    """What is counted for a target, and by when it is due."""
 
     indicator: Indicator
-    value: Citizens
+    level: Literal[1, 2] | None = Field(
+        None, description="Only citizens who have this level on the day; left out: both levels."
+    )
+    cohort: Cohort | None = Field(None, description="Only citizens of this cohort; left out: everybody.")
+    due: Day | None = Field(
+        None,
+        description="The target's own last day, before the campaign's; left out: the campaign's last day.",
+        examples=["2023-11-30"],
+    )
+
+    @property
+    def goal(self) -> str:
+        """Its name."""
+        return Goal(self.indicator, self.level, self.cohort, self.due).name
+
+    @model_serializer(mode="wrap")
+    def _what_it_says(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class TargetDocument(TargetHead):
+    """What the whole province must reach, baseline included: a number, or a share of the eligible."""
+
+    value: Citizens | None = Field(None, description="In citizens.")
+    percent_of_eligible: Percent | None = Field(
+        None,
+        description="Of those who are eligible when it is set, without the exempt; of a cohort's, if it has one. "
+        "Rounded up to a whole citizen.",
+        examples=["80"],
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.value is None) == (self.percent_of_eligible is None):
+            raise ValueError("send value or percent_of_eligible, one of both")
+        return self
+
+
+class TargetAnswer(TargetHead):
+    """What the whole province must reach, and of how many it is a share if it was set as one."""
+
+    value: int
+    percent_of_eligible: str | None = None
+    eligible: int | None = Field(
+        None, description="The citizens who were eligible when the share was taken; left out: it is no share."
+    )
+
+
+class CohortDocument(Sent):
+    """How many citizens a cohort has: what its targets are shares of, and are spread by."""
+
+    source: Text = Field(description="Who says so.", examples=["Sở Nội vụ"])
+    eligible: dict[CommuneCode, Citizens] = Field(
+        description="Of every commune that the province has on the first day.", examples=[{"23281": 112}]
+    )
 
 
 class CampaignHead(Sent):
@@ -157,31 +242,49 @@ def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
 
 
 def _one_each(targets: list[TargetDocument]) -> list[TargetDocument]:
-    if len({target.indicator for target in targets}) < len(targets):
-        raise ValueError("an indicator has two targets")
+    goals = [target.goal for target in targets]
+    twice = next((goal for goal in goals if goals.count(goal) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} has two targets")
     return targets
 
 
-class CampaignDocument(CampaignHead):
-    """A campaign's whole plan."""
+class CampaignBody(CampaignHead):
+    """All of a campaign's plan but the province's targets."""
 
-    targets: Annotated[list[TargetDocument], AfterValidator(_one_each)]
     eligible: dict[CommuneCode, Citizens] = Field(
         description="Eligible citizens of every commune that the province has on the first day.",
         examples=[{"23281": 5012}],
     )
     figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
     calendar: CalendarDocument = Field(default_factory=CalendarDocument)
-    set_targets: dict[Indicator, dict[UnitCode, Citizens]] = Field(
+    set_targets: dict[GoalName, dict[UnitCode, Citizens]] = Field(
         {},
         description="Targets of districts and communes that are set by hand; what they leave of the target above "
         "them is spread over the communes that are in none.",
         examples=[{"intake": {"612": 40000}}],
     )
+    cohorts: dict[Cohort, CohortDocument] = Field(
+        {}, description="The sizes of cohorts, where somebody tells them: exempt citizens are among them."
+    )
     declaring: DeclaringDocument | None = None
 
+
+class CampaignDocument(CampaignBody):
+    """A campaign's whole plan."""
+
+    targets: Annotated[list[TargetDocument], AfterValidator(_one_each)]
+
+    def shares(self) -> dict[str, Decimal]:
+        """The goals whose targets are percentages of the eligible."""
+        return {
+            target.goal: target.percent_of_eligible
+            for target in self.targets
+            if target.percent_of_eligible is not None
+        }
+
     def plan(self, campaign: str) -> Plan:
-        """As the rules know it."""
+        """As the rules know it, but for the targets that are shares."""
         return Plan(
             campaign=Campaign(
                 id=campaign,
@@ -190,9 +293,10 @@ class CampaignDocument(CampaignHead):
                 declaring=self.declaring.declaring() if self.declaring is not None else None,
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
-            targets={target.indicator: target.value for target in self.targets},
+            targets={target.goal: target.value for target in self.targets if target.value is not None},
             eligible=self.eligible,
-            set_targets={indicator: each for indicator, each in self.set_targets.items() if each},
+            set_targets={goal: each for goal, each in self.set_targets.items() if each},
+            cohorts={cohort: CohortSize(**each.model_dump()) for cohort, each in self.cohorts.items()},
         )
 
 
@@ -209,10 +313,11 @@ class CampaignLine(CampaignHead):
         return cls(**_head(stored))
 
 
-class CampaignAnswer(CampaignDocument):
+class CampaignAnswer(CampaignBody):
     """A campaign's whole plan and how far it has come."""
 
     id: str
+    targets: list[TargetAnswer]
     closed_through: date | None = Field(
         description="The last day whose closing progress has been published: final but for late facts."
     )
@@ -221,19 +326,29 @@ class CampaignAnswer(CampaignDocument):
     def of(cls, stored: StoredPlan) -> Self:
         return cls(
             **_head(stored),
-            targets=[
-                TargetDocument(indicator=indicator, value=stored.plan.targets[indicator])
-                for indicator in INDICATORS
-                if indicator in stored.plan.targets
-            ],
+            targets=[_target(stored.plan, goal) for goal in sorted(stored.plan.targets, key=in_order)],
             eligible=dict(stored.plan.eligible),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
-            set_targets={indicator: dict(each) for indicator, each in stored.plan.set_targets.items()},
+            set_targets={goal: dict(each) for goal, each in stored.plan.set_targets.items()},
+            cohorts={
+                cohort: CohortDocument(source=each.source, eligible=dict(each.eligible))
+                for cohort, each in stored.plan.cohorts.items()
+            },
             calendar=CalendarDocument.of(stored.campaign.calendar),
             declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
             if stored.campaign.declaring is not None
             else None,
         )
+
+
+def _target(plan: Plan, goal: str) -> TargetAnswer:
+    share = plan.shares.get(goal)
+    return TargetAnswer(
+        **msgspec.structs.asdict(goal_of(goal)),
+        value=plan.targets[goal],
+        percent_of_eligible=None if share is None else str(share.percent),
+        eligible=None if share is None else share.eligible,
+    )
 
 
 def _head(stored: StoredCampaign) -> dict[str, Any]:

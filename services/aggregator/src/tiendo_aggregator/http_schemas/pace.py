@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field
 
-from tiendo_aggregator.http_schemas import Answered, Level
+from tiendo_aggregator.http_schemas import Answered, GoalName, Level
 from tiendo_aggregator.rules.counting import Attribution
 from tiendo_aggregator.storage.plan import PlanVersion
 from tiendo_common.events.state import Indicator
@@ -68,10 +68,10 @@ class RevisionsAnswer(_Asked):
 
 
 class PaceAnswer(Answered):
-    """A unit and all below it on one indicator, in citizens. The day is over: what is needed is counted from the
+    """A unit and all below it on one goal, in citizens. The day is over: what is needed is counted from the
     next one. Values count where citizens live, `done` where the work was done."""
 
-    target: int = Field(description="To be reached by the last day, baseline included.")
+    target: int = Field(description="To be reached by the goal's last day, baseline included.")
     baseline: int = Field(description="Reached at the end of the day before the campaign.")
     value: int = Field(description="Reached at the end of the day.")
     owed: int = Field(description="target − baseline; 0 where the baseline is past the target.")
@@ -97,13 +97,13 @@ class PaceAnswer(Answered):
 
 
 class UnitPaceAnswer(Answered):
-    """How fast one unit goes, on the indicators of which it has a target."""
+    """How fast one unit goes, on the goals of which it has a target: indicators as a whole under their own names."""
 
     code: str
     name: str
     level: Level
     parent: str | None
-    indicators: dict[Indicator, PaceAnswer]
+    indicators: dict[GoalName, PaceAnswer]
 
 
 class PacesAnswer(_Asked):
@@ -129,17 +129,17 @@ class DayPlanAnswer(Answered):
 
 
 class IndicatorQuotasAnswer(Answered):
-    """One indicator: where it stands, and each day."""
+    """One goal: where it stands, and each day on which it is worked for."""
 
     pace: PaceAnswer
     days: list[DayPlanAnswer]
 
 
 class QuotasAnswer(_Asked):
-    """The daily quotas of one unit, on the indicators of which it has a target."""
+    """The daily quotas of one unit, on the goals of which it has a target."""
 
     unit: str
-    indicators: dict[Indicator, IndicatorQuotasAnswer]
+    indicators: dict[GoalName, IndicatorQuotasAnswer]
 
 
 class TargetMetAnswer(Answered):
@@ -151,7 +151,7 @@ class TargetMetAnswer(Answered):
 
 
 class OutlookAnswer(Answered):
-    """What is expected at the end of the last day, in citizens: rounded, unlike every count."""
+    """What is expected at the end of the goal's last day, in citizens: rounded, unlike every count."""
 
     final: int = Field(description="Rounded to the nearest.")
     low: int = Field(description="Of the 80% interval, rounded down.")
@@ -165,8 +165,9 @@ class OutlookAnswer(Answered):
 
 
 class IndicatorForecastAnswer(Answered):
-    """One indicator of one unit."""
+    """One goal of one unit."""
 
+    due: date = Field(description="Its last day: the campaign's, or an earlier one.")
     value: int = Field(description="Reached at the end of the day.")
     target: int
     target_met: bool
@@ -179,7 +180,7 @@ class ForecastAnswer(_Asked):
 
     unit: str
     last_day: date
-    indicators: dict[Indicator, IndicatorForecastAnswer]
+    indicators: dict[GoalName, IndicatorForecastAnswer]
 
 
 class ToldAnswer(Answered):
@@ -226,8 +227,9 @@ class BacktestAnswer(_Asked):
 
     unit: str
     through: date = Field(description="The day that was to be told: the last one, or `as_of` before it.")
-    indicators: dict[Indicator, list[OriginAnswer]] = Field(
-        description="Told at the ends of days 10, 20, 30 and 40, of those that are over."
+    indicators: dict[GoalName, list[OriginAnswer]] = Field(
+        description="Told at the ends of days 10, 20, 30 and 40, of those that are over: of `through`, or of a goal's "
+        "own last day."
     )
 
 
@@ -264,7 +266,7 @@ class RanksAnswer(_Asked):
 
     unit: str
     level: Literal["district", "commune"]
-    indicators: dict[Indicator, RankingAnswer]
+    indicators: dict[GoalName, RankingAnswer]
 
 
 class PlanVersionAnswer(Answered):
@@ -274,7 +276,7 @@ class PlanVersionAnswer(Answered):
     known_day: date = Field(description="The business day on which it was put.")
     plan_number: str
     plan_issued_on: date
-    targets: dict[Indicator, int] = Field(description="Of the province.")
+    targets: dict[GoalName, int] = Field(description="Of the province.")
 
     @classmethod
     def of(cls, version: PlanVersion) -> Self:

@@ -98,12 +98,13 @@ def make_router(
             ),
         ] = None,
     ) -> CampaignAnswer:
-        """The province's targets are spread to its communes by their eligible citizens, by largest remainder.
+        """The province's targets are spread to its communes by their eligible citizens, by largest remainder; those of
+        a cohort by its own citizens, if the plan tells how many it has.
 
         The same document again changes nothing. A changed one is published where it changed; a target once
         given to a unit can be changed but not withdrawn.
         """
-        stored = await plans.put(document.plan(campaign), if_match)
+        stored = await plans.put(document.plan(campaign), document.shares(), if_match)
         response.headers["ETag"] = tag(stored.version)
         return CampaignAnswer.of(stored)
 

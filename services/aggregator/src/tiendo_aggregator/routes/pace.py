@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from tiendo_aggregator.http_schemas import CampaignId
+from tiendo_aggregator.http_schemas import CampaignId, GoalName
 from tiendo_aggregator.http_schemas.pace import (
     BacktestAnswer,
     ForecastAnswer,
@@ -24,8 +24,12 @@ from tiendo_aggregator.use_cases.revisions import Revisions
 from tiendo_aggregator.use_cases.side_by_side import SideBySide
 from tiendo_common.events.state import Indicator
 
-OneIndicator = Annotated[
-    Indicator | None, Query(description="Every one of which there is a target unless said.")
+OneGoal = Annotated[
+    GoalName | None,
+    Query(
+        description="An indicator as a whole, or one narrowed to a level, a cohort, an earlier last day. Every one of "
+        "which there is a target unless said."
+    ),
 ]
 
 
@@ -65,7 +69,7 @@ def make_pace_router(
         as_of: AsOf = None,
         known_at: KnownAt = None,
         unit: OneUnit = None,
-        indicator: OneIndicator = None,
+        indicator: OneGoal = None,
     ) -> QuotasAnswer:
         """What is owed, spread over the campaign's days by the weights of its calendar, and what each day that is left
         needs now. Both sum exactly. A unit's quotas are taken from its own numbers: those of the units below it sum to
@@ -82,10 +86,10 @@ def make_pace_router(
         as_of: AsOf = None,
         known_at: KnownAt = None,
         unit: OneUnit = None,
-        indicator: OneIndicator = None,
+        indicator: OneGoal = None,
         depth: Depth = 0,
     ) -> PacesAnswer:
-        """At the end of a day, on the indicators that have a target."""
+        """At the end of a day, on whatever has a target."""
         report = await paces.report(
             campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, depth=depth
         )
@@ -98,7 +102,7 @@ def make_pace_router(
         as_of: AsOf = None,
         known_at: KnownAt = None,
         unit: OneUnit = None,
-        indicator: OneIndicator = None,
+        indicator: OneGoal = None,
     ) -> ForecastAnswer:
         """From the pace of late and the weekdays' pattern, with an 80% interval. It foresees no final spurt and no
         slackening: `/forecast/backtest` says how far off it was."""
@@ -114,7 +118,7 @@ def make_pace_router(
         as_of: AsOf = None,
         known_at: KnownAt = None,
         unit: OneUnit = None,
-        indicator: OneIndicator = None,
+        indicator: OneGoal = None,
     ) -> BacktestAnswer:
         """Told at the ends of days 10, 20, 30 and 40 from what was known then, held against what came, beside two naive
         ways: from there on as planned, and from there on as on average so far."""
@@ -130,7 +134,7 @@ def make_pace_router(
         as_of: AsOf = None,
         known_at: KnownAt = None,
         unit: OneUnit = None,
-        indicator: OneIndicator = None,
+        indicator: OneGoal = None,
         level: Annotated[
             RankedLevel, Query(description="Which units below the unit are ranked.")
         ] = "commune",

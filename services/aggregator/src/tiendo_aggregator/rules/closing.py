@@ -1,5 +1,7 @@
-"""The last word on a day says, beside what was reached, what the campaign's last day is expected to show."""
+"""The last word on a day says, beside what was reached, what each target's last day is expected to show, and how far
+the targets of narrowed goals are."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
@@ -7,62 +9,80 @@ import msgspec
 
 from tiendo_aggregator.rules.forecast import outlook
 from tiendo_aggregator.rules.plan import Plan, UnitTargets
-from tiendo_aggregator.rules.progress import eligible_below, sum_up
+from tiendo_aggregator.rules.progress import ceilings, sum_up
 from tiendo_aggregator.rules.units import Tree
-from tiendo_common.events.state import ExpectedEnd, Indicator, ProgressPublication
+from tiendo_common.events.goals import goal_of, in_order
+from tiendo_common.events.state import ExpectedEnd, NarrowedProgress, ProgressPublication
 
-EndKey = tuple[str, Indicator]
+
+def still_due(plan: Plan, day: date) -> list[str]:
+    """The goals of the plan whose last day is not over before `day`: of others nothing more is told."""
+    return sorted((goal for goal in plan.targets if plan.campaign.due(goal) >= day), key=in_order)
 
 
-def expected_ends(
+def with_targets(
+    documents: Sequence[ProgressPublication],
     plan: Plan,
     targets: UnitTargets,
     exempt: Mapping[str, int],
     tree: Tree,
     root: str,
     day: date,
-    changes: Iterable[tuple[str, tuple[Indicator, date], int]],
-) -> dict[EndKey, ExpectedEnd]:
-    """The forecast of each target, from the net changes up to the end of `day`; none while there is none.
+    changes: Iterable[tuple[str, tuple[str, date], int]],
+    done: Iterable[tuple[str, str, int]],
+) -> list[ProgressPublication]:
+    """The documents with what there is to say of their units' targets.
 
-    `exempt` are the exempt of communes by then. `changes` are those of the units themselves by day; what came before
-    the campaign stands on the day before it.
+    `exempt` are the exempt of communes by the end of `day`. `changes` are the net changes of units themselves by goal
+    and day; what came before the campaign stands on the day before it. `done` is the day's work by goal.
     """
     campaign = plan.campaign
     eve = campaign.first_day - timedelta(days=1)
     days = [campaign.first_day + timedelta(days=n) for n in range(max(0, (day - eve).days))]
-    sums = sum_up(tree, root, changes)
-    eligible = eligible_below(plan, exempt, tree, root)
-    schedule = campaign.schedule
-    answer: dict[EndKey, ExpectedEnd] = {}
-    for unit, indicator in targets:
-        steps = [sums.get((unit, (indicator, each)), 0) for each in days]
-        value = sums.get((unit, (indicator, eve)), 0) + sum(steps)
-        seen = outlook(
-            schedule,
-            campaign.calendar,
-            len(schedule.weights),
-            steps,
-            value,
-            None,  # When it is met is not published: no need to look a year ahead.
-            eligible[unit].number if unit in eligible else None,
-        )
-        if seen is not None:
-            answer[unit, indicator] = ExpectedEnd(final=seen.final, low=seen.low, high=seen.high)
-    return answer
+    sums, work = sum_up(tree, root, changes), sum_up(tree, root, done)
+    ends: defaultdict[str, dict[str, ExpectedEnd]] = defaultdict(dict)
+    narrowed: defaultdict[str, list[NarrowedProgress]] = defaultdict(list)
+    for name in still_due(plan, day):
+        goal, schedule = goal_of(name), campaign.schedule_of(name)
+        could = ceilings(plan, name, exempt, tree, root)
+        for document in documents:
+            unit = document.unit
+            target = targets.get((unit, name))
+            if target is None:
+                continue
+            baseline = sums.get((unit, (name, eve)), 0)
+            steps = [sums.get((unit, (name, each)), 0) for each in days]
+            value = baseline + sum(steps)
+            seen = outlook(
+                schedule,
+                campaign.calendar,
+                len(schedule.weights),
+                steps,
+                value,
+                None,  # When it is met is not published: no need to look a year ahead.
+                could.get(unit),
+            )
+            end = None if seen is None else ExpectedEnd(final=seen.final, low=seen.low, high=seen.high)
+            if goal.narrowed:
+                told = NarrowedProgress(
+                    goal=goal,
+                    target=target,
+                    value=value,
+                    baseline=baseline,
+                    done=work[unit, name],
+                    expected=msgspec.UNSET if end is None else end,
+                )
+                narrowed[unit].append(told)
+            elif end is not None:
+                ends[unit][name] = end
+    return [_with(document, ends[document.unit], narrowed[document.unit]) for document in documents]
 
 
-def with_expected_ends(
-    documents: Sequence[ProgressPublication], ends: Mapping[EndKey, ExpectedEnd]
-) -> list[ProgressPublication]:
-    """The documents with the forecasts that there are."""
-    indicators: tuple[Indicator, ...] = ("intake", "approved", "activated")
-    answer = []
-    for document in documents:
-        told = {
-            indicator: msgspec.structs.replace(getattr(document, indicator), expected=end)
-            for indicator in indicators
-            if (end := ends.get((document.unit, indicator))) is not None
-        }
-        answer.append(msgspec.structs.replace(document, **told))
-    return answer
+def _with(
+    document: ProgressPublication, ends: Mapping[str, ExpectedEnd], narrowed: Sequence[NarrowedProgress]
+) -> ProgressPublication:
+    told = {
+        indicator: msgspec.structs.replace(getattr(document, indicator), expected=end)
+        for indicator, end in ends.items()
+    }
+    return msgspec.structs.replace(document, **told, narrowed=tuple(narrowed) if narrowed else msgspec.UNSET)

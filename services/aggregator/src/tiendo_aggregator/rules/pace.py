@@ -13,25 +13,23 @@ from tiendo_aggregator.rules.figures import cut_percent
 from tiendo_aggregator.rules.plan import Campaign, UnitTargets
 from tiendo_aggregator.rules.progress import sum_up
 from tiendo_aggregator.rules.units import Tree
-from tiendo_common.events.state import Indicator
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one unit's own rows say of one indicator, both levels: citizens at the end of a day, of the day before, of
-    the same weekday before, and of the day before the campaign."""
+    """What one unit's own rows say of one goal: citizens at the end of a day, of the same weekday before, and of the
+    day before the campaign."""
 
     unit: str
-    indicator: Indicator
+    goal: str
     value: int
-    yesterday: int
     week_ago: int
     baseline: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A unit and all below it on one indicator, in citizens; `days_left` after this day, to which the plan gives work.
+    """A unit and all below it on one goal, in citizens; `days_left` after this day, to which the plan gives work.
 
     `owed` is target − baseline, 0 where the baseline is past the target; `planned` and `quota` spread it by the
     calendar. `gap` is planned − actual: negative when ahead. `percent_of_plan` is cut at one decimal, null while
@@ -58,13 +56,13 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class UnitPace:
-    """The paces of a unit on the indicators of which it has a target."""
+    """The paces of a unit on the goals of which it has a target; of an indicator as a whole under its own name."""
 
     code: str
     name: str
     level: str
     parent: str | None
-    indicators: Mapping[Indicator, Pace]
+    indicators: Mapping[str, Pace]
 
 
 def unit_paces(
@@ -74,28 +72,35 @@ def unit_paces(
     root: str,
     depth: int,
     as_of: date,
-    indicators: Sequence[Indicator],
+    goals: Sequence[str],
     readings: Iterable[Reading],
-    done: Iterable[tuple[str, Indicator, int]],
+    done: Iterable[tuple[str, str, int]],
 ) -> list[UnitPace]:
     """`root` and its descendants down to `depth`, each before its children. A unit without a target has no pace."""
-    schedule = campaign.schedule
-    left = schedule.after(as_of)
-    rows = [(each.unit, each.indicator, (each.value, each.week_ago, each.baseline)) for each in readings]
+    schedules = {goal: campaign.schedule_of(goal) for goal in goals}
+    left = {goal: schedule.after(as_of) for goal, schedule in schedules.items()}
+    rows = [(each.unit, each.goal, (each.value, each.week_ago, each.baseline)) for each in readings]
     values, weeks, baselines = (
-        sum_up(tree, root, ((unit, indicator, numbers[place]) for unit, indicator, numbers in rows))
+        sum_up(tree, root, ((unit, goal, numbers[place]) for unit, goal, numbers in rows))
         for place in range(3)
     )
     work = sum_up(tree, root, done)
     answer = []
     for code in tree.below(root, depth):
         paces = {}
-        for indicator in indicators:
-            target = targets.get((code, indicator))
+        for goal in goals:
+            key = code, goal
+            target = targets.get(key)
             if target is not None:
-                key = code, indicator
-                paces[indicator] = pace(
-                    schedule, left, as_of, target, baselines[key], values[key], weeks[key], work[key]
+                paces[goal] = pace(
+                    schedules[goal],
+                    left[goal],
+                    as_of,
+                    target,
+                    baselines[key],
+                    values[key],
+                    weeks[key],
+                    work[key],
                 )
         unit = tree.units[code]
         answer.append(UnitPace(code, unit.name, unit.level, unit.parent, paces))
@@ -151,11 +156,11 @@ class DayPlan:
 
 
 def day_plans(
-    campaign: Campaign, as_of: date, owed: int, remaining: int, done: Mapping[date, int]
+    campaign: Campaign, goal: str, as_of: date, owed: int, remaining: int, done: Mapping[date, int]
 ) -> list[DayPlan]:
-    """Every day of the campaign; `remaining` is what is missing at the end of `as_of`."""
+    """Every day on which the goal is worked for; `remaining` is what is missing at the end of `as_of`."""
     names = {holiday.day: holiday.name for holiday in campaign.calendar.holidays}
-    schedule = campaign.schedule
+    schedule = campaign.schedule_of(goal)
     still = dict(catch_up_quotas(remaining, schedule.after(as_of)))
     answer = []
     planned = 0

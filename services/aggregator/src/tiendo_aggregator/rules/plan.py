@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, time
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -10,13 +11,15 @@ from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
+from tiendo_common.events.goals import goal_of
+from tiendo_common.events.restatements import Cohort
 from tiendo_common.events.state import Indicator
 
 #: What a figure can be a share of: what should be reached, who could be, or another count.
 Over = Literal["target", "eligible", "intake", "approved", "activated"]
 
-#: What each unit must reach by the last day.
-UnitTargets = Mapping[tuple[str, Indicator], int]
+#: What each unit must reach, by the name of the goal: see tiendo_common.events.state.Goal.
+UnitTargets = Mapping[tuple[str, str], int]
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,19 +51,59 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
         """Its days with their weights."""
         return Schedule.of(self.calendar, self.first_day, self.last_day)
 
+    def due(self, goal: str) -> date:
+        """The last day for the goal of this name."""
+        return goal_of(goal).due or self.last_day
+
+    def schedule_of(self, goal: str) -> Schedule:
+        """The days on which the goal of this name is worked for."""
+        return Schedule.of(self.calendar, self.first_day, self.due(goal))
+
+
+class CohortSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How many citizens of a cohort each commune has, and who says so."""
+
+    source: str
+    eligible: Mapping[str, int]
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """A target that was set as `percent` (two decimals at most) of so many `eligible` citizens: those of that day."""
+
+    percent: Decimal
+    eligible: int
+
+    @property
+    def citizens(self) -> int:
+        """Rounded up: whoever reaches so many has reached the share."""
+        return -(-self.eligible * int(self.percent * 100) // 10_000)
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign with the province's targets, due on the last day, and its communes' eligible citizens. `set_targets`
-    are those of districts and communes that were set by hand; the others are spread."""
+    """A campaign with the province's targets by the names of their goals, and its communes' eligible citizens.
+
+    `set_targets` are those of districts and communes that were set by hand; the others are spread. `cohorts`: the sizes
+    of those that are told. `shares`: which of `targets` were set as a share.
+    """
 
     campaign: Campaign
-    targets: Mapping[Indicator, int]
+    targets: Mapping[str, int]
     eligible: Mapping[str, int]
-    set_targets: Mapping[Indicator, Mapping[str, int]] = {}
+    set_targets: Mapping[str, Mapping[str, int]] = {}
+    cohorts: Mapping[Cohort, CohortSize] = {}
+    shares: Mapping[str, Share] = {}
+
+    def could(self, goal: str) -> Mapping[str, int]:
+        """How many citizens of each commune could count for a goal, exempt ones among them: of a cohort whose size is
+        told, those; else all who are eligible."""
+        cohort = goal_of(goal).cohort
+        size = self.cohorts.get(cohort) if cohort is not None else None
+        return self.eligible if size is None else size.eligible
 
 
 def check_plan(plan: Plan, tree: Tree) -> None:
-    """Raise Invalid, naming the field, unless the plan fits itself and the tree of its first day."""
+    """Raise Invalid, naming the field, unless the plan's days, place, calendar and populations fit each other and the
+    tree of its first day. Of targets see check_targets."""
     campaign = plan.campaign
     if campaign.first_day > campaign.last_day:
         raise Invalid(
@@ -77,34 +120,70 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             remedy="GET /v1/units?search= finds codes; provinces have two digits.",
         )
     communes = tree.communes(campaign.province)
-    strangers = sorted(plan.eligible.keys() - set(communes))
+    _check_population(plan.eligible, communes, "eligible", f"{unit.name} on {campaign.first_day}", campaign)
+    if not any(plan.eligible.values()):
+        raise Invalid("Nobody is eligible.", field="eligible", remedy="Send the communes' populations.")
+    for cohort, size in plan.cohorts.items():
+        field = f"cohorts.{cohort}.eligible"
+        _check_population(size.eligible, communes, field, f"{unit.name} on {campaign.first_day}", campaign)
+        for code, citizens in size.eligible.items():
+            if citizens > plan.eligible[code]:
+                raise Invalid(
+                    f"{citizens:,} of the cohort {cohort} would be eligible in {code}, of {plan.eligible[code]:,} who "
+                    "are in all.",
+                    field=f"{field}.{code}",
+                    remedy="Correct one of both: a cohort is a part of the eligible.",
+                )
+    if campaign.declaring is not None:
+        check_declaring(campaign.declaring, communes, campaign.first_day)
+
+
+def _check_population(
+    population: Mapping[str, int], communes: list[str], field: str, where: str, campaign: Campaign
+) -> None:
+    strangers = sorted(population.keys() - set(communes))
     if strangers:
         raise Invalid(
-            f"{len(strangers)} of the units are no communes of {unit.name} on {campaign.first_day}: "
-            f"{_some(strangers)}.",
-            field=f"eligible.{strangers[0]}",
+            f"{len(strangers)} of the units are no communes of {where}: {_some(strangers)}.",
+            field=f"{field}.{strangers[0]}",
             remedy=f"GET /v1/units?as_of={campaign.first_day} tells the units of that day.",
         )
-    missing = [code for code in communes if code not in plan.eligible]
+    missing = [code for code in communes if code not in population]
     if missing:
         raise Invalid(
-            f"{len(missing)} of the {len(communes)} communes of {unit.name} have no eligible population: "
-            f"{_some(missing)}.",
-            field="eligible",
+            f"{len(missing)} of the {len(communes)} communes of {where} have no eligible population: {_some(missing)}.",
+            field=field,
             remedy="Name every commune; 0 says that nobody there is eligible.",
         )
-    eligible = sum(plan.eligible.values())
-    if not eligible:
-        raise Invalid("Nobody is eligible.", field="eligible", remedy="Send the communes' populations.")
-    for indicator, value in plan.targets.items():
+
+
+def check_targets(plan: Plan, tree: Tree) -> None:
+    """Raise Invalid, naming the field, unless the targets of a plan that passed check_plan are within its days and
+    populations, and set for units of the tree of its first day."""
+    campaign = plan.campaign
+    for goal, value in plan.targets.items():
+        due = goal_of(goal).due
+        if due is not None and not campaign.first_day <= due < campaign.last_day:
+            raise Invalid(
+                f"The target of {goal} would be due outside the campaign, or on its last day."
+                if due != campaign.last_day
+                else f"{due} is the campaign's last day, on which every target is due that says nothing else.",
+                field="targets",
+                remedy=f"Send a due day from {campaign.first_day} to before {campaign.last_day}, or leave it out.",
+            )
+        if not any(campaign.schedule_of(goal).weights):
+            raise Invalid(
+                f"No day up to {due} has a weight: there would be no day to work for the target of {goal}.",
+                field="targets",
+                remedy="Send a later due day, or give a weight to one of these days.",
+            )
+        eligible = sum(plan.could(goal).values())
         if value > eligible:
             raise Invalid(
-                f"The target of {indicator}, {value:,}, is above the {eligible:,} who are eligible.",
+                f"The target of {goal}, {value:,}, is above the {eligible:,} who are eligible.",
                 field="targets",
                 remedy="The communes' eligible populations must sum to the province's.",
             )
-    if campaign.declaring is not None:
-        check_declaring(campaign.declaring, communes, campaign.first_day)
     _check_set_targets(plan, tree)
     for figure in campaign.figures:
         if figure.over == "target" and figure.indicator not in plan.targets:
@@ -134,7 +213,7 @@ def spread(total: int, weights: Mapping[str, int]) -> dict[str, int]:
     return shares
 
 
-def unit_targets(plan: Plan, tree: Tree) -> dict[tuple[str, Indicator], int]:
+def unit_targets(plan: Plan, tree: Tree) -> dict[tuple[str, str], int]:
     """The province's targets spread to its communes by their eligible; what is between has its communes' sum.
 
     A unit whose target was set by hand keeps it: its communes share that, and what is left of the target above it is
@@ -142,17 +221,17 @@ def unit_targets(plan: Plan, tree: Tree) -> dict[tuple[str, Indicator], int]:
     what is above them, or less with nobody to take the rest.
     """
     province = plan.campaign.province
-    targets = {(unit, indicator): 0 for indicator in sorted(plan.targets) for unit in tree.below(province)}
-    for indicator, total in plan.targets.items():
-        by_hand = plan.set_targets.get(indicator, {})
-        for commune, share in _shares(plan, tree, indicator, by_hand, province, total).items():
+    targets = {(unit, goal): 0 for goal in sorted(plan.targets) for unit in tree.below(province)}
+    for goal, total in plan.targets.items():
+        by_hand = plan.set_targets.get(goal, {})
+        for commune, share in _shares(plan.could(goal), tree, goal, by_hand, province, total).items():
             for unit in tree.up_to(commune, province):
-                targets[unit, indicator] += share
+                targets[unit, goal] += share
     return targets
 
 
 def _shares(
-    plan: Plan, tree: Tree, indicator: Indicator, by_hand: Mapping[str, int], root: str, total: int
+    could: Mapping[str, int], tree: Tree, goal: str, by_hand: Mapping[str, int], root: str, total: int
 ) -> dict[str, int]:
     """What each commune of `root` has of its `total`."""
     if tree.units[root].level == "commune":
@@ -164,24 +243,24 @@ def _shares(
         unit = waiting.pop()
         if unit in by_hand:
             rest -= by_hand[unit]
-            shares |= _shares(plan, tree, indicator, by_hand, unit, by_hand[unit])
+            shares |= _shares(could, tree, goal, by_hand, unit, by_hand[unit])
         elif tree.units[unit].level == "commune":
-            free[unit] = plan.eligible[unit]
+            free[unit] = could[unit]
         else:
             waiting += tree.children.get(unit, ())
     name = tree.units[root].name
     if rest < 0:
         raise Invalid(
-            f"The targets of {indicator} that are set below {name} are {-rest:,} more than its own, {total:,}.",
-            field=f"set_targets.{indicator}",
+            f"The targets of {goal} that are set below {name} are {-rest:,} more than its own, {total:,}.",
+            field=f"set_targets.{goal}",
             remedy=f"Lower one of them, or raise the target of {name} to {total - rest:,}.",
         )
     if any(free.values()):
         return shares | spread(rest, free)
     if rest:
         raise Invalid(
-            f"The targets of {indicator} that are set below {name} leave {rest:,} of its {total:,} to nobody.",
-            field=f"set_targets.{indicator}",
+            f"The targets of {goal} that are set below {name} leave {rest:,} of its {total:,} to nobody.",
+            field=f"set_targets.{goal}",
             remedy="Raise one of them, or leave one out that has eligible citizens.",
         )
     return shares | dict.fromkeys(free, 0)
@@ -190,29 +269,71 @@ def _shares(
 def _check_set_targets(plan: Plan, tree: Tree) -> None:
     province = plan.campaign.province
     below = set(tree.below(province)) - {province}
-    for indicator, by_hand in plan.set_targets.items():
-        if indicator not in plan.targets:
+    for goal, by_hand in plan.set_targets.items():
+        if goal not in plan.targets:
             raise Invalid(
-                f"Targets of {indicator} are set below the province, which has none.",
-                field=f"set_targets.{indicator}",
+                f"Targets of {goal} are set below the province, which has none.",
+                field=f"set_targets.{goal}",
                 remedy="Set the province's own target in targets.",
             )
         for unit, value in by_hand.items():
             if unit not in below:
                 raise Invalid(
                     f"{unit} is no district or commune of the province on {plan.campaign.first_day}.",
-                    field=f"set_targets.{indicator}.{unit}",
+                    field=f"set_targets.{goal}.{unit}",
                     remedy=f"GET /v1/units?as_of={plan.campaign.first_day} tells the units of that day.",
                 )
-            eligible = sum(plan.eligible.get(code, 0) for code in tree.below(unit))
+            could = plan.could(goal)
+            eligible = sum(could.get(code, 0) for code in tree.below(unit))
             if value > eligible:
                 raise Invalid(
                     f"The target of {unit}, {value:,}, is above the {eligible:,} who are eligible there.",
-                    field=f"set_targets.{indicator}.{unit}",
+                    field=f"set_targets.{goal}.{unit}",
                     remedy="Lower it, or correct the eligible population.",
                 )
 
 
-def withdrawn(old: UnitTargets, new: UnitTargets) -> tuple[str, Indicator] | None:
+def withdrawn(old: UnitTargets, new: UnitTargets) -> tuple[str, str] | None:
     """A target that the old plan assigned and the new one doesn't know, if there is one."""
     return min(old.keys() - new.keys(), default=None)
+
+
+def changed_too_late(old: UnitTargets, plan: Plan, new: UnitTargets, closed_through: date) -> str | None:
+    """A goal whose last day is closed and whose targets are not what they were, if there is one."""
+    changed = {key[1] for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return min((goal for goal in changed if plan.campaign.due(goal) <= closed_through), default=None)
+
+
+def with_shares(
+    plan: Plan, asked: Mapping[str, Decimal], eligible: Mapping[Cohort | None, int], old: Plan | None
+) -> Plan:
+    """The plan with those targets that are asked for as a percentage of the eligible of today: of everybody (None), or
+    of a cohort. Raises Invalid for one of a cohort whose size nobody told.
+
+    Once assigned, a number stays under the paper that set it, though citizens are exempted meanwhile: it is taken anew
+    only for another percentage, other populations, or a plan under another number or date of issue.
+    """
+    targets, shares = dict(plan.targets), {}
+    for goal, percent in asked.items():
+        cohort = goal_of(goal).cohort
+        if cohort not in eligible:
+            raise Invalid(
+                f"The target of {goal} is a share of a cohort of which the plan tells no eligible number.",
+                field=f"cohorts.{cohort}",
+                remedy="Tell the cohort's eligible citizens of each commune, with their source; or set a number.",
+            )
+        before = old.shares.get(goal) if old is not None else None
+        if (
+            old is not None
+            and before is not None
+            and (before.percent, _paper(old), old.could(goal)) == (percent, _paper(plan), plan.could(goal))
+        ):
+            shares[goal] = before
+        else:
+            shares[goal] = Share(percent=percent, eligible=eligible[cohort])
+        targets[goal] = shares[goal].citizens
+    return msgspec.structs.replace(plan, targets=targets, shares=shares)
+
+
+def _paper(plan: Plan) -> tuple[str, date]:
+    return plan.campaign.plan_number, plan.campaign.plan_issued_on

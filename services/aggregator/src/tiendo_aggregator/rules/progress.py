@@ -105,6 +105,17 @@ def eligible_below(plan: Plan, exempt: Mapping[str, int], tree: Tree, root: str)
     return {unit: Eligible(n, less.get((unit, ""), 0)) for (unit, _), n in planned.items()}
 
 
+def ceilings(plan: Plan, goal: str, exempt: Mapping[str, int], tree: Tree, root: str) -> dict[str, int]:
+    """How many citizens of `root` and of each unit below it can count for a goal at all: those eligible without the
+    exempt; of a cohort whose size is told, no more than it has (decisions don't say whom of it they exempt)."""
+    answer = {unit: each.number for unit, each in eligible_below(plan, exempt, tree, root).items()}
+    if plan.could(goal) is not plan.eligible:
+        inside = set(tree.below(root))
+        sizes = sum_up(tree, root, ((unit, "", n) for unit, n in plan.could(goal).items() if unit in inside))
+        answer = {unit: min(n, sizes[unit, ""]) for unit, n in answer.items()}
+    return answer
+
+
 def unit_progress(
     plan: Plan,
     targets: UnitTargets,
@@ -167,7 +178,7 @@ def publications(
     day: date,
     complete_to: datetime,
     counts: Iterable[Count],
-    done: Iterable[tuple[str, Indicator, int]],
+    done: Iterable[tuple[str, str, int]],
 ) -> list[ProgressPublication]:
     """The newest totals of `root` and every unit below it: counts by residence, work done on `day` by team."""
     counts = list(counts)

@@ -1,6 +1,6 @@
 """Ranks: who is how far, who met the target first, who moved."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from tiendo_aggregator.rules.figures import cut_percent
 
+KeyT = TypeVar("KeyT", bound=Hashable)
 T = TypeVar("T")
 
 
@@ -56,13 +57,13 @@ class Ranking:
     unranked: list[str]
 
 
-def places(scores: Mapping[str, T], *, best_first: bool) -> dict[str, int]:
-    """Each code's place, from 1, by score: equal scores share one, and the next has as many more as share it."""
+def places(scores: Mapping[KeyT, T], *, best_first: bool) -> dict[KeyT, int]:
+    """Each one's place, from 1, by score: equal scores share one, and the next has as many more as share it."""
     ordered = sorted(scores.values(), reverse=best_first)  # type: ignore[type-var]
     first: dict[T, int] = {}
     for place, score in enumerate(ordered, 1):
         first.setdefault(score, place)
-    return {code: first[score] for code, score in scores.items()}
+    return {key: first[score] for key, score in scores.items()}
 
 
 def ranking(runners: Iterable[Runner], eve: date, last_day: date, as_of: date, shown: int) -> Ranking:

@@ -6,7 +6,7 @@ stop summing so.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
@@ -28,25 +28,33 @@ KeyT = TypeVar("KeyT")
 
 
 def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[Plan, UnitTargets]:
-    """The plan's eligible and the communes' targets where they count now, parted where shares say so; what is above has
-    the sum.
+    """The plan's populations and the communes' targets where they count now, parted where shares say so; what is above
+    has the sum.
 
     A target of a unit between commune and province is the sum of its communes' targets before, and after.
     """
     if not followed.changed:
         return plan, targets
-    eligible: defaultdict[str, int] = defaultdict(int)
-    for code, citizens in plan.eligible.items():
-        for part, number in parts_of(code, citizens, followed).items():
-            eligible[part] += number
+
+    def there(population: Mapping[str, int]) -> dict[str, int]:
+        placed: defaultdict[str, int] = defaultdict(int)
+        for code, citizens in population.items():
+            for part, number in parts_of(code, citizens, followed).items():
+                placed[part] += number
+        return dict(placed)
+
     communes = (
-        (part, indicator, number)
-        for (unit, indicator), value in targets.items()
+        (part, goal, number)
+        for (unit, goal), value in targets.items()
         if unit in plan.eligible
         for part, number in parts_of(unit, value, followed).items()
     )
+    cohorts = {
+        cohort: msgspec.structs.replace(size, eligible=there(size.eligible))
+        for cohort, size in plan.cohorts.items()
+    }
     return (
-        msgspec.structs.replace(plan, eligible=dict(eligible)),
+        msgspec.structs.replace(plan, eligible=there(plan.eligible), cohorts=cohorts),
         dict(sum_up(followed.tree, followed.root, communes)),
     )
 

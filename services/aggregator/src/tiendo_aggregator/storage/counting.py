@@ -4,16 +4,15 @@ A row of `counter` is a boundary: where the citizens live and who did the work, 
 both, by the view `total`; for channels and cohorts by the view `breakdown`.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from tiendo_aggregator.rules.counting import (
-    COLLECTING,
     DIMENSIONS,
     INDICATORS,
     PARTS,
-    RESIDENCE,
     Boundary,
     Counts,
 )
@@ -22,7 +21,7 @@ from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.reconciliation import Part, Whole
 from tiendo_aggregator.rules.revisions import Change
 from tiendo_common.eventlog.port import Connection, Partition
-from tiendo_common.events.state import Indicator
+from tiendo_common.events.goals import goal_of
 
 # In the order of a boundary, with its counts after it.
 _BOUNDARY = {
@@ -128,30 +127,51 @@ async def changes(
     ]
 
 
+async def _of_goals(
+    connection: Connection, goals: Sequence[str], question: str, *arguments: object
+) -> AsyncIterator[tuple[str, Sequence[Any]]]:
+    """What `question` answers of each goal, as (goal, the further columns); once for each level where another goal is
+    of one level. It selects an indicator, `{level}`, then the columns; sums `{n}`; and groups by `{level}`, too. Its
+    last argument is an array of indicators."""
+    for cohort in dict.fromkeys(goal_of(goal).cohort for goal in goals):
+        alike = [goal for goal in goals if goal_of(goal).cohort == cohort]
+        wanted = [(goal, INDICATORS.index(goal_of(goal).indicator), goal_of(goal).level) for goal in alike]
+        # The names of columns are ours: nothing of them was sent.
+        query = question.format(
+            n="n" if cohort is None else f"cohort_{cohort}",
+            level="level" if any(level for _, _, level in wanted) else "0",
+        )
+        indicators = sorted({indicator for _, indicator, _ in wanted})
+        for counted, level, *columns in await connection.fetch(query, *arguments, indicators):
+            for goal, indicator, only in wanted:
+                if counted == indicator and only in (None, level):
+                    yield goal, columns
+
+
 async def readings(
     connection: Connection,
     units: Sequence[str],
     as_of: date,
     first_day: date,
     known_at: date | None,
-    indicators: Sequence[Indicator],
+    goals: Sequence[str],
 ) -> list[Reading]:
-    """How many of their residents stood at these units at the ends of the days that a pace is taken from."""
+    """How many of their residents stood at these units at the ends of the days that a pace is taken from. Those of one
+    goal and unit are to be summed."""
     return [
-        Reading(unit, INDICATORS[indicator], value, yesterday, week_ago, baseline)
-        for unit, indicator, value, yesterday, week_ago, baseline in await connection.fetch(
-            "SELECT unit, indicator, coalesce(sum(n) FILTER (WHERE day <= $3), 0), "
-            "coalesce(sum(n) FILTER (WHERE day < $3), 0), "
-            "coalesce(sum(n) FILTER (WHERE day <= $3 - 7), 0), "
-            "coalesce(sum(n) FILTER (WHERE day < $4), 0) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND (day <= $3 OR day < $4) AND known_day <= $5 "
-            "AND indicator = ANY($6) GROUP BY unit, indicator",
+        Reading(unit, goal, value, week_ago, baseline)
+        async for goal, (unit, value, week_ago, baseline) in _of_goals(
+            connection,
+            goals,
+            "SELECT indicator, {level}, residence, coalesce(sum({n}) FILTER (WHERE day <= $2), 0), "
+            "coalesce(sum({n}) FILTER (WHERE day <= $2 - 7), 0), "
+            "coalesce(sum({n}) FILTER (WHERE day < $3), 0) FROM counter "
+            "WHERE residence = ANY($1) AND (day <= $2 OR day < $3) AND known_day <= $4 "
+            "AND indicator = ANY($5) GROUP BY 1, 2, 3",
             units,
-            RESIDENCE,
             as_of,
             first_day,
             known_at or _EVER,
-            [INDICATORS.index(indicator) for indicator in indicators],
         )
     ]
 
@@ -159,24 +179,25 @@ async def readings(
 async def daily_changes(
     connection: Connection,
     units: Sequence[str],
-    indicators: Sequence[Indicator],
+    goals: Sequence[str],
     eve: date,
     as_of: date,
     known_at: date | None,
-) -> list[tuple[str, tuple[Indicator, date], int]]:
-    """The net change of these units' residents on each day up to `as_of`; what came before `eve` is put on it."""
+) -> list[tuple[str, tuple[str, date], int]]:
+    """The net change of these units' residents on each day up to `as_of`; what came before `eve` is put on it. Those of
+    one goal, unit and day are to be summed."""
     return [
-        (unit, (INDICATORS[indicator], day), n)
-        for unit, indicator, day, n in await connection.fetch(
-            "SELECT unit, indicator, greatest(day, $3), sum(n) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND day <= $4 AND known_day <= $5 "
-            "AND indicator = ANY($6) GROUP BY 1, 2, 3",
+        (unit, (goal, day), n)
+        async for goal, (unit, day, n) in _of_goals(
+            connection,
+            goals,
+            "SELECT indicator, {level}, residence, greatest(day, $2), sum({n}) FROM counter "
+            "WHERE residence = ANY($1) AND day <= $3 AND known_day <= $4 AND indicator = ANY($5) "
+            "GROUP BY 1, 2, 3, 4",
             units,
-            RESIDENCE,
             eve,
             as_of,
             known_at or _EVER,
-            [INDICATORS.index(indicator) for indicator in indicators],
         )
     ]
 
@@ -187,34 +208,42 @@ async def work_by_day(
     first_day: date,
     last_day: date,
     known_at: date | None,
-) -> dict[tuple[date, Indicator], int]:
-    """The net change of each day that is credited to these units together, as those who did the work."""
-    return {
-        (day, INDICATORS[indicator]): n
-        for day, indicator, n in await connection.fetch(
-            "SELECT day, indicator, sum(n) FROM total WHERE attribution = $2 AND unit = ANY($1) "
-            "AND day BETWEEN $3 AND $4 AND known_day <= $5 GROUP BY day, indicator",
-            units,
-            COLLECTING,
-            first_day,
-            last_day,
-            known_at or _EVER,
-        )
-    }
+    goals: Sequence[str],
+) -> Mapping[tuple[str, date], int]:
+    """The net change of each day that is credited to these units together, as those who did the work, by goal."""
+    work: Counter[tuple[str, date]] = Counter()
+    async for goal, (day, n) in _of_goals(
+        connection,
+        goals,
+        "SELECT indicator, {level}, day, sum({n}) FROM counter WHERE collecting = ANY($1) "
+        "AND day BETWEEN $2 AND $3 AND known_day <= $4 AND indicator = ANY($5) GROUP BY 1, 2, 3",
+        units,
+        first_day,
+        last_day,
+        known_at or _EVER,
+    ):
+        work[goal, day] += n
+    return work
 
 
 async def work_done(
-    connection: Connection, units: Sequence[str], day: date, known_at: date | None = None
-) -> list[tuple[str, Indicator, int]]:
-    """The net change of `day` that is credited to these units, as those who did the work."""
+    connection: Connection,
+    units: Sequence[str],
+    day: date,
+    goals: Sequence[str],
+    known_at: date | None = None,
+) -> list[tuple[str, str, int]]:
+    """The net change of `day` that is credited to these units, as those who did the work. Those of one goal and unit
+    are to be summed."""
     return [
-        (unit, INDICATORS[indicator], n)
-        for unit, indicator, n in await connection.fetch(
-            "SELECT unit, indicator, sum(n) FROM total "
-            "WHERE attribution = $2 AND unit = ANY($1) AND day = $3 AND known_day <= $4 "
-            "GROUP BY unit, indicator",
+        (unit, goal, n)
+        async for goal, (unit, n) in _of_goals(
+            connection,
+            goals,
+            "SELECT indicator, {level}, collecting, sum({n}) FROM counter "
+            "WHERE collecting = ANY($1) AND day = $2 AND known_day <= $3 AND indicator = ANY($4) "
+            "GROUP BY 1, 2, 3",
             units,
-            COLLECTING,
             day,
             known_at or _EVER,
         )

@@ -15,13 +15,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.exemptions import ExemptionDecision
-from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, UnitTargets
+from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Plan, Share, UnitTargets
 from tiendo_aggregator.storage.exemptions import stored_decisions
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
 from tiendo_common.database.pool import PASSING_FAULTS, make_engine
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
-from tiendo_common.events.state import Indicator
+from tiendo_common.events.restatements import Cohort
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +120,16 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
     row = await session.get(CampaignRow, campaign)
     if row is None:
         return None
-    targets: dict[tuple[str, Indicator], int] = {}
-    set_targets: dict[Indicator, dict[str, int]] = {}
-    for unit, name, value, by_hand in await session.exec(
+    targets: dict[tuple[str, str], int] = {}
+    set_targets: dict[str, dict[str, int]] = {}
+    for unit, goal, value, by_hand in await session.exec(
         select(TargetRow.unit, TargetRow.indicator, TargetRow.value, TargetRow.by_hand)
         .where(TargetRow.campaign == campaign)
         .order_by(col(TargetRow.unit), col(TargetRow.indicator))
     ):
-        indicator = msgspec.convert(name, Indicator)
-        targets[unit, indicator] = value
+        targets[unit, goal] = value
         if by_hand:
-            set_targets.setdefault(indicator, {})[unit] = value
+            set_targets.setdefault(goal, {})[unit] = value
     eligible = dict(
         (await session.exec(
             select(EligibleRow.unit, EligibleRow.citizens)
@@ -143,9 +142,11 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
     ).one()
     plan = Plan(
         campaign=_campaign(row),
-        targets={indicator: value for (unit, indicator), value in targets.items() if unit == row.province},
+        targets={goal: value for (unit, goal), value in targets.items() if unit == row.province},
         eligible=eligible,
         set_targets=set_targets,
+        cohorts=msgspec.convert(row.cohorts or {}, dict[Cohort, CohortSize]),
+        shares=msgspec.convert(row.shares or {}, dict[str, Share]),
     )
     version = (
         await session.exec(
@@ -184,10 +185,7 @@ async def stored_versions(
             row.version,
             row.known_day,
             msgspec.convert(row.document["plan"], Plan),
-            {
-                (unit, msgspec.convert(indicator, Indicator)): value
-                for unit, indicator, value in row.document["targets"]
-            },
+            {(unit, goal): value for unit, goal, value in row.document["targets"]},
         )
         for row in rows
     ]
@@ -233,6 +231,8 @@ async def store_plan(
             declaring=msgspec.to_builtins(campaign.declaring),
             declaring_since=declaring_since,
             known_since=known_since,
+            cohorts=msgspec.to_builtins(plan.cohorts) or None,
+            shares=msgspec.to_builtins(plan.shares) or None,
         )
     )
     await session.exec(delete(TargetRow).where(col(TargetRow.campaign) == campaign.id))
@@ -241,11 +241,11 @@ async def store_plan(
         TargetRow(
             campaign=campaign.id,
             unit=unit,
-            indicator=indicator,
+            indicator=goal,
             value=value,
-            by_hand=unit in plan.set_targets.get(indicator, {}),
+            by_hand=unit in plan.set_targets.get(goal, {}),
         )
-        for (unit, indicator), value in targets.items()
+        for (unit, goal), value in targets.items()
     )
     session.add_all(
         EligibleRow(campaign=campaign.id, unit=unit, citizens=citizens)

@@ -15,7 +15,8 @@ class Table(SQLModel, registry=registry()):
 
 class CampaignRow(Table, table=True):
     """A campaign. `known_since` is the business day on which it was first sent to us; `calendar` null: all its days
-    are alike; `declaring` null: no commune declares, else `declaring_since` is when the first was asked to."""
+    are alike; `declaring` null: no commune declares, else `declaring_since` is when the first was asked to; `cohorts`
+    null: of none the size is told; `shares` null: all targets are numbers."""
 
     __tablename__: ClassVar[str] = "campaign"
 
@@ -32,12 +33,14 @@ class CampaignRow(Table, table=True):
     calendar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     declaring: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     declaring_since: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
+    cohorts: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    shares: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
 
 
 class TargetRow(Table, table=True):
     """What a unit must reach: the province as sent, all below it as spread. Kept, not computed again: it was
-    assigned to somebody, and a later way of spreading must not change it behind their back. `by_hand`: set below the
-    province, and not spread."""
+    assigned to somebody, and a later way of spreading must not change it behind their back. `indicator` is the
+    goal's name, an indicator as a whole or narrowed; `by_hand`: set below the province, and not spread."""
 
     __tablename__: ClassVar[str] = "target"
 

@@ -10,7 +10,6 @@ from tiendo_aggregator.rules.rebasing import rebased_sums
 from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.use_cases.scope import Scope
 from tiendo_common.eventlog.port import Connection
-from tiendo_common.events.state import Indicator
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +18,17 @@ class Days:
 
     eve: date
     last: date
-    sums: Mapping[tuple[str, tuple[Indicator, date]], int]
+    sums: Mapping[tuple[str, tuple[str, date]], int]
 
-    def history(self, unit: str, indicator: Indicator) -> History:
+    def history(self, unit: str, goal: str) -> History:
         """The unit's count on the eve, and each day's change."""
         days = max(0, (self.last - self.eve).days)
-        changes = [
-            self.sums.get((unit, (indicator, self.eve + timedelta(days=n))), 0) for n in range(days + 1)
-        ]
+        changes = [self.sums.get((unit, (goal, self.eve + timedelta(days=n))), 0) for n in range(days + 1)]
         return History(changes[0], changes[1:])
 
-    def ends(self, unit: str, indicator: Indicator) -> list[int]:
+    def ends(self, unit: str, goal: str) -> list[int]:
         """The unit's count at the end of the eve and of each day after it."""
-        history = self.history(unit, indicator)
+        history = self.history(unit, goal)
         ends = [history.baseline]
         for change in history.changes:
             ends.append(ends[-1] + change)
@@ -39,11 +36,11 @@ class Days:
 
 
 async def read_days(
-    connection: Connection, scope: Scope, indicators: Sequence[Indicator], last: date, known_at: date | None
+    connection: Connection, scope: Scope, goals: Sequence[str], last: date, known_at: date | None
 ) -> Days:
     """The days of the scope's campaign up to `last`."""
     eve = scope.stored.campaign.first_day - timedelta(days=1)
     found = rebased_sums(
-        await daily_changes(connection, scope.codes, indicators, eve, last, known_at), scope.followed
+        await daily_changes(connection, scope.codes, goals, eve, last, known_at), scope.followed
     )
     return Days(eve, last, sum_up(scope.tree, scope.root, found))

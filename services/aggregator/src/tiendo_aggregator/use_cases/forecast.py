@@ -11,21 +11,22 @@ import asyncpg
 from tiendo_aggregator.rules.backtest import Origin, assess, origins, tell
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
-from tiendo_aggregator.rules.progress import eligible_below
+from tiendo_aggregator.rules.plan import Campaign
+from tiendo_aggregator.rules.progress import ceilings
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
 from tiendo_aggregator.use_cases.days import Days, read_days
 from tiendo_aggregator.use_cases.pace import with_target
 from tiendo_aggregator.use_cases.scope import Scope, Scopes
 from tiendo_common.errors import Invalid
-from tiendo_common.events.state import Indicator
 
 RankedLevel = Literal["district", "commune"]
 
 
 @dataclass(frozen=True, slots=True)
 class IndicatorForecast:
-    """One indicator of one unit. `forecast` None: `why_none` says why."""
+    """One goal of one unit, at the end of its last day, `due`. `forecast` None: `why_none` says why."""
 
+    due: date
     value: int
     target: int | None
     target_met: bool
@@ -35,7 +36,7 @@ class IndicatorForecast:
 
 @dataclass(frozen=True, slots=True)
 class ForecastReport:
-    """What is expected of one unit at the end of `last_day`."""
+    """What is expected of one unit; `last_day` is the campaign's."""
 
     campaign: str
     unit: str
@@ -43,7 +44,7 @@ class ForecastReport:
     known_at: date | None
     last_day: date
     complete_to: datetime | None
-    indicators: Mapping[Indicator, IndicatorForecast]
+    indicators: Mapping[str, IndicatorForecast]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class BacktestReport:
     known_at: date | None
     through: date
     complete_to: datetime | None
-    indicators: Mapping[Indicator, list[Origin]]
+    indicators: Mapping[str, list[Origin]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class RankReport:
     as_of: date
     known_at: date | None
     complete_to: datetime | None
-    indicators: Mapping[Indicator, Ranking]
+    indicators: Mapping[str, Ranking]
 
 
 class Forecasts:
@@ -99,34 +100,35 @@ class Forecasts:
         as_of: date | None,
         known_at: date | None,
         unit: str | None,
-        indicator: Indicator | None,
+        indicator: str | None,
     ) -> ForecastReport:
         """The forecast of one unit. Raises what `Scopes.of` raises; Invalid for an indicator without a
         target, or a day to come."""
         scope = await self._scope(campaign, as_of, known_at, unit)
-        indicators = with_target(scope.stored, scope.root, indicator)
+        goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._pool.acquire() as connection:
-            days = await read_days(connection, scope, indicators, scope.day, known_at)
+            days = await read_days(connection, scope, goals, scope.day, known_at)
         answer = {}
-        for each in indicators:
+        for each in goals:
             target = scope.stored.targets[scope.root, each]
             history = days.history(scope.root, each)
+            schedule, due = plan.schedule_of(each), plan.due(each)
             seen = outlook(
-                plan.schedule,
+                schedule,
                 plan.calendar,
-                len(plan.schedule.weights),
+                len(schedule.weights),
                 history.changes,
                 history.value,
                 target,
-                _ceilings(scope, scope.day, known_at).get(scope.root),
+                _ceilings(scope, each, scope.day, known_at).get(scope.root),
             )
             why = None
-            if scope.day >= plan.last_day:
-                why = "No day of the campaign is left."
+            if scope.day >= due:
+                why = "No day of the campaign is left." if due == plan.last_day else f"It was due on {due}."
             elif seen is None:
                 why = f"A forecast needs {LEAST_DAYS} days of the campaign."
-            answer[each] = IndicatorForecast(history.value, target, history.value >= target, seen, why)
+            answer[each] = IndicatorForecast(due, history.value, target, history.value >= target, seen, why)
         return ForecastReport(
             campaign, scope.root, scope.day, known_at, plan.last_day, scope.complete_to, answer
         )
@@ -138,40 +140,51 @@ class Forecasts:
         as_of: date | None,
         known_at: date | None,
         unit: str | None,
-        indicator: Indicator | None,
+        indicator: str | None,
     ) -> BacktestReport:
         """Forecasts of the last day, or of `as_of` while it is to come, as they would have been told at the end of the
         days of ORIGINS from what was known by then. Raises what `forecast` raises."""
         scope = await self._scope(campaign, as_of, known_at, unit)
-        indicators = with_target(scope.stored, scope.root, indicator)
+        goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
-        through = min(plan.last_day, scope.day)
-        days_over = max(0, (through - plan.first_day).days + 1)
-        numbers = origins(len(plan.schedule.weights), days_over)
+        # Each goal is told up to its own last day, or to the day that is asked about.
+        through = {goal: min(plan.due(goal), scope.day) for goal in goals}
+        numbers = {
+            goal: origins(len(plan.schedule_of(goal).weights), _number(plan, through[goal])) for goal in goals
+        }
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            came = await read_days(connection, scope, indicators, through, known_at)
+            came = {
+                day: await read_days(connection, scope, goals, day, known_at)
+                for day in sorted(set(through.values()))
+            }
             known, by_then = {}, {}
-            for number in numbers:
+            for number in sorted({number for each in numbers.values() for number in each}):
                 day = plan.first_day + timedelta(days=number - 1)
                 # Nothing is told from what came to be known only later, nor from more than is asked about.
                 by_then[number] = min(day, known_at or day)
-                known[number] = await read_days(connection, scope, indicators, day, by_then[number])
+                known[number] = await read_days(connection, scope, goals, day, by_then[number])
 
-        def look_back() -> dict[Indicator, list[Origin]]:
+        def look_back() -> dict[str, list[Origin]]:
             return {
-                each: [
+                goal: [
                     origin
-                    for number in numbers
+                    for number in numbers[goal]
                     if (
                         origin := _assess(
-                            scope, each, number, days_over, known[number], came, by_then[number]
+                            scope,
+                            goal,
+                            number,
+                            _number(plan, through[goal]),
+                            known[number],
+                            came[through[goal]],
+                            by_then[number],
                         )
                     )
                 ]
-                for each in indicators
+                for goal in goals
             }
 
         # Some hundred forecasts: consumers and other questions must not wait for them.
@@ -181,7 +194,7 @@ class Forecasts:
             scope.root,
             scope.day,
             known_at,
-            through,
+            min(plan.last_day, scope.day),
             scope.complete_to,
             answer,
         )
@@ -193,14 +206,14 @@ class Forecasts:
         as_of: date | None,
         known_at: date | None,
         unit: str | None,
-        indicator: Indicator | None,
+        indicator: str | None,
         level: RankedLevel,
         shown: int,
     ) -> RankReport:
         """The units of a level below `unit`, by share of their targets. Raises what `forecast` raises; Invalid for a
         day before the eve of the campaign."""
         scope = await self._scope(campaign, as_of, known_at, unit)
-        indicators = with_target(scope.stored, scope.root, indicator)
+        goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         eve = plan.first_day - timedelta(days=1)
         if scope.day < eve:
@@ -210,49 +223,53 @@ class Forecasts:
                 remedy=f"Ask for {eve} or a later day.",
             )
         async with self._pool.acquire() as connection:
-            days = await read_days(connection, scope, indicators, scope.day, known_at)
+            days = await read_days(connection, scope, goals, scope.day, known_at)
         answer = {}
-        for each in indicators:
+        for each in goals:
             runners = []
             for code in scope.tree.below(scope.root):
                 target = scope.stored.targets.get((code, each))
                 if scope.tree.units[code].level == level and target is not None:
                     runners.append(Runner(code, scope.tree.units[code].name, target, days.ends(code, each)))
-            answer[each] = ranking(runners, eve, plan.last_day, scope.day, shown)
+            answer[each] = ranking(runners, eve, plan.due(each), scope.day, shown)
         return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
 
 
 def _assess(
     scope: Scope,
-    indicator: Indicator,
+    goal: str,
     number: int,
     through: int,
     known: Days,
     came: Days,
     known_at: date,
 ) -> Origin | None:
-    plan, ceilings = scope.stored.campaign, _ceilings(scope, known.last, known_at)
+    plan, ceilings = scope.stored.campaign, _ceilings(scope, goal, known.last, known_at)
     communes = [code for code in scope.tree.below(scope.root) if scope.tree.units[code].level == "commune"]
     told, actual, brought = {}, {}, {}
     for code in {scope.root, *communes}:
         said = tell(
-            plan.schedule,
+            plan.schedule_of(goal),
             plan.calendar,
             through,
-            known.history(code, indicator),
-            scope.stored.targets.get((code, indicator)),
+            known.history(code, goal),
+            scope.stored.targets.get((code, goal)),
             ceilings.get(code),
         )
         if said is None:
             return None
-        in_the_end = came.history(code, indicator)
+        in_the_end = came.history(code, goal)
         told[code], actual[code] = said, in_the_end.value
         brought[code] = in_the_end.value - in_the_end.baseline
     return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
 
 
-def _ceilings(scope: Scope, day: date, known_at: date | None) -> dict[str, int]:
+def _number(plan: Campaign, day: date) -> int:
+    """How many days of the campaign are over at the end of `day`."""
+    return max(0, (day - plan.first_day).days + 1)
+
+
+def _ceilings(scope: Scope, goal: str, day: date, known_at: date | None) -> dict[str, int]:
     """How many can be reached at all, of each unit that the plan knows, by the decisions of a day as known then."""
     exempt = exempt_citizens(scope.stored.exemptions, day, known_at, scope.followed)
-    eligible = eligible_below(scope.stored.plan, exempt, scope.tree, scope.root)
-    return {unit: each.number for unit, each in eligible.items()}
+    return ceilings(scope.stored.plan, goal, exempt, scope.tree, scope.root)

@@ -7,7 +7,6 @@ from datetime import date, datetime
 
 import asyncpg
 
-from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.pace import DayPlan, Pace, UnitPace, day_plans, unit_paces
 from tiendo_aggregator.rules.rebasing import rebased, rebased_sums
 from tiendo_aggregator.storage.counting import readings, work_by_day, work_done
@@ -15,7 +14,7 @@ from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.scope import Scope, Scopes
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection
-from tiendo_common.events.state import Indicator
+from tiendo_common.events.goals import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class PaceReport:
 
 @dataclass(frozen=True, slots=True)
 class IndicatorQuotas:
-    """One indicator's days. All of `pace`, and each day of the campaign."""
+    """One goal's days. All of `pace`, and each day on which it is worked for."""
 
     pace: Pace
     days: list[DayPlan]
@@ -46,16 +45,16 @@ class QuotaReport:
     as_of: date
     known_at: date | None
     complete_to: datetime | None
-    indicators: Mapping[Indicator, IndicatorQuotas]
+    indicators: Mapping[str, IndicatorQuotas]
 
 
-def with_target(stored: StoredPlan, unit: str, indicator: Indicator | None) -> Sequence[Indicator]:
-    """The indicators asked for: `indicator`, or all of which the unit has a target. Raises Invalid if none."""
-    known = [each for each in INDICATORS if (unit, each) in stored.targets]
-    if indicator is None and known:
+def with_target(stored: StoredPlan, unit: str, goal: str | None) -> Sequence[str]:
+    """The goals asked for: `goal`, or all of which the unit has a target. Raises Invalid if none."""
+    known = sorted((each for at, each in stored.targets if at == unit), key=in_order)
+    if goal is None and known:
         return known
-    if indicator in known:
-        return [indicator]
+    if goal is not None and goal in known:
+        return [goal]
     if not known:
         raise Invalid(
             f"The plan gives unit {unit} no target.",
@@ -63,9 +62,9 @@ def with_target(stored: StoredPlan, unit: str, indicator: Indicator | None) -> S
             remedy="Ask for a unit that the province had on the campaign's first day, in a campaign with targets.",
         )
     raise Invalid(
-        f"There is no target of {indicator}.",
+        f"There is no target of {goal}.",
         field="indicator",
-        remedy=f"Ask for {' or '.join(known)}, or put a plan with a target of {indicator}.",
+        remedy=f"Ask for {' or '.join(known)}, or put a plan with a target of {goal}.",
     )
 
 
@@ -83,14 +82,14 @@ class Paces:
         as_of: date | None,
         known_at: date | None,
         unit: str | None,
-        indicator: Indicator | None,
+        indicator: str | None,
         depth: int,
     ) -> PaceReport:
         """The pace of a unit and those below it. Raises what `Scopes.of` raises; Invalid if there is no target."""
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
-        indicators = with_target(scope.stored, scope.root, indicator)
+        goals = with_target(scope.stored, scope.root, indicator)
         async with self._snapshot() as connection:
-            units = await _paces(connection, scope, indicators, depth)
+            units = await _paces(connection, scope, goals, depth)
         return PaceReport(campaign, scope.day, known_at, scope.complete_to, units)
 
     async def quotas(
@@ -100,20 +99,22 @@ class Paces:
         as_of: date | None,
         known_at: date | None,
         unit: str | None,
-        indicator: Indicator | None,
+        indicator: str | None,
     ) -> QuotaReport:
         """The daily quotas of one unit. Raises what `report` raises."""
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
-        indicators = with_target(scope.stored, scope.root, indicator)
+        goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._snapshot() as connection:
-            [unit_pace] = await _paces(connection, scope, indicators, 0)
-            work = await work_by_day(connection, scope.codes, plan.first_day, plan.last_day, known_at)
+            [unit_pace] = await _paces(connection, scope, goals, 0)
+            work = await work_by_day(connection, scope.codes, plan.first_day, plan.last_day, known_at, goals)
         answer = {}
-        for each in indicators:
-            pace = unit_pace.indicators[each]
-            done = {day: n for (day, counted), n in work.items() if counted == each}
-            answer[each] = IndicatorQuotas(pace, day_plans(plan, scope.day, pace.owed, pace.remaining, done))
+        for goal in goals:
+            pace = unit_pace.indicators[goal]
+            done = {day: n for (counted, day), n in work.items() if counted == goal}
+            answer[goal] = IndicatorQuotas(
+                pace, day_plans(plan, goal, scope.day, pace.owed, pace.remaining, done)
+            )
         return QuotaReport(campaign, scope.root, scope.day, known_at, scope.complete_to, answer)
 
     @asynccontextmanager
@@ -126,15 +127,13 @@ class Paces:
             yield connection
 
 
-async def _paces(
-    connection: Connection, scope: Scope, indicators: Sequence[Indicator], depth: int
-) -> list[UnitPace]:
+async def _paces(connection: Connection, scope: Scope, goals: Sequence[str], depth: int) -> list[UnitPace]:
     plan = scope.stored.campaign
     units, followed = scope.codes, scope.followed
     found = rebased(
-        await readings(connection, units, scope.day, plan.first_day, scope.known_at, indicators), followed
+        await readings(connection, units, scope.day, plan.first_day, scope.known_at, goals), followed
     )
-    done = rebased_sums(await work_done(connection, units, scope.day, scope.known_at), followed)
+    done = rebased_sums(await work_done(connection, units, scope.day, goals, scope.known_at), followed)
     return unit_paces(
-        plan, scope.stored.targets, scope.tree, scope.root, depth, scope.day, indicators, found, done
+        plan, scope.stored.targets, scope.tree, scope.root, depth, scope.day, goals, found, done
     )

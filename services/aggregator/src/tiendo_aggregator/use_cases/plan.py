@@ -1,13 +1,27 @@
 """Plans: put, published, read."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 
 import msgspec
 
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
-from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, check_plan, unit_targets, withdrawn
-from tiendo_aggregator.rules.rebasing import too_many
+from tiendo_aggregator.rules.exemptions import exempt_citizens
+from tiendo_aggregator.rules.plan import (
+    Campaign,
+    Plan,
+    UnitTargets,
+    changed_too_late,
+    check_plan,
+    check_targets,
+    unit_targets,
+    with_shares,
+    withdrawn,
+)
+from tiendo_aggregator.rules.progress import eligible_below
+from tiendo_aggregator.rules.rebasing import rebased_plan, too_many
 from tiendo_aggregator.rules.units import Tree
 from tiendo_aggregator.storage.plan import (
     PlanDatabase,
@@ -26,10 +40,11 @@ from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.eventlog.port import EventLog, NewEvent
 from tiendo_common.events.declarations import DailyDeclarations
+from tiendo_common.events.goals import goal_of
+from tiendo_common.events.restatements import Cohort
 from tiendo_common.events.state import (
     CampaignPublication,
     CampaignPublished,
-    Indicator,
     TargetPublication,
     TargetSet,
 )
@@ -44,21 +59,26 @@ class Plans:
         self._origin = origin
         self._units = units
 
-    async def put(self, plan: Plan, if_match: str | None = None) -> StoredPlan:
+    async def put(self, plan: Plan, shares: Mapping[str, Decimal], if_match: str | None = None) -> StoredPlan:
         """Make this the campaign's plan; the same plan again changes and publishes nothing. Another one becomes the
         next version: what held before stays readable, and holds for what was known before.
 
-        `if_match`: the tag of the version that the change was made from, or `*` for any. Raises PlanChanged if it is
-        another one by now, Invalid for a plan that doesn't fit itself or the tree, PlanContradicted for one that would
-        withdraw a target (those who were given it would never hear of that) or change one whose time is over.
+        `shares`: the goals whose targets are percentages of the eligible (see with_shares); the plan's own targets are
+        numbers. `if_match`: the tag of the version that the change was made from, or `*` for any.
+
+        Raises PlanChanged if it is another one by now, Invalid for a plan that doesn't fit itself or the tree,
+        PlanContradicted for one that would withdraw a target (those who were given it would never hear of that) or
+        change one whose time is over.
         """
         tree = self._units.gazetteer.as_of(plan.campaign.first_day)
         check_plan(plan, tree)
-        targets = unit_targets(plan, tree)
         async with self._database.transaction() as session:
             await lock_plan(session, plan.campaign.id)
             old = await stored_plan(session, plan.campaign.id)
             _check_match(plan.campaign.id, old, if_match)
+            plan = self._taking_shares(plan, shares, old)
+            check_targets(plan, tree)
+            targets = unit_targets(plan, tree)
             if old is not None:
                 if (old.plan, old.targets) == (plan, targets):
                     return old
@@ -87,6 +107,23 @@ class Plans:
             version.version,
             old.exemptions if old is not None else (),
         )
+
+    def _taking_shares(self, plan: Plan, shares: Mapping[str, Decimal], old: StoredPlan | None) -> Plan:
+        """The plan with the targets that are shares: of those who are eligible today, on today's tree; before the
+        campaign and after it, on its first and last day."""
+        if not shares:
+            return plan
+        campaign = plan.campaign
+        day = min(max(self._origin.clock.today(), campaign.first_day), campaign.last_day)
+        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed.require(day, day, field="targets")
+        exempt = exempt_citizens(old.exemptions if old is not None else (), day, None, followed)
+        there, _ = rebased_plan(plan, {}, followed)
+        everybody = eligible_below(there, exempt, followed.tree, followed.root)[followed.root].number
+        eligible: dict[Cohort | None, int] = {
+            cohort: min(everybody, sum(size.eligible.values())) for cohort, size in plan.cohorts.items()
+        }
+        return with_shares(plan, shares, eligible | {None: everybody}, old.plan if old is not None else None)
 
     def _refuse_exempting_too_many(self, old: StoredPlan, plan: Plan) -> None:
         campaign = plan.campaign
@@ -166,16 +203,15 @@ class Plans:
                 )
             )
         before = old.targets if old is not None else {}
-        for (unit, indicator), value in targets.items():
-            if before.get((unit, indicator)) != value:
-                events.append(target_set(self._origin, campaign.id, tree, unit, indicator, value))
+        for (unit, goal), value in targets.items():
+            if before.get((unit, goal)) != value and not goal_of(goal).narrowed:
+                events.append(target_set(self._origin, campaign.id, tree, unit, goal, value))
         return events
 
 
-def target_set(
-    origin: Origin, campaign: str, tree: Tree, unit: str, indicator: Indicator, value: int
-) -> NewEvent:
-    """News of what a unit must reach."""
+def target_set(origin: Origin, campaign: str, tree: Tree, unit: str, goal: str, value: int) -> NewEvent:
+    """News of what a unit must reach of an indicator as a whole."""
+    indicator = goal_of(goal).indicator
     target = TargetPublication(
         campaign=campaign, unit=unit, unit_name=tree.units[unit].name, indicator=indicator, value=value
     )
@@ -226,19 +262,22 @@ def _check_match(campaign: str, old: StoredPlan | None, if_match: str | None) ->
 def _refuse_withdrawal(old: StoredPlan, targets: UnitTargets) -> None:
     gone = withdrawn(old.targets, targets)
     if gone is not None:
-        unit, indicator = gone
+        unit, goal = gone
         raise PlanContradicted(
-            f"Unit {unit} was given a target of {indicator}, which this plan doesn't know.",
+            f"Unit {unit} was given a target of {goal}, which this plan doesn't know.",
             field="targets",
             remedy="Set another value, 0 if nothing is asked for any more; or make a campaign of its own.",
         )
 
 
 def _refuse_what_is_over(old: StoredPlan, plan: Plan, targets: UnitTargets) -> None:
-    last_day = plan.campaign.last_day
-    if old.targets != targets and old.closed_through is not None and old.closed_through >= last_day:
+    if old.closed_through is None:
+        return
+    goal = changed_too_late(old.targets, plan, targets, old.closed_through)
+    if goal is not None:
         raise PlanContradicted(
-            f"The targets were due on {last_day}, and that day is closed: what was asked for cannot change any more.",
+            f"The targets of {goal} are due on {plan.campaign.due(goal)}, and that day is closed: what was asked for "
+            "cannot change any more.",
             field="targets",
-            remedy="Send the targets as they were; or a later last_day; or make a campaign of its own.",
+            remedy="Send the targets as they were; or a later day; or make a campaign of its own.",
         )

@@ -9,8 +9,8 @@ import asyncpg
 import msgspec
 import structlog
 
-from tiendo_aggregator.rules.closing import expected_ends, with_expected_ends
-from tiendo_aggregator.rules.counting import RESIDENCE
+from tiendo_aggregator.rules.closing import still_due, with_targets
+from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.plan import Campaign
@@ -26,6 +26,7 @@ from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
+from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import ProgressPublication, ProgressPublished
 from tiendo_common.service.rounds import go_round
 
@@ -101,7 +102,7 @@ class ProgressPublisher:
                 plan = await self._plans.get(campaign.id)
                 followed = self._units.history.follow(campaign.province, campaign.first_day, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
-                documents = await self._with_expected_ends(connection, plan, followed, day, documents)
+                documents = await self._with_targets(connection, plan, followed, day, documents)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
                 targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)
@@ -128,10 +129,10 @@ class ProgressPublisher:
         followed.require(day, day, field="day")
         units = list(followed.places)
         counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
-        done = rebased_sums(await work_done(connection, units, day), followed)
+        done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
-    async def _with_expected_ends(
+    async def _with_targets(
         self,
         connection: Connection,
         stored: StoredPlan,
@@ -139,26 +140,32 @@ class ProgressPublisher:
         day: date,
         documents: list[ProgressPublication],
     ) -> list[ProgressPublication]:
-        """The documents of a closing with what the last day is expected to show of each target. A forecast is told
-        here, where its counts are, so that whoever judges by it and whoever asks for it have the same."""
+        """The documents of a closing with what is to be said of each target. Forecasts are told here, where their
+        counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
+        here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
+        goals, units = still_due(plan, day), list(followed.places)
+        eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
-            await daily_changes(
-                connection,
-                list(followed.places),
-                sorted(stored.plan.targets),
-                stored.campaign.first_day - timedelta(days=1),
-                day,
-                None,
-            ),
+            await daily_changes(connection, units, goals, eve, day, None),
             followed,
         )
+        narrowed = [goal for goal in goals if goal_of(goal).narrowed]
+        done = rebased_sums(await work_done(connection, units, day, narrowed), followed)
         exempt = exempt_citizens(stored.exemptions, day, None, followed)
         # Some hundred forecasts: consumers and questions must not wait for them.
-        ends = await asyncio.to_thread(
-            expected_ends, plan, targets, exempt, followed.tree, followed.root, day, changes
+        return await asyncio.to_thread(
+            with_targets,
+            documents,
+            plan,
+            targets,
+            exempt,
+            followed.tree,
+            followed.root,
+            day,
+            changes,
+            done,
         )
-        return with_expected_ends(documents, ends)
 
     async def _moved_targets(
         self, connection: Connection, stored: StoredPlan, followed: Followed
@@ -167,16 +174,13 @@ class ProgressPublisher:
         first day on another tree, and the first after a reorganisation was taken back. Whoever judges the day's
         figures knows what its units had to reach."""
         _, targets = rebased_plan(stored.plan, stored.targets, followed)
-        events = [
-            target_set(self._origin, stored.campaign.id, followed.tree, unit, indicator, value)
-            for (unit, indicator), value in targets.items()
-        ]
+        events = {
+            target_set(self._origin, stored.campaign.id, followed.tree, unit, goal, value): value
+            for (unit, goal), value in targets.items()
+            if not goal_of(goal).narrowed
+        }
         last = await published_targets(connection, [event.key or "" for event in events])
-        return [
-            event
-            for event, value in zip(events, targets.values(), strict=True)
-            if last.get(event.key or "") != value
-        ]
+        return [event for event, value in events.items() if last.get(event.key or "") != value]
 
     async def _append(
         self,

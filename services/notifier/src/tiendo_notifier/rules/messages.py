@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tiendo_common.events.goals import goal_of
+from tiendo_common.events.restatements import Cohort
 from tiendo_notifier.rules.life import News
 from tiendo_notifier.rules.plan import Figures
 from tiendo_notifier.rules.table import RuleName
@@ -18,6 +20,34 @@ WORK = {
     "activated": ("kích hoạt", "activation"),
     "report": ("báo cáo", "reporting"),
 }
+
+
+_COHORTS: dict[Cohort, tuple[str, str]] = {
+    "officials": ("cán bộ, công chức, viên chức", "officials and public employees"),
+    "employees": ("người lao động trong cơ quan", "employees"),
+    "armed_forces": ("lực lượng vũ trang", "the armed forces"),
+    "students": ("học sinh, sinh viên", "students"),
+    "workers": ("công nhân", "workers"),
+    "elderly": ("người cao tuổi", "the elderly"),
+    "ethnic_minorities": ("đồng bào dân tộc thiểu số", "ethnic minorities"),
+    "fishermen": ("ngư dân", "fishermen"),
+}
+
+
+def work(indicator: str) -> tuple[str, str]:
+    """What is counted, in Vietnamese and English: of a goal its level, cohort and last day, too."""
+    if indicator in WORK:
+        return WORK[indicator]
+    goal = goal_of(indicator)
+    vi, en = WORK[goal.indicator]
+    if goal.level is not None:
+        vi, en = f"{vi} mức độ {goal.level}", f"level {goal.level} {en}"
+    if goal.cohort is not None:
+        of_vi, of_en = _COHORTS[goal.cohort]
+        vi, en = f"{vi} cho {of_vi}", f"{en} of {of_en}"
+    if goal.due is not None:
+        vi, en = f"{vi} (hạn {_vi_day(goal.due)})", f"{en} (due {_en_day(goal.due)})"
+    return vi, en
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +88,7 @@ def clears(
     seen: Figures,
 ) -> Clears:
     """What is to be said of a target, from the closing figures of `day`; `unit` and `parent` are names."""
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     behind = _good(news, unit, indicator, day, seen)
     if behind is None:
         assert rule is not None
@@ -103,7 +133,7 @@ def together(
     members: Sequence[Member],
 ) -> Clears:
     """What is said of a parent in place of its children: `members`, the worst first, of so many `children`."""
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     if news == "ended":
         behind = Message(
             f"{parent}: đến hết {_vi_day(day)} chỉ còn {_vi(len(members))}/{_vi(children)} đơn vị chậm {vi}; "
@@ -188,7 +218,7 @@ def _chosen(document: Any, language: str) -> Any:
 
 
 def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Message | None:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     if news == "reached_early":
         return Message(
             f"{unit} đạt trước hạn chỉ tiêu {vi}: {_vi(seen.value)}/{_vi(seen.target)}, "
@@ -204,7 +234,9 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
             f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
         )
     if seen.reached:
-        return Message(f"{unit} đã đạt chỉ tiêu {vi} của cả đợt.", f"{unit} has reached its {en} target.")
+        return Message(
+            f"{unit} đã đạt chỉ tiêu {vi}{_whole(indicator)}.", f"{unit} has reached its {en} target."
+        )
     return Message(
         f"{unit} đã kịp tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}.",
         f"{unit} is back on pace with {en}: {_en(seen.actual)} of the {_en(seen.planned)} planned by {_en_day(day)}.",
@@ -212,7 +244,7 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
 
 
 def _pace(unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     return Message(
         f"{unit} chậm tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}, "
         f"chậm {_vi(seen.gap)}.",
@@ -222,7 +254,7 @@ def _pace(unit: str, indicator: str, day: date, seen: Figures) -> Message:
 
 
 def _risk(unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     return Message(
         f"{unit} có nguy cơ không đạt chỉ tiêu {vi}: được {_vi(seen.recent or 0)} trong {_vi(seen.recent_days)} ngày "
         f"làm việc đến {_vi_day(day)}, chậm {_vi(seen.gap)} so với kế hoạch.",
@@ -232,7 +264,7 @@ def _risk(unit: str, indicator: str, day: date, seen: Figures) -> Message:
 
 
 def _forecast(unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     high = seen.expected_high or 0
     return Message(
         f"{unit} dự báo không đạt chỉ tiêu {vi}: theo đà đến {_vi_day(day)}, cao nhất được {_vi(high)}/"
@@ -243,7 +275,7 @@ def _forecast(unit: str, indicator: str, day: date, seen: Figures) -> Message:
 
 
 def _stalled(unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     return Message(
         f"{unit} không có hồ sơ {vi} nào trong {_vi(seen.idle_days)} ngày làm việc đến {_vi_day(day)}; "
         f"{_vi(seen.usual_days)} ngày trước đó được {_vi(seen.usual)}.",
@@ -253,7 +285,7 @@ def _stalled(unit: str, indicator: str, day: date, seen: Figures) -> Message:
 
 
 def _quota(unit: str, indicator: str, day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     return Message(
         f"{unit} chưa đạt chỉ tiêu {vi} {_vi_day(day)}: {_vi(seen.done)}/{_vi(seen.quota)}, thiếu "
         f"{_vi(seen.shortfall)}.",
@@ -263,9 +295,9 @@ def _quota(unit: str, indicator: str, day: date, seen: Figures) -> Message:
 
 
 def _missed(unit: str, indicator: str, _day: date, seen: Figures) -> Message:
-    vi, en = WORK[indicator]
+    vi, en = work(indicator)
     return Message(
-        f"{unit} không đạt chỉ tiêu {vi} của cả đợt: {_vi(seen.value)}/{_vi(seen.target)}.",
+        f"{unit} không đạt chỉ tiêu {vi}{_whole(indicator)}: {_vi(seen.value)}/{_vi(seen.target)}.",
         f"{unit} has missed its {en} target: {_en(seen.value)} of {_en(seen.target)}.",
     )
 
@@ -343,6 +375,11 @@ def _need(seen: Figures) -> Message:
         f"From now on it needs {_en(seen.needed_per_day)} a day for {_en(seen.days_left)} more "
         f"{'day' if seen.days_left == 1 else 'days'} to reach {target_en}.",
     )
+
+
+def _whole(indicator: str) -> str:
+    """Said in Vietnamese of a target that is due when the campaign ends."""
+    return " của cả đợt" if indicator == "report" or goal_of(indicator).due is None else ""
 
 
 def _vi_day(day: date) -> str:

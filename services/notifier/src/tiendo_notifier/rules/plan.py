@@ -55,6 +55,10 @@ class Calendar:
         """What the days from number `begin` to `end`, both included, weigh together."""
         return sum(self.weights[begin - 1 : end]) if self.weights else end - begin + 1
 
+    def until(self, day: date) -> "Calendar":
+        """The days up to one of them."""
+        return Calendar(self.first_day, day, self.weights[: self.number(day)])
+
     def working_days_after(self, number: int) -> int:
         """How many days after this one have a weight."""
         return sum(weight > 0 for weight in self.weights[number:]) if self.weights else self.days - number
@@ -63,32 +67,42 @@ class Calendar:
 @dataclass(frozen=True, slots=True)
 class Past:
     """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
-    the work `done` on it, the `baseline` as it was known then, and what was `expected` of the last day (final, high).
-    None of a day of which no closing is known; of one without a forecast, too."""
+    the work `done` on it, the `baseline` as it was known then, what was `expected` of the last day (final, high), and
+    the `target` if the closing named it, as it does of a narrowed goal. None of a day of which no closing is known; of
+    one without a forecast or a target, too."""
 
     reached: Sequence[int | None] = ()
     done: Sequence[int | None] = ()
     baseline: Sequence[int | None] = ()
     expected: Sequence[tuple[int, int] | None] = ()
+    target: Sequence[int | None] = ()
 
     def until(self, number: int) -> "Past":
         """What is known of all days before the one of this number (from 1)."""
-        columns = (self.reached, self.done, self.baseline, self.expected)
+        columns = (self.reached, self.done, self.baseline, self.expected, self.target)
         return Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
 
-    def and_then(self, reached: int, done: int, baseline: int, expected: tuple[int, int] | None) -> "Past":
+    def and_then(
+        self,
+        reached: int,
+        done: int,
+        baseline: int,
+        expected: tuple[int, int] | None,
+        target: int | None = None,
+    ) -> "Past":
         """The same and one day more."""
         return Past(
             [*self.reached, reached],
             [*self.done, done],
             [*self.baseline, baseline],
             [*self.expected, expected],
+            [*self.target, target],
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """A unit's closing figures on one indicator beside its plan. Counts of citizens, except the days.
+    """A unit's closing figures on one goal beside its plan. Counts of citizens, except the days.
 
     `value` and `baseline` count by residence; `done` is the work credited to the unit on the day.
     `days_left` are the days after this one to which the plan gives work: a day is judged when it is over.
@@ -127,7 +141,7 @@ class Figures:
 
     @property
     def reached(self) -> bool:
-        """Whether the campaign's target is met: nothing more is owed, whatever the day brought."""
+        """Whether the target is met: nothing more is owed, whatever the day brought."""
         return self.value >= self.target
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from tiendo_notifier.rules.messages import WORK
+from tiendo_notifier.rules.messages import work
 from tiendo_notifier.rules.table import Severity
 
 Language = Literal["vi", "en"]
@@ -62,7 +62,7 @@ def _cells(entry: Entry, language: Language) -> tuple[str, ...]:
     vietnamese = language == "vi"
     return (
         entry.unit,
-        WORK[entry.indicator][0 if vietnamese else 1],
+        work(entry.indicator)[0 if vietnamese else 1],
         _SEVERITIES[language][entry.severity],
         _number(max(0, entry.behind), language),
         "–" if entry.needed_per_day is None else _number(entry.needed_per_day, language),

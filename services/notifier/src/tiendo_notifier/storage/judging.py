@@ -8,7 +8,8 @@ from tiendo_common.eventlog.port import Connection
 
 
 class Key(NamedTuple):
-    """A target: what has a standing."""
+    """A target: what has a standing. `indicator` is the name of its goal, an indicator as a whole or narrowed, or
+    `report`."""
 
     campaign: str
     unit: str

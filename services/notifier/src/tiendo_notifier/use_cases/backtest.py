@@ -11,10 +11,12 @@ import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day
 from tiendo_common.errors import Conflict, NotFound
+from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import (
     CampaignPublication,
     ExpectedEnd,
     IndicatorProgress,
+    NarrowedProgress,
     ProgressPublication,
 )
 from tiendo_notifier.rules import backtest as rules
@@ -26,7 +28,7 @@ from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.policies import WHOLE, Stored
 from tiendo_notifier.use_cases.policies import InForce, Policies
 from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import Session, calendar_of
+from tiendo_notifier.use_cases.session import Session, calendar_of, is_narrowed
 from tiendo_notifier.use_cases.telling import News
 
 _past_decoder = msgspec.json.Decoder(plan.Past)
@@ -59,7 +61,8 @@ class Backtests:
         """What these rules would have told, by unit (empty: the whole campaign), each day judged at its cut-off in the
         present of that day. Raises NotFound; Invalid for rules that make no sense; Conflict while nothing is on record.
 
-        Not in it: acknowledgements, silences, and what falls due with time (steps up, digests). Targets are today's.
+        Not in it: acknowledgements, silences, and what falls due with time (steps up, digests). Targets are today's;
+        those of narrowed goals as the closings named them.
         """
         known = self._reference.campaigns.get(campaign)
         if known is None:
@@ -104,35 +107,63 @@ class Backtests:
             alerts += [_alert(news) for news in session.news]
         last = campaign.first_day + timedelta(days=days - 1)
         over = last >= campaign.last_day
-        missed = list(self._missed(campaign, pasts, last, over=over))
+        missed = list(self._missed(campaign, pasts, last))
         units = {key.unit for key in pasts}
         score, misses = rules.score(alerts, missed, units, campaign.first_day, last)
         return Outcome(campaign.first_day, last, over, score, alerts, misses)
 
+    def _target(self, key: Key, past: plan.Past) -> int | None:
+        """Today's target; of a narrowed goal the one that its last closing named."""
+        if is_narrowed(key.indicator):
+            return next((each for each in reversed(past.target) if each is not None), None)
+        known = self._reference.targets(key.campaign, key.unit)
+        return next((each.value for each in known if each.indicator == key.indicator), None)
+
     def _missed(
-        self, campaign: CampaignPublication, pasts: Mapping[Key, plan.Past], last: date, *, over: bool
+        self, campaign: CampaignPublication, pasts: Mapping[Key, plan.Past], last: date
     ) -> Iterable[tuple[Target, str, int, int]]:
-        """Targets that weren't reached; while the campaign runs, those that are far behind the plan by now."""
-        calendar = calendar_of(campaign)
+        """Targets that weren't reached; before their last day, those that are far behind the plan by now."""
         for key, past in sorted(pasts.items()):
-            target = next(
-                (
-                    each.value
-                    for each in self._reference.targets(campaign.campaign, key.unit)
-                    if each.indicator == key.indicator
-                ),
-                None,
-            )
+            target = self._target(key, past)
+            due = goal_of(key.indicator).due
+            calendar = calendar_of(campaign) if due is None else calendar_of(campaign).until(due)
             value = past.reached[-1] if past.reached else None
             baseline = past.baseline[-1] if past.baseline else None
             if target is None or value is None or baseline is None:
                 continue
-            seen = plan.figures(calendar, last, target=target, baseline=baseline, value=value, done=0)
-            behind = value < target if over else seen.actual * 100 < MISSED_PERCENT * seen.planned
+            day = min(last, calendar.last_day)
+            seen = plan.figures(calendar, day, target=target, baseline=baseline, value=value, done=0)
+            behind = (
+                value < target
+                if day == calendar.last_day
+                else seen.actual * 100 < MISSED_PERCENT * seen.planned
+            )
             if behind and not seen.reached:
                 name = self._reference.full_name(key.unit, last, key.unit)
-                reached, of = (value, target) if over else (seen.actual, seen.planned)
+                reached, of = (value, target) if day == calendar.last_day else (seen.actual, seen.planned)
                 yield Target(key.unit, key.indicator), name, reached, of
+
+
+def _narrowed(key: Key, past: plan.Past, number: int) -> NarrowedProgress | None:
+    """What the closing of the day of this number said of a narrowed goal."""
+    value, done, baseline, target = (
+        column[number - 1] for column in (past.reached, past.done, past.baseline, past.target)
+    )
+    if value is None or done is None or baseline is None or target is None:
+        return None
+    return NarrowedProgress(
+        goal=goal_of(key.indicator),
+        target=target,
+        value=value,
+        baseline=baseline,
+        done=done,
+        expected=_expected(past, number),
+    )
+
+
+def _expected(past: plan.Past, number: int) -> ExpectedEnd | msgspec.UnsetType:
+    end = past.expected[number - 1]
+    return msgspec.UNSET if end is None else ExpectedEnd(final=end[0], low=end[0], high=end[1])
 
 
 def _closings(
@@ -140,18 +171,23 @@ def _closings(
 ) -> Sequence[ProgressPublication]:
     """The day's closings, as they were published."""
     by_unit: defaultdict[str, dict[str, IndicatorProgress]] = defaultdict(dict)
+    narrowed: defaultdict[str, list[NarrowedProgress]] = defaultdict(list)
     for key, past in pasts.items():
         if number > len(past.reached):
             continue
+        if is_narrowed(key.indicator):
+            told = _narrowed(key, past, number)
+            if told is not None:
+                narrowed[key.unit].append(told)
+            continue
         value, done, baseline = (column[number - 1] for column in (past.reached, past.done, past.baseline))
-        end = past.expected[number - 1]
         if value is None or done is None or baseline is None:
             continue
         by_unit[key.unit][key.indicator] = IndicatorProgress(
             value=value,
             baseline=baseline,
             done=done,
-            expected=msgspec.UNSET if end is None else ExpectedEnd(final=end[0], low=end[0], high=end[1]),
+            expected=_expected(past, number),
         )
     return [
         ProgressPublication(
@@ -159,11 +195,12 @@ def _closings(
             unit=unit,
             day=day,
             complete_to=now,
-            intake=progress.get("intake", _NOTHING),
-            approved=progress.get("approved", _NOTHING),
-            activated=progress.get("activated", _NOTHING),
+            intake=by_unit[unit].get("intake", _NOTHING),
+            approved=by_unit[unit].get("approved", _NOTHING),
+            activated=by_unit[unit].get("activated", _NOTHING),
+            narrowed=tuple(narrowed[unit]) if unit in narrowed else msgspec.UNSET,
         )
-        for unit, progress in by_unit.items()
+        for unit in sorted({*by_unit, *narrowed})
     ]
 
 

@@ -12,9 +12,11 @@ import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
+from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import (
     CampaignPublication,
     IndicatorProgress,
+    NarrowedProgress,
     ProgressPublication,
 )
 from tiendo_notifier.rules import holding, life, messages, plan, rhythm
@@ -36,6 +38,11 @@ REPORT = "report"
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
+
+
+def is_narrowed(indicator: str) -> bool:
+    """Whether what a key counts is less than a whole indicator over the whole campaign."""
+    return indicator != REPORT and goal_of(indicator).narrowed
 
 
 def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
@@ -99,7 +106,13 @@ class Session:
             for unit in self._reference.units_with_targets(campaign.campaign)
             for target in self._reference.targets(campaign.campaign, unit)
         ]
-        self._settle_all(cases, keys)
+        # Of narrowed goals only closings tell: those of this batch, and those that were judged before.
+        narrowed = {
+            key: None
+            for key in (*self._before, *self.after, *(case.key for case in cases))
+            if key.campaign == campaign.campaign and is_narrowed(key.indicator)
+        }
+        self._settle_all(cases, [*keys, *narrowed])
 
     def judge_reports(self, due: DeclarationsDue) -> None:
         """Judge who had reported by a day's cut-off, of those who owed it."""
@@ -151,33 +164,52 @@ class Session:
         return _Case(key, campaign, day, name, seen, policy, historical, stood, past, before, after, decision)
 
     def _cases(self, closing: ProgressPublication) -> list[_Case]:
-        campaign = self._reference.campaigns[closing.campaign]
-        calendar = calendar_of(campaign)
-        number = calendar.number(closing.day)
+        calendar = calendar_of(self._reference.campaigns[closing.campaign])
         cases = []
         for target in self._reference.targets(closing.campaign, closing.unit):
-            key = Key(closing.campaign, closing.unit, target.indicator)
-            stood = self._stood(key)
-            if stood is not None and closing.day <= stood.judged_day:
-                continue
             progress: IndicatorProgress = getattr(closing, target.indicator)
-            known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
-            past = known.until(number)
-            end = progress.expected
-            expected = None if end is msgspec.UNSET else (end.final, end.high)
-            seen = plan.figures(
-                calendar,
-                closing.day,
-                target=target.value,
-                baseline=progress.baseline,
-                value=progress.value,
-                done=progress.done,
-                past=past,
-                expected=expected,
+            cases.append(
+                self._target(closing, calendar, target.indicator, target.value, progress, target.unit_name)
             )
-            whole = past.and_then(progress.value, progress.done, progress.baseline, expected)
-            cases.append(self._case(campaign, key, closing.day, target.unit_name, seen, stood, whole))
-        return cases
+        for told in () if closing.narrowed is msgspec.UNSET else closing.narrowed:
+            due = told.goal.due
+            own = calendar if due is None else calendar.until(due)
+            if closing.day in own:
+                cases.append(self._target(closing, own, told.goal.name, told.target, told, closing.unit))
+        return [case for case in cases if case is not None]
+
+    def _target(
+        self,
+        closing: ProgressPublication,
+        calendar: plan.Calendar,
+        goal: str,
+        target: int,
+        progress: IndicatorProgress | NarrowedProgress,
+        name: str,
+    ) -> _Case | None:
+        """One target of the closing's unit, due on the last day of `calendar`; None: the day was judged already."""
+        key = Key(closing.campaign, closing.unit, goal)
+        stood = self._stood(key)
+        if stood is not None and closing.day <= stood.judged_day:
+            return None
+        known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
+        past = known.until(calendar.number(closing.day))
+        end = progress.expected
+        expected = None if end is msgspec.UNSET else (end.final, end.high)
+        seen = plan.figures(
+            calendar,
+            closing.day,
+            target=target,
+            baseline=progress.baseline,
+            value=progress.value,
+            done=progress.done,
+            past=past,
+            expected=expected,
+        )
+        named = target if isinstance(progress, NarrowedProgress) else None
+        whole = past.and_then(progress.value, progress.done, progress.baseline, expected, named)
+        campaign = self._reference.campaigns[closing.campaign]
+        return self._case(campaign, key, closing.day, name, seen, stood, whole)
 
     def _stood(self, key: Key) -> judging.Standing | None:
         return self.after.get(key) or self._before.get(key)

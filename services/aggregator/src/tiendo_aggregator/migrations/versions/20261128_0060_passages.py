@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261128_0060_passages"
-down_revision = "20261128_0040_exemptions"
+down_revision = "20261128_0051_assignments"
 
 
 def upgrade() -> None:
