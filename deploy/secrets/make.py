@@ -36,7 +36,15 @@ SCOPES = (
     "policy:write",
 )
 #: Those that a key which is bound to units can have; compared, too.
-BOUND_SCOPES = ("progress:read", "incident:read", "incident:write", "destination:write", "policy:write")
+BOUND_SCOPES = (
+    "declared:write",
+    "measure:write",
+    "progress:read",
+    "incident:read",
+    "incident:write",
+    "destination:write",
+    "policy:write",
+)
 
 
 def main() -> None:

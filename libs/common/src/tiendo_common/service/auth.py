@@ -37,7 +37,15 @@ SCOPES = (
 )
 #: Those that a key which is bound to units can have: where they write, they name the unit, and it is checked; what they
 #: read is counts by unit, which are no secret in a campaign. Any other would reach further than its key says.
-BOUND_SCOPES = ("progress:read", "incident:read", "incident:write", "destination:write", "policy:write")
+BOUND_SCOPES = (
+    "declared:write",
+    "measure:write",
+    "progress:read",
+    "incident:read",
+    "incident:write",
+    "destination:write",
+    "policy:write",
+)
 _UNIT = re.compile(r"[0-9]{2,10}")
 
 
