@@ -3,6 +3,7 @@
 
     python3 deploy/secrets/make.py                                  what is missing; nothing is ever overwritten
     python3 deploy/secrets/make.py --key NAME --scope intake:write  an API key more, shown this once
+    … --key NAME --scope destination:write --unit 610              one that acts on these units and all below only
 
 `made` is closed to all but its owner. The files in it are readable, since a container sees a file with the rights
 that it has outside, and its user is none of this machine's. Python alone is needed, nothing of Tiendo.
@@ -12,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -30,6 +32,18 @@ SCOPES = (
     "progress:read",
     "incident:read",
     "incident:write",
+    "destination:write",
+    "policy:write",
+)
+#: Those that a key which is bound to units can have; compared, too.
+BOUND_SCOPES = (
+    "declared:write",
+    "measure:write",
+    "progress:read",
+    "incident:read",
+    "incident:write",
+    "destination:write",
+    "policy:write",
 )
 
 
@@ -46,12 +60,25 @@ def main() -> None:
     )
     parser.add_argument("--key", metavar="NAME", help="whose API key to add: a system, a person")
     parser.add_argument("--scope", action="append", choices=SCOPES, help="what it may do; may be repeated")
+    parser.add_argument("--unit", action="append", help="a unit's code; may be repeated; none: everywhere")
     arguments = parser.parse_args()
     if bool(arguments.key) != bool(arguments.scope):
         parser.error("--key and --scope go together")
+    if arguments.unit:
+        _check_units(parser, arguments)
     make(arguments.to, arguments.postgres)
     if arguments.key:
-        sys.stdout.write(f"{add_key(arguments.to, arguments.key, sorted(set(arguments.scope)))}\n")
+        entry = _entry(arguments.key, key := _new_key(), sorted(set(arguments.scope)), arguments.unit)
+        add_key(arguments.to, entry)
+        sys.stdout.write(f"{key}\n")
+
+
+def _check_units(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """A service does not start with a key that is bound in vain."""
+    if not all(re.fullmatch(r"[0-9]{2,10}", unit) for unit in arguments.unit):
+        parser.error("--unit takes a unit's code: digits")
+    if not arguments.key or not set(arguments.scope) <= set(BOUND_SCOPES):
+        parser.error(f"--unit goes with --key and scopes of {', '.join(BOUND_SCOPES)} only")
 
 
 def make(folder: Path, postgres: str) -> None:
@@ -75,19 +102,22 @@ def make(folder: Path, postgres: str) -> None:
     )
 
 
-def add_key(folder: Path, name: str, scopes: list[str]) -> str:
-    """Add an API key; running services know it within seconds."""
+def add_key(folder: Path, entry: dict[str, object]) -> None:
+    """Add an API key's entry; running services know it within seconds."""
     file = folder / "api-keys" / "api-keys.json"
     keys = json.loads(file.read_text(encoding="utf-8"))["keys"]
-    if any(entry["name"] == name for entry in keys):
-        sys.exit(f"{name} has a key already; take its entry out of {file} to replace it.")
-    key = _new_key()
-    _write(file, json.dumps({"keys": [*keys, _entry(name, key, scopes)]}, indent=1))
-    return key
+    if any(each["name"] == entry["name"] for each in keys):
+        sys.exit(f"{entry['name']} has a key already; take its entry out of {file} to replace it.")
+    _write(file, json.dumps({"keys": [*keys, entry]}, indent=1))
 
 
-def _entry(name: str, key: str, scopes: list[str]) -> dict[str, object]:
-    return {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest(), "scopes": scopes}
+def _entry(name: str, key: str, scopes: list[str], units: list[str] | None = None) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": name,
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": scopes,
+    }
+    return entry | {"units": sorted(set(units))} if units else entry
 
 
 def _new_key() -> str:

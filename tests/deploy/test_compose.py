@@ -29,7 +29,7 @@ from tests.deploy.deployment import (
 from tiendo.setup import read_passwords
 from tiendo_common.eventlog.kafka.connection import REQUEST_TIMEOUT
 from tiendo_common.identity import PersonHasher
-from tiendo_common.service.auth import SCOPES, ApiKeys
+from tiendo_common.service.auth import BOUND_SCOPES, SCOPES, ApiKeys
 from tiendo_common.service.settings import ServiceSettings
 
 MAKE_SECRETS = ROOT / "deploy" / "secrets" / "make.py"
@@ -251,10 +251,22 @@ def test_a_key_is_added_once_and_shown_once(tmp_path: Path) -> None:
     assert "has a key already" in again.stderr
 
 
+def test_a_key_may_be_bound_to_units_but_not_in_vain(tmp_path: Path) -> None:
+    add = (sys.executable, MAKE_SECRETS, "--to", tmp_path, "--key", "district", "--unit", "610")
+    key = run(*add, "--scope", "destination:write").strip()
+    holder = ApiKeys(tmp_path / "api-keys" / "api-keys.json").holder(key)
+    assert holder is not None
+    assert holder.units == frozenset({"610"})
+    for more in (("--scope", "admin"), ("--scope", "destination:write", "--unit", "Đăk Glei")):
+        refused = subprocess.run([str(part) for part in (*add, *more)], capture_output=True, check=False)
+        assert refused.returncode == 2
+
+
 def test_the_script_knows_the_scopes_of_the_services() -> None:
     text = MAKE_SECRETS.read_text()
-    [found] = re.findall(r"^SCOPES = \((.*?)\)", text, re.DOTALL | re.MULTILINE)
-    assert tuple(re.findall(r'"([^"]+)"', found)) == SCOPES
+    for name, scopes in (("SCOPES", SCOPES), ("BOUND_SCOPES", BOUND_SCOPES)):
+        [found] = re.findall(rf"^{name} = \((.*?)\)", text, re.DOTALL | re.MULTILINE)
+        assert tuple(re.findall(r'"([^"]+)"', found)) == scopes
 
 
 def test_the_user_of_our_images_is_nobody_elses(compose: dict[str, Any]) -> None:

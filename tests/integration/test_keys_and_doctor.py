@@ -19,6 +19,7 @@ from tiendo.doctor import examine
 from tiendo.folders import DataFolder
 from tiendo.instance import running_instance
 from tiendo.supervisor import free_port_base
+from tiendo_common.service.auth import ApiKeys
 
 
 @pytest.fixture
@@ -51,8 +52,31 @@ def test_a_key_is_printed_once_and_stored_as_its_hash(folder: Path) -> None:
     assert entry["scopes"] == ["intake:read", "intake:write"]
     assert stat.S_IMODE((data / "api-keys.json").stat().st_mode) == 0o600
     listed = json.loads(tiendo("keys", "list", "--json", "--data", str(data)))
-    assert listed["keys"][1] == {"name": "province-62", "scopes": ["intake:read", "intake:write"]}
+    assert listed["keys"][1] == {
+        "name": "province-62", "scopes": ["intake:read", "intake:write"], "units": None,
+    }  # fmt: skip
     assert "sha256" not in tiendo("keys", "list", "--data", str(data))
+
+
+def test_a_key_may_be_bound_to_units_but_not_in_vain(folder: Path) -> None:
+    data = str(folder / "data")
+    bound = ("--unit", "610", "--unit", "23434", "--data", data)
+    scopes = ("--scope", "destination:write", "--scope", "incident:read")
+    made = json.loads(tiendo("keys", "add", "dak-glei", *scopes, *bound, "--json"))
+    assert made["units"] == ["23434", "610"]
+    listed = json.loads(tiendo("keys", "list", "--json", "--data", data))
+    assert listed["keys"][1] == {key: made[key] for key in ("name", "scopes", "units")}
+    assert "23434, 610" in tiendo("keys", "list", "--data", data)
+    holder = ApiKeys(folder / "data" / "api-keys.json").holder(made["key"])
+    assert holder is not None
+    assert holder.units == frozenset({"610", "23434"})
+    for more, said in (
+        (("--scope", "admin", *bound), "cannot have admin"),
+        (("--scope", "intake:write", *bound), "cannot have intake:write"),
+        ((*scopes, "--unit", "Đăk Glei", "--data", data), "no unit's code"),
+    ):
+        assert said in " ".join(tiendo("keys", "add", "other", *more, status=1).split())
+    assert set(stored(folder / "data")) == {"admin", "dak-glei"}
 
 
 def test_a_name_has_one_key_and_unknown_scopes_are_refused(folder: Path) -> None:

@@ -62,7 +62,13 @@ KEYS = {
     "reader": ["incident:read"],
     "officer": ["incident:read", "incident:write"],
     "sender": ["intake:write"],
+    "province": ["incident:read", "incident:write", "destination:write", "policy:write"],
+    "district": ["incident:read", "incident:write", "destination:write", "policy:write"],
+    "commune": ["incident:read", "incident:write", "destination:write", "policy:write"],
+    "stranger": ["incident:read", "incident:write", "destination:write", "policy:write"],
 }
+#: Those that are bound; the stranger's unit is on no tree.
+BOUND = {"province": ["62"], "district": ["610"], "commune": [UNIT], "stranger": ["999"]}
 
 
 def at(day: date, hour: int = 21) -> datetime:

@@ -27,36 +27,53 @@ def add(
         list[str], typer.Option("--scope", help="May be repeated. An unknown one is answered with the list.")
     ],
     data: Data,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unit",
+            help="A unit's code: it acts on this and all below only. May be repeated; none: everywhere.",
+        ),
+    ] = None,
     json_: AsJson = False,
 ) -> None:
     """Make a key. It is printed this once; running services know it within seconds."""
     # Here, since it brings the whole HTTP framework along: half a second that other commands need not wait.
-    from tiendo_common.service.auth import SCOPES
+    from tiendo_common.service.auth import SCOPES, ApiKey
 
     unknown = sorted(set(scope) - set(SCOPES))
     if unknown:
         raise Refused(f"No such scope: {', '.join(unknown)}.", remedy=f"Scopes are {', '.join(SCOPES)}.")
     key = new_api_key()
+    units = sorted(set(unit)) if unit else None
+    entry: dict[str, Any] = {"name": name, "sha256": key_hash(key), "scopes": sorted(set(scope))}
+    if units is not None:
+        entry["units"] = units
+    try:
+        ApiKey(name, entry["sha256"], frozenset(scope), None if units is None else frozenset(units))
+    except ValueError as error:
+        raise Refused(
+            f"{error}.", remedy="Leave the others out, or make a second key without --unit."
+        ) from None
     with _keys(data) as keys:
-        if any(entry["name"] == name for entry in keys):
+        if any(each["name"] == name for each in keys):
             raise Refused(
                 f"{name} has a key already.",
                 remedy=f"Choose another name, or first: tiendo keys revoke {name}",
             )
-        keys.append({"name": name, "sha256": key_hash(key), "scopes": sorted(set(scope))})
-    typer.echo(json.dumps({"name": name, "key": key, "scopes": sorted(set(scope))}) if json_ else key)
+        keys.append(entry)
+    typer.echo(json.dumps({"key": key, **_shown(entry)}) if json_ else key)
 
 
 @app.command("list")
 def list_(data: Data, json_: AsJson = False) -> None:
-    """Names and scopes of all keys."""
-    stored = DataFolder(data).api_keys()
+    """Names, scopes and units of all keys."""
+    stored = [_shown(entry) for entry in DataFolder(data).api_keys()]
     if json_:
-        typer.echo(json.dumps({"keys": [{"name": key["name"], "scopes": key["scopes"]} for key in stored]}))
+        typer.echo(json.dumps({"keys": stored}))
         return
-    grid = Grid("Name", "Scopes", box=None, pad_edge=False)
+    grid = Grid("Name", "Scopes", "Units", box=None, pad_edge=False)
     for key in stored:
-        grid.add_row(key["name"], ", ".join(key["scopes"]))
+        grid.add_row(key["name"], ", ".join(key["scopes"]), ", ".join(key["units"] or ["everywhere"]))
     Console().print(grid)
 
 
@@ -74,6 +91,11 @@ def revoke(name: Annotated[str, typer.Argument(help="Whose key.")], data: Data) 
             raise Refused(f"{name} has no key.", remedy="tiendo keys list shows who has one.")
         keys[:] = kept
     typer.echo(f"{name} has no key any more.")
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    """A stored key without its hash; `units` null: everywhere."""
+    return {"name": entry["name"], "scopes": entry["scopes"], "units": entry.get("units")}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.notifier import KEYS, Aggregator, Endpoint, Notifier, receiving, running
+from tests.support.notifier import BOUND, KEYS, Aggregator, Endpoint, Notifier, receiving, running
 from tests.support.postgres import Database
 from tiendo_common.database.pool import make_pool
 
@@ -17,6 +17,7 @@ def keys_file(tmp_path: Path) -> Path:
     path = tmp_path / "api-keys.json"
     keys = [
         {"name": name, "sha256": hashlib.sha256(name.encode()).hexdigest(), "scopes": scopes}
+        | ({"units": BOUND[name]} if name in BOUND else {})
         for name, scopes in KEYS.items()
     ]
     path.write_text(json.dumps({"keys": keys}))

@@ -4,12 +4,13 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tiendo_common.errors import BadKeys
 from tiendo_common.identity import PersonHasher
-from tiendo_common.service.auth import SCOPES, ApiKeys
+from tiendo_common.service.auth import SCOPES, ApiKeys, OutOfBounds
 
 
 def write(file: Path, *keys: tuple[str, str, list[str]]) -> None:
@@ -114,3 +115,50 @@ def test_a_service_does_not_start_with_a_file_that_is_none_of_keys(tmp_path: Pat
         ApiKeys(file)
     with pytest.raises(BadKeys, match=r"keys\.json is no file of person keys"):
         PersonHasher.from_file(file)
+
+
+def stored(**more: Any) -> bytes:
+    """A file of one key."""
+    key = {"name": "district", "sha256": hashlib.sha256(b"k").hexdigest(), "scopes": ["incident:read"]}
+    return json.dumps({"keys": [key | more]}).encode()
+
+
+def test_a_key_without_units_acts_everywhere_and_one_with_units_on_these_and_below(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    for units, allowed, refused in (
+        (None, [("23341", ["610", "62"]), (None, [])], []),
+        (["610", "23434"], [("610", ["62"]), ("23341", ["610", "62"]), ("23434", [])],
+         [("62", []), ("611", ["62"]), ("23344", []), (None, [])]),
+    ):  # fmt: skip
+        file.write_bytes(stored() if units is None else stored(units=units))
+        key = ApiKeys(file).holder("k")
+        assert key is not None
+        for unit, above in allowed:
+            key.check_unit(unit, above, field="unit")
+        for unit, above in refused:
+            with pytest.raises(OutOfBounds) as refusal:
+                key.check_unit(unit, above, field="unit")
+            assert (refusal.value.status, refusal.value.field) == (403, "unit")
+            assert "23434, 610" in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"units": []}, "could do nothing"),
+        ({"units": ["Đăk Glei"]}, "'Đăk Glei' is no unit's code"),
+        ({"units": ["610"], "scopes": ["admin"]}, "cannot have admin"),
+        ({"units": ["610"], "scopes": ["intake:write", "incident:read"]}, "cannot have intake:write"),
+    ],
+)
+def test_a_key_that_is_bound_in_vain_is_none(tmp_path: Path, more: dict[str, Any], said: str) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(stored(**more))
+    with pytest.raises(BadKeys, match=said):
+        ApiKeys(file)
+    file.write_bytes(stored())
+    keys = ApiKeys(file)
+    file.write_bytes(stored(**more))
+    touch(file)
+    keys.refresh()
+    assert name_of(keys, "k") == "district"

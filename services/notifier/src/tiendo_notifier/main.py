@@ -99,7 +99,7 @@ def wiring(settings: NotifierSettings) -> Wire:
             make_router(
                 lists,
                 Destinations(kit.pool, reference, webhooks, mail, kit.clock),
-                Incidents(kit.pool, kit.clock),
+                Incidents(kit.pool, reference, kit.clock),
             )
         )
         kit.app.include_router(make_reminder_router(Reminders(lists, reference, kit.clock)))

@@ -1,7 +1,12 @@
-"""API keys: 256 random bits each, so a plain SHA-256 of one is enough to recognise it by."""
+"""API keys: 256 random bits each, so a plain SHA-256 of one is enough to recognise it by.
+
+A key may be bound to units, and then acts on these and all below them only. Whether it may act on one is said here and
+nowhere else (`ApiKey.check_unit`); what is below what is for the service to say, since common knows no tree.
+"""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +32,21 @@ SCOPES = (
     "progress:read",
     "incident:read",
     "incident:write",
+    "destination:write",
+    "policy:write",
 )
+#: Those that a key which is bound to units can have: where they write, they name the unit, and it is checked; what they
+#: read is counts by unit, which are no secret in a campaign. Any other would reach further than its key says.
+BOUND_SCOPES = (
+    "declared:write",
+    "measure:write",
+    "progress:read",
+    "incident:read",
+    "incident:write",
+    "destination:write",
+    "policy:write",
+)
+_UNIT = re.compile(r"[0-9]{2,10}")
 
 
 class Unauthenticated(Problem):
@@ -46,15 +65,57 @@ class Forbidden(Problem):
     title = "The API key lacks a scope"
 
 
+class OutOfBounds(Forbidden):
+    """The key is bound to units, and this is about another one."""
+
+    code = "out-of-bounds"
+    title = "The API key is bound to other units"
+
+
 class ApiKey(msgspec.Struct, frozen=True):
-    """A key's holder and rights. The key itself is not kept."""
+    """A key's holder and rights. The key itself is not kept. `units`: it acts on these and all below them; None:
+    everywhere. Raises ValueError for units that it cannot be bound to."""
 
     name: str
     sha256: str
     scopes: frozenset[str]
+    units: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.units is None:
+            return
+        if not self.units:
+            raise ValueError(
+                "A key that is bound to no unit could do nothing: leave `units` out for everywhere"
+            )
+        for unit in sorted(self.units):
+            if not _UNIT.fullmatch(unit):
+                raise ValueError(f"{unit!r} is no unit's code: digits, as text")
+        unbound = sorted(self.scopes - set(BOUND_SCOPES))
+        if unbound:
+            raise ValueError(
+                f"A key that is bound to units cannot have {', '.join(unbound)}, which units do not bound: "
+                f"only {', '.join(BOUND_SCOPES)}"
+            )
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
+
+    def check_unit(self, unit: str | None, above: Iterable[str], *, field: str) -> None:
+        """Raise OutOfBounds, naming the field, unless the key may act on the unit (None: on all units at once).
+
+        `above`: the codes of the units above it, on the tree of the day that the act is about. A code that is no unit's
+        on that day has none above it: only a key that is bound to that very code may still act on it.
+        """
+        if self.units is None or (unit is not None and not self.units.isdisjoint((unit, *above))):
+            return
+        own = ", ".join(sorted(self.units))
+        about = "this is about all units" if unit is None else f"{unit} is neither one of these nor below one"
+        raise OutOfBounds(
+            f"The key {self.name!r} is bound to the units {own}, and {about}.",
+            field=field,
+            remedy=f"Name {own} or a unit below, or use a key of the unit that it is about.",
+        )
 
 
 class _KeysFile(msgspec.Struct):

@@ -45,7 +45,7 @@ def make_declared_router(declarations: Declarations) -> APIRouter:
         """The same again changes nothing. A correction is a further revision: what was said before stays readable,
         and holds for what was known before."""
         declared = await declarations.declare(
-            campaign, unit, day, document.declared(), document.source, declarer.name
+            campaign, unit, day, document.declared(), document.source, declarer
         )
         return DeclaredAnswer.model_validate(declared)
 

@@ -100,7 +100,7 @@ def make_exemptions_router(clock: Clock, exemptions: Exemptions, remainders: Rem
         """The same again changes nothing. A correction is a further revision: what was said before stays readable, and
         holds for what was known before."""
         report = await remainders.report(
-            campaign, unit, indicator, day, document.remaining(), document.source, declarer.name
+            campaign, unit, indicator, day, document.remaining(), document.source, declarer
         )
         return RemainingReportAnswer.model_validate(report)
 

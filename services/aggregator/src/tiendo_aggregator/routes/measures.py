@@ -44,7 +44,7 @@ def make_measures_router(measures: Measures) -> APIRouter:
         """A standing is where a unit was at the end of a day. Told again it changes nothing, told otherwise it corrects
         what was told; it is never added to anything."""
         standings = [each.standing() for each in document.standings]
-        return TakenAnswer.model_validate(await measures.tell(campaign, measure, standings, teller.name))
+        return TakenAnswer.model_validate(await measures.tell(campaign, measure, standings, teller))
 
     @router.get("/{measure}/standings", summary="All that was told, with corrections")
     async def get_standings(

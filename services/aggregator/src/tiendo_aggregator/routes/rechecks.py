@@ -59,7 +59,7 @@ def make_rechecks_router(rechecks: Rechecks) -> APIRouter:
             document.done_on,
             document.checked_by,
             document.rules_corrections(),
-            declarer.name,
+            declarer,
         )
         return RecheckAnswer.model_validate(report)
 

@@ -47,6 +47,7 @@ from tiendo_common.events.declarations import (
     DeclarationsClosed,
     DeclarationsDue,
 )
+from tiendo_common.service.auth import ApiKey
 from tiendo_common.service.rounds import go_round
 
 log = structlog.get_logger(__name__)
@@ -103,12 +104,12 @@ class Declarations:
         self._leave_out = LeaveOut("declarations not closed")
 
     async def declare(
-        self, campaign: str, unit: str, day: date, counts: Counts, source: str, by: str
+        self, campaign: str, unit: str, day: date, counts: Counts, source: str, key: ApiKey
     ) -> Declared:
         """Take what a commune declares of a day. The same again changes nothing; anything else is the next revision.
 
         Raises UnknownCampaign; Invalid if nobody declares in this campaign, the day isn't one of its days or is still
-        to come, or the unit isn't one of those that declare.
+        to come, or the unit isn't one of those that declare; OutOfBounds.
         """
         stored = await self._plans.get(campaign)
         plan = stored.campaign
@@ -132,6 +133,7 @@ class Declarations:
                 field="unit",
                 remedy="Name it in declaring.units of the plan; where records are sent, they are what counts.",
             )
+        key.check_unit(unit, followed.tree.up_to(unit, None), field="unit")
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_declared(connection, campaign)
             now = self._origin.clock.now()
@@ -146,7 +148,7 @@ class Declarations:
                 revision=1 if before is None else before.revision + 1,
                 counts=counts,
                 source=source,
-                declared_by=by,
+                declared_by=key.name,
                 declared_at=now,
                 known_day=local_day(now),
                 late=before.late

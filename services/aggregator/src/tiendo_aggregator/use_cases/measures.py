@@ -16,6 +16,7 @@ from tiendo_aggregator.rules.measures import (
     measured_units,
     placed,
 )
+from tiendo_aggregator.rules.units import Tree
 from tiendo_aggregator.storage.measures import (
     MeasureVersion,
     ToldStanding,
@@ -32,6 +33,7 @@ from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection
+from tiendo_common.service.auth import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +99,18 @@ class Measures:
             await add_measure_version(connection, campaign, version)
         return version
 
-    async def tell(self, campaign: str, measure: str, standings: Sequence[Standing], by: str) -> Taken:
+    async def tell(self, campaign: str, measure: str, standings: Sequence[Standing], key: ApiKey) -> Taken:
         """Keep where units stood: all of them or, if one is refused, none.
 
         A standing that says what was told last for its unit and day changes nothing; another one corrects it, and what
         was told before stays readable. Raises UnknownCampaign, UnknownMeasure; Invalid, naming the line, for a unit
         that is not the campaign's on that day, for a day to come, for two lines about one unit and day, and for what
-        check_standing refuses.
+        check_standing refuses; OutOfBounds.
         """
         plan = (await self._plans.get(campaign)).campaign
         today = self._clock.today()
         seen: set[tuple[str, date]] = set()
+        trees: dict[date, Tree] = {}
         inside: dict[date, set[str]] = {}
         for place, each in enumerate(standings):
             if each.day > today:
@@ -119,6 +122,7 @@ class Measures:
             on = max(each.day, plan.first_day)
             if on not in inside:
                 followed = self._units.history.follow(plan.province, plan.first_day, on)
+                trees[on] = followed.tree
                 inside[on] = set(followed.tree.below(followed.root))
             if each.unit not in inside[on]:
                 raise Invalid(
@@ -126,6 +130,7 @@ class Measures:
                     field=f"standings.{place}.unit",
                     remedy=f"GET /v1/units?as_of={on} tells the units of that day.",
                 )
+            key.check_unit(each.unit, trees[on].up_to(each.unit, None), field=f"standings.{place}.unit")
             if (each.unit, each.day) in seen:
                 raise Invalid(
                     f"Two lines tell of {each.unit} on {each.day}.",
@@ -151,7 +156,7 @@ class Measures:
             for each in standings:
                 last = before.get((each.unit, each.day))
                 if last is None or last.standing != each:
-                    new.append(ToldStanding(each, last.revision + 1 if last else 1, today, now, by))
+                    new.append(ToldStanding(each, last.revision + 1 if last else 1, today, now, key.name))
                     corrected += last is not None
             await add_standings(connection, campaign, measure, new)
         return Taken(len(new) - corrected, corrected, len(standings) - len(new))

@@ -31,6 +31,7 @@ from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
+from tiendo_common.service.auth import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,14 @@ class Rechecks:
         done_on: date | None,
         checked_by: str,
         corrections: Sequence[Correction],
-        by: str,
+        key: ApiKey,
     ) -> Recheck:
         """Take what is said of a unit. The same again changes nothing; anything else is the next revision.
 
-        Raises UnknownCampaign, UnknownRound; Invalid for what check_recheck refuses.
+        Raises UnknownCampaign, UnknownRound; Invalid for what check_recheck refuses; OutOfBounds on the tree on which
+        the round began.
         """
-        await self._plans.get(campaign)
+        plan = (await self._plans.get(campaign)).campaign
         now = self._origin.clock.now()
         today = local_day(now)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -112,12 +114,15 @@ class Rechecks:
             versions = await round_versions(connection, campaign, round_)
             if not versions:
                 raise UnknownRound(campaign, round_)
-            check_recheck(versions[-1].round, unit, done_on, corrections, today)
+            round_now = versions[-1].round
+            check_recheck(round_now, unit, done_on, corrections, today)
+            tree = self._units.history.follow(plan.province, plan.first_day, round_now.first_day).tree
+            key.check_unit(unit, tree.up_to(unit, None), field="unit")
             before = await rechecks_of(connection, campaign, round_, unit)
             said = done_on, checked_by, tuple(corrections)
             if before and (before[-1].done_on, before[-1].checked_by, before[-1].corrections) == said:
                 return before[-1]
-            report = Recheck(unit, len(before) + 1, *said, reported_by=by, reported_at=now, known_day=today)
+            report = Recheck(unit, len(before) + 1, *said, reported_by=key.name, reported_at=now, known_day=today)
             await add_recheck(connection, campaign, round_, report)
         return report
 

@@ -23,6 +23,7 @@ from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
+from tiendo_common.service.auth import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ class Remainders:
         day: date,
         lines: Sequence[Remaining],
         source: str,
-        by: str,
+        key: ApiKey,
     ) -> RemainingReport:
         """Take who remains in a commune at the end of a day. The same again changes nothing; anything else is the next
         revision. Raises UnknownCampaign; Invalid for a day before the campaign or to come, a unit that is none of its
-        communes on that day, and what check_lines refuses."""
+        communes on that day, and what check_lines refuses; OutOfBounds."""
         plan = (await self._plans.get(campaign)).campaign
         today = self._origin.clock.today()
         if not plan.first_day <= day <= today:
@@ -79,6 +80,7 @@ class Remainders:
                 field="unit",
                 remedy=f"GET /v1/units?as_of={day} tells the units of that day; districts and the province are summed.",
             )
+        key.check_unit(unit, followed.tree.up_to(unit, None), field="unit")
         check_lines(lines)
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_remaining(connection, campaign)
@@ -93,7 +95,7 @@ class Remainders:
                 revision=len(before) + 1,
                 lines=tuple(lines),
                 source=source,
-                reported_by=by,
+                reported_by=key.name,
                 reported_at=now,
                 known_day=local_day(now),
             )

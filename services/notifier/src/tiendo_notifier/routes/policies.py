@@ -1,16 +1,17 @@
-"""Thresholds: looked up by whoever reads incidents, set by administrators."""
+"""Thresholds: looked up by whoever reads incidents, set by whoever may."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from tiendo_common.service.auth import Admin, ApiKey, requires
+from tiendo_common.service.auth import ApiKey, requires
 from tiendo_notifier import http_schemas as http
 from tiendo_notifier.http_schemas import Text
 from tiendo_notifier.rules.policies import Document
 from tiendo_notifier.use_cases.policies import Holding, Policies
 
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]
+Setter = Annotated[ApiKey, Depends(requires("policy:write"))]
 Campaign = Annotated[Text, Path(description="The campaign's id.", examples=["kon-tum-2023"])]
 Unit = Annotated[
     Text | None, Query(description="The unit's code: it and all below it. Absent: the whole campaign.")
@@ -28,19 +29,17 @@ def make_policy_router(policies: Policies) -> APIRouter:
 
     @router.put("/{campaign}", summary="Set thresholds for a campaign, or a unit and all below it")
     async def put_policy(
-        campaign: Campaign, wanted: http.PolicyIn, admin: Admin, unit: Unit = None
+        campaign: Campaign, wanted: http.PolicyIn, setter: Setter, unit: Unit = None
     ) -> http.Policy:
         """In place of what was set there before, from the next closing on; decisions keep what they were made by. A
         rule that could never fire or always would, and numbers in the wrong order, are refused by name. An empty
-        document takes back what was set there."""
+        document takes back what was set there. A key that is bound to units sets it for these or below."""
         document = Document(
             thresholds=wanted.thresholds,
             off=None if wanted.off is None else tuple(wanted.off),
             rhythm=wanted.rhythm,
         )
-        return _answer(
-            campaign, unit, await policies.put(campaign, unit, document, admin.name, wanted.reason)
-        )
+        return _answer(campaign, unit, await policies.put(campaign, unit, document, setter, wanted.reason))
 
     @router.get("/{campaign}/versions", summary="What was ever set, by whom and why")
     async def versions(campaign: Campaign, _reader: Reader) -> http.PolicyVersions:

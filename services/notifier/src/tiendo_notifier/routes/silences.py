@@ -36,7 +36,7 @@ def make_silence_router(silences: Silences) -> APIRouter:
             wanted.rules,
             wanted.from_,
             wanted.until,
-            officer.name,
+            officer,
             wanted.reason,
         )
         return http.SilenceOut.model_validate(made)
@@ -46,6 +46,6 @@ def make_silence_router(silences: Silences) -> APIRouter:
         identifier: Annotated[UUID, Path(description="The silence's id.")], officer: Officer
     ) -> None:
         """It stays on record with who ended it."""
-        await silences.end(str(identifier), officer.name)
+        await silences.end(str(identifier), officer)
 
     return router

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import asyncpg
 
+from tiendo_common.eventlog.port import Connection
+
 
 class Claimed(NamedTuple):
     """A delivery in this process's hands until the claim runs out. `attempt` counts from 1. `old_secret`: the one
@@ -92,9 +94,29 @@ async def again(
     )
 
 
-async def again_by_hand(pool: asyncpg.Pool, identifier: int) -> int | None:
+class Told(NamedTuple):
+    """Where a delivery went, and the units that its message tells of (null: something about no unit)."""
+
+    destination: str
+    units: list[str | None]
+
+
+async def told(pool: asyncpg.Pool, identifier: int) -> Told | None:
+    """What a delivery told, and where; None: there is no such one."""
+    row = await pool.fetchrow(
+        "SELECT destination, CASE kind WHEN 'ping' THEN '{}' "
+        "WHEN 'digest' THEN array(SELECT DISTINCT entry.unit FROM digest_item "
+        "JOIN message AS entry ON entry.id = digest_item.message WHERE sent_in = message.id) "
+        "ELSE ARRAY[message.unit] END AS units "
+        "FROM delivery JOIN message ON message.id = delivery.message WHERE delivery.id = $1",
+        identifier,
+    )
+    return None if row is None else Told(*row)
+
+
+async def again_by_hand(connection: Connection, identifier: int) -> int | None:
     """A further delivery of the same message to the same destination, due now; its id. None: there is no such one."""
-    again: int | None = await pool.fetchval(
+    again: int | None = await connection.fetchval(
         "INSERT INTO delivery (message, incident, destination) SELECT message, incident, destination FROM delivery "
         "JOIN destination ON name = destination AND disabled IS NULL WHERE delivery.id = $1 RETURNING id",
         identifier,

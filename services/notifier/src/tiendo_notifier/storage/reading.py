@@ -82,9 +82,13 @@ class Lists:
         async with AsyncSession(self._engine) as session:
             return (await session.exec(query)).all()
 
-    async def deliveries(self, limit: int, before: int | None, **equal: str | None) -> Sequence[DeliveryRow]:
-        """The delivery log."""
+    async def deliveries(
+        self, limit: int, before: int | None, to: Sequence[str] | None, **equal: str | None
+    ) -> Sequence[DeliveryRow]:
+        """The delivery log; `to`: of these destinations only."""
         query = _page(DeliveryRow, limit, before, equal)
+        if to is not None:
+            query = query.where(col(DeliveryRow.destination).in_(to))
         async with AsyncSession(self._engine) as session:
             return (await session.exec(query)).all()
 

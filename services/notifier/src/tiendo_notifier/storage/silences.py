@@ -45,17 +45,25 @@ async def add(pool: asyncpg.Pool, silence: Silence) -> None:
     )
 
 
-async def end(pool: asyncpg.Pool, identifier: str, now: datetime, author: str) -> bool | None:
-    """End one before its time; None: there is none of that id, False: it was over already."""
+async def get(pool: asyncpg.Pool, identifier: str) -> Silence | None:
+    """The one of that id."""
     row = await pool.fetchrow(
-        "WITH found AS (SELECT id, ended_at IS NULL AND until_at > $2 AS standing FROM silence WHERE id = $1 "
-        "FOR UPDATE), ended AS (UPDATE silence SET ended_at = $2, ended_by = $3 FROM found "
-        "WHERE silence.id = found.id AND standing RETURNING silence.id) SELECT standing FROM found",
+        "SELECT id::text, kind, campaign, unit, rules, from_at, until_at, author, reason, created_at, ended_at, "
+        "ended_by FROM silence WHERE id = $1",
+        identifier,
+    )
+    return None if row is None else Silence(*row)
+
+
+async def end(pool: asyncpg.Pool, identifier: str, now: datetime, author: str) -> bool:
+    """End one before its time; False: it was over already."""
+    status = await pool.execute(
+        "UPDATE silence SET ended_at = $2, ended_by = $3 WHERE id = $1 AND ended_at IS NULL AND until_at > $2",
         identifier,
         now,
         author,
     )
-    return None if row is None else bool(row["standing"])
+    return bool(status == "UPDATE 1")
 
 
 async def listed(pool: asyncpg.Pool, now: datetime, *, all_: bool) -> Sequence[Silence]:

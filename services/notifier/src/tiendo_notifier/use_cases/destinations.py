@@ -1,9 +1,15 @@
-"""Keep the destinations."""
+"""Keep the destinations. One belongs to whoever may act on all units that it tells of; one that tells of everything, to
+keys that are not bound to units."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from tiendo_common.clock import Clock
 from tiendo_common.errors import Conflict, Invalid, NotFound
+from tiendo_common.eventlog.port import Connection
+from tiendo_common.service.auth import ApiKey, OutOfBounds
 from tiendo_notifier.channels import journal
 from tiendo_notifier.channels.mail import SCHEME, Mail
 from tiendo_notifier.channels.webhooks import Webhooks, check_secret, generate_secret
@@ -29,8 +35,23 @@ class Destinations:
         self._mail = mail
         self._clock = clock
 
-    async def put(self, name: str, wanted: Wanted, secret: str | None) -> Stored:
-        """Make or replace one. Raises Invalid, RefusedAddress, BuiltIn."""
+    def check_units(self, key: ApiKey, units: Sequence[str | None] | None, field: str) -> None:
+        """Raise OutOfBounds, naming the field, unless the key may act on each of these units (None: all there are)."""
+        today = self._clock.today()
+        for unit in [None] if units is None else units:
+            above = self._reference.codes_above(unit, today) if unit is not None else ()
+            key.check_unit(unit, above, field=field)
+
+    def may_keep(self, key: ApiKey, units: Sequence[str] | None) -> bool:
+        """Whether the key may act on each of these units (None: all there are)."""
+        try:
+            self.check_units(key, units, "units")
+        except OutOfBounds:
+            return False
+        return True
+
+    async def put(self, name: str, wanted: Wanted, secret: str | None, key: ApiKey) -> Stored:
+        """Make or replace one. Raises Invalid, RefusedAddress, BuiltIn, OutOfBounds."""
         _refuse_built_in(name)
         if secret is not None:
             check_secret(secret)
@@ -41,6 +62,7 @@ class Destinations:
                 field="units",
                 remedy="Send codes of the administrative tree.",
             )
+        self.check_units(key, wanted.units, "units")
         if wanted.addressed and not wanted.units:
             raise Invalid(
                 "Only what is addressed to its units is wanted, and no unit is named: nothing would ever be told.",
@@ -49,35 +71,50 @@ class Destinations:
             )
         if not wanted.url.startswith(SCHEME):
             await self._webhooks.check(wanted.url)
-            return await destinations.put(self._pool, name, wanted, secret, generate_secret())
+            return await self._store(name, wanted, secret, key)
         self._mail.check(wanted.url)
         if secret is not None:
             raise Invalid("Letters are not signed.", field="secret", remedy="Leave it out.")
-        stored = await destinations.put(self._pool, name, wanted, None, generate_secret())
+        stored = await self._store(name, wanted, None, key)
         # Nobody needs to know it unless a webhook is put in its place, which may bring its own.
         return stored._replace(generated=None)
 
-    async def rotate(self, name: str, secret: str | None, keep_hours: int) -> str | None:
+    async def _store(self, name: str, wanted: Wanted, secret: str | None, key: ApiKey) -> Stored:
+        async with self._pool.acquire() as connection, connection.transaction():
+            before = await destinations.hold(connection, name)
+            if before is not None:
+                self.check_units(key, before, "name")
+            return await destinations.put(connection, name, wanted, secret, generate_secret())
+
+    @asynccontextmanager
+    async def _held(self, name: str, key: ApiKey) -> AsyncIterator[Connection]:
+        """A transaction in which the destination stays what it is. Raises NotFound, OutOfBounds."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            units = await destinations.hold(connection, name)
+            if units is None:
+                raise NotFound(f"There is no destination {name!r}.", remedy="PUT makes one.")
+            self.check_units(key, units, "name")
+            yield connection
+
+    async def rotate(self, name: str, secret: str | None, keep_hours: int, key: ApiKey) -> str | None:
         """Sign with a new secret and, for so many hours, with the one before as well, so that the receiver can change
-        over at leisure. The secret, if it was generated. Raises NotFound, Invalid, BuiltIn."""
+        over at leisure. The secret, if it was generated. Raises NotFound, Invalid, BuiltIn, OutOfBounds."""
         _refuse_built_in(name)
         if secret is not None:
             check_secret(secret)
         fresh = secret or generate_secret()
-        if not await destinations.rotate(self._pool, name, fresh, keep_hours):
-            raise NotFound(f"There is no destination {name!r}.", remedy="PUT makes one.")
+        async with self._held(name, key) as connection:
+            await destinations.rotate(connection, name, fresh, keep_hours)
         return None if secret is not None else fresh
 
-    async def ping(self, name: str) -> str:
-        """Send a test message there, whatever it subscribes to; the message's id. Raises NotFound."""
+    async def ping(self, name: str, key: ApiKey) -> str:
+        """Send a test message there, whatever it subscribes to; the message's id. Raises NotFound, Conflict,
+        OutOfBounds."""
         now = self._clock.now()
-        async with self._pool.acquire() as connection, connection.transaction():
-            known = await connection.fetchval(
-                "SELECT disabled IS NULL FROM destination WHERE name = $1", name
-            )
-            if known is None:
-                raise NotFound(f"There is no destination {name!r}.", remedy="PUT makes one.")
-            if not known:
+        async with self._held(name, key) as connection:
+            if await connection.fetchval(
+                "SELECT disabled IS NOT NULL FROM destination WHERE name = $1", name
+            ):
                 raise Conflict(
                     f"The destination {name!r} is disabled.", field="name", remedy="PUT switches it on again."
                 )
@@ -85,9 +122,16 @@ class Destinations:
             await outbox.put(connection, [message], [(message.id, None, name)], [])
         return message.id
 
-    async def redeliver(self, delivery: int) -> int:
-        """Send a delivery's message there once more, under the same id; the new delivery's id. Raises NotFound."""
-        again = await deliveries.again_by_hand(self._pool, delivery)
+    async def redeliver(self, delivery: int, key: ApiKey) -> int:
+        """Send a delivery's message there once more, under the same id; the new delivery's id. Raises NotFound,
+        OutOfBounds."""
+        told = await deliveries.told(self._pool, delivery)
+        again = None
+        if told is not None:
+            async with self._held(told.destination, key) as connection:
+                # What it told then, too: a destination of that name may have told of other units.
+                self.check_units(key, told.units, "id")
+                again = await deliveries.again_by_hand(connection, delivery)
         if again is None:
             raise NotFound(
                 f"There is no delivery {delivery} whose destination is there and switched on.",
@@ -95,11 +139,11 @@ class Destinations:
             )
         return again
 
-    async def delete(self, name: str) -> None:
-        """Remove one. Raises NotFound, BuiltIn."""
+    async def delete(self, name: str, key: ApiKey) -> None:
+        """Remove one. Raises NotFound, BuiltIn, OutOfBounds."""
         _refuse_built_in(name)
-        if not await destinations.delete(self._pool, name):
-            raise NotFound(f"There is no destination {name!r}.")
+        async with self._held(name, key) as connection:
+            await destinations.delete(connection, name)
 
 
 def _refuse_built_in(name: str) -> None:

@@ -11,6 +11,7 @@ from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid, NotFound
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import CampaignPublication
+from tiendo_common.service.auth import ApiKey
 from tiendo_notifier.rules import policies as rules
 from tiendo_notifier.rules.policies import Document, Policy
 from tiendo_notifier.rules.rhythm import Rhythm, check_rhythm
@@ -89,20 +90,22 @@ class Policies:
         return await storage.versions(self._pool, campaign)
 
     async def put(
-        self, campaign: str, unit: str | None, document: Document, author: str, reason: str
+        self, campaign: str, unit: str | None, document: Document, key: ApiKey, reason: str
     ) -> Holding:
-        """Set what holds for the unit and all below it from the next closing on. Raises NotFound; Invalid, naming the
-        field, if the numbers would make no sense there or anywhere below."""
+        """Set what holds for the unit and all below it from the next closing on. Raises NotFound; OutOfBounds; Invalid,
+        naming the field, if the numbers would make no sense there or anywhere below."""
         known = self._campaign(campaign, unit)
-        _check_document(document)
         day = self._day(known)
+        above = self._reference.codes_above(unit, day) if unit is not None else ()
+        key.check_unit(unit, above, field="unit")
+        _check_document(document)
         text = msgspec.json.encode(document).decode()
         async with self._pool.acquire() as connection, connection.transaction():
             await storage.lock(connection, campaign)
             before = await InForce.read(connection, self._reference, [campaign])
-            wanted = Stored(campaign, unit or WHOLE, 0, text, author, reason, self._clock.now())
+            wanted = Stored(campaign, unit or WHOLE, 0, text, key.name, reason, self._clock.now())
             self._check(before.with_one(wanted), known, unit, day)
-            await storage.add(connection, campaign, wanted.unit, text, author, reason, wanted.at)
+            await storage.add(connection, campaign, wanted.unit, text, key.name, reason, wanted.at)
         return await self.get(campaign, unit)
 
     def check_all(

@@ -56,6 +56,10 @@ class Reference:
         """The units that have a target in the campaign."""
         return [code for at, code in self._targets if at == campaign]
 
+    def codes_above(self, code: str, day: date) -> Iterator[str]:
+        """The codes of the units above it on that day, nearest first; none if it is no unit's then."""
+        return (each for each, _ in self.line(code, day) if each != code)
+
     def is_in(self, code: str, above: str, day: date) -> bool:
         """Whether the unit is `above` or below it on that day."""
         return any(each == above for each, _ in self.line(code, day))

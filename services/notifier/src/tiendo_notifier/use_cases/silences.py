@@ -8,6 +8,7 @@ import asyncpg
 
 from tiendo_common.clock import VIETNAM, Clock, new_event_id
 from tiendo_common.errors import Conflict, Invalid, NotFound
+from tiendo_common.service.auth import ApiKey
 from tiendo_notifier.storage import silences as storage
 from tiendo_notifier.storage.silences import Silence
 from tiendo_notifier.use_cases.reference import Reference
@@ -51,10 +52,10 @@ class Silences:
         rules: Sequence[str] | None,
         from_at: datetime | None,
         until_at: datetime,
-        author: str,
+        key: ApiKey,
         reason: str,
     ) -> Silence:
-        """Make one. Raises Invalid, naming the field."""
+        """Make one. Raises Invalid, naming the field; OutOfBounds."""
         now = self._clock.now()
         begin = (from_at or now).astimezone(UTC)
         until_at = until_at.astimezone(UTC)
@@ -68,6 +69,7 @@ class Silences:
                 field="unit",
                 remedy="Send a code of the administrative tree.",
             )
+        self._check_unit(key, unit, "unit")
         if until_at <= max(begin, now):
             raise Invalid(
                 f"It would be over before it begins: it is {now.astimezone(VIETNAM):%Y-%m-%d %H:%M} now.",
@@ -88,21 +90,27 @@ class Silences:
             None if rules is None else sorted(set(rules)),
             begin,
             until_at,
-            author,
+            key.name,
             reason,
             now,
         )
         await storage.add(self._pool, silence)
         return silence
 
-    async def end(self, identifier: str, author: str) -> None:
-        """End one now. What it kept back is told at the next closing if it is still bad. Raises NotFound, Conflict."""
-        standing = await storage.end(self._pool, identifier, self._clock.now(), author)
-        if standing is None:
+    async def end(self, identifier: str, key: ApiKey) -> None:
+        """End one now. What it kept back is told at the next closing if it is still bad. Raises NotFound, Conflict,
+        OutOfBounds."""
+        silence = await storage.get(self._pool, identifier)
+        if silence is None:
             raise NotFound(f"There is no silence {identifier}.")
-        if not standing:
+        self._check_unit(key, silence.unit, "id")
+        if not await storage.end(self._pool, identifier, self._clock.now(), key.name):
             raise Conflict(f"The silence {identifier} is over already.", field="id")
 
     async def listed(self, *, all_: bool) -> Sequence[Silence]:
         """Those that hold or are to come, or the newest of all, newest first."""
         return await storage.listed(self._pool, self._clock.now(), all_=all_)
+
+    def _check_unit(self, key: ApiKey, unit: str | None, field: str) -> None:
+        above = self._reference.codes_above(unit, self._clock.today()) if unit is not None else ()
+        key.check_unit(unit, above, field=field)
