@@ -65,7 +65,11 @@ def declared(unit: str, day: date) -> tuple[str, str, Any]:
 
 
 def recheck(unit: str, day: date) -> tuple[str, str, Any]:
-    return "PUT", f"rechecks/once/units/{unit}", {"done_on": str(day), "checked_by": "Tổ 1", "corrections": []}
+    return (
+        "PUT",
+        f"rechecks/once/units/{unit}",
+        {"done_on": str(day), "checked_by": "Tổ 1", "corrections": []},
+    )
 
 
 def standings(day: date, *units: str) -> tuple[str, str, Any]:

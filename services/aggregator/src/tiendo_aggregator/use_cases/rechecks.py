@@ -122,7 +122,9 @@ class Rechecks:
             said = done_on, checked_by, tuple(corrections)
             if before and (before[-1].done_on, before[-1].checked_by, before[-1].corrections) == said:
                 return before[-1]
-            report = Recheck(unit, len(before) + 1, *said, reported_by=key.name, reported_at=now, known_day=today)
+            report = Recheck(
+                unit, len(before) + 1, *said, reported_by=key.name, reported_at=now, known_day=today
+            )
             await add_recheck(connection, campaign, round_, report)
         return report
 

@@ -80,8 +80,8 @@ class KafkaPublisher:
     HEARTBEAT = 2.0
     POLL = (0.005, 0.04)
     LIMIT = 8000
-    #: Seconds to wait after a small round, so that the next one is larger: a request to the broker costs the same for one
-    #: event as for many, and where cores are scarce an event waits longer for them than it would here.
+    #: Seconds to wait after a small round, so that the next one is larger: a request to the broker costs the same for
+    #: one event as for many, and where cores are scarce an event waits longer for them than it would here.
     LINGER = 0.015
 
     def __init__(self, service: str, pool: asyncpg.Pool, broker: Broker, *, driven: bool = False) -> None:
