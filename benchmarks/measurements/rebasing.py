@@ -115,14 +115,14 @@ async def _fill(pool: asyncpg.Pool, plans: Plans, units: Units) -> int:
         eligible = dict.fromkeys(communes, 5000)
         await plans.put(Plan(campaign=campaign, targets={"intake": 100_000}, eligible=eligible), {})
         await pool.execute(
-            "INSERT INTO total (unit, day, known_day, n, attribution, indicator, level) "
-            "SELECT unit, day, day, 7, attribution, indicator, level FROM unnest($1::text[]) AS unit, "
-            "generate_series($2::timestamp, $3::timestamp, '1 day') AS day, generate_series(0, 1) AS attribution, "
+            "INSERT INTO counter (residence, collecting, day, known_day, n, indicator, level) "
+            "SELECT unit, unit, day, day, 7, indicator, level FROM unnest($1::text[]) AS unit, "
+            "generate_series($2::timestamp, $3::timestamp, '1 day') AS day, "
             "generate_series(0, 2) AS indicator, generate_series(1, 2) AS level",
             communes,
             datetime.combine(_FIRST, hour()),
             datetime.combine(_LAST, hour()),
         )
-    await pool.execute("ANALYZE total")
+    await pool.execute("ANALYZE counter")
     count: int = await pool.fetchval("SELECT count(*) FROM total")
     return count

@@ -26,46 +26,43 @@ class UnknownCampaign(NotFound):
         )
 
 
-class UnknownMeasure(NotFound):
+class _NotOfCampaign(NotFound):
+    """The campaign has nothing of this kind under this id."""
+
+    #: What it is called; and the path under which the campaign's are listed.
+    member: ClassVar[str]
+    listed: ClassVar[str]
+
+    def __init__(self, campaign: str, id_: str) -> None:
+        super().__init__(
+            f"{campaign} has no {self.member} {id_!r}.",
+            field=self.member,
+            remedy=f"GET /v1/campaigns/{campaign}/{self.listed} lists them; PUT …/{self.listed}/{{id}} makes one.",
+        )
+
+
+class UnknownMeasure(_NotOfCampaign):
     """The campaign has no measure of this id."""
 
     code = "unknown-measure"
     title = "No such measure"
-
-    def __init__(self, campaign: str, measure: str) -> None:
-        super().__init__(
-            f"{campaign} has no measure {measure!r}.",
-            field="measure",
-            remedy=f"GET /v1/campaigns/{campaign}/measures lists them; PUT …/measures/{{id}} makes one.",
-        )
+    member, listed = "measure", "measures"
 
 
-class UnknownRound(NotFound):
+class UnknownRound(_NotOfCampaign):
     """The campaign has no round of re-checks of this id."""
 
     code = "unknown-round"
     title = "No such round"
-
-    def __init__(self, campaign: str, round_: str) -> None:
-        super().__init__(
-            f"{campaign} has no round {round_!r}.",
-            field="round",
-            remedy=f"GET /v1/campaigns/{campaign}/rechecks lists them; PUT …/rechecks/{{id}} makes one.",
-        )
+    member, listed = "round", "rechecks"
 
 
-class UnknownAssignment(NotFound):
+class UnknownAssignment(_NotOfCampaign):
     """The campaign has no assignment of this id."""
 
     code = "unknown-assignment"
     title = "No such assignment"
-
-    def __init__(self, campaign: str, assignment: str) -> None:
-        super().__init__(
-            f"{campaign} has no assignment {assignment!r}.",
-            field="assignment",
-            remedy=f"GET /v1/campaigns/{campaign}/assignments lists them; PUT …/assignments/{{id}} makes one.",
-        )
+    member, listed = "assignment", "assignments"
 
 
 class PlanContradicted(Conflict):
