@@ -20,6 +20,7 @@ from pydantic import (
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
+from tiendo_aggregator.rules.phases import Phase, PhaseState
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.use_cases.reconciliation import Tally
@@ -235,6 +236,23 @@ class DeclaringDocument(Sent):
         return Declaring(cut_off=self.cut_off, units=tuple(sorted(self.units)))
 
 
+PartId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"),
+    in_words("small letters, digits and hyphens, 63 at most, not beginning with a hyphen"),
+]
+
+
+class PhaseDocument(Sent):
+    """A span of the campaign's days that has a name (giai đoạn). Its targets are those that are due on its last day."""
+
+    id: PartId = Field(examples=["sprint"])
+    name: Text = Field(examples=["Giai đoạn nước rút"])
+    name_en: Text | None = Field(None, description="The same in English, if others are told of it.")
+    first_day: Day
+    last_day: Day
+
+
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
     if len({figure.id for figure in figures}) < len(figures):
         raise ValueError("a figure's id stands there twice")
@@ -268,6 +286,9 @@ class CampaignBody(CampaignHead):
         {}, description="The sizes of cohorts, where somebody tells them: exempt citizens are among them."
     )
     declaring: DeclaringDocument | None = None
+    phases: Annotated[list[PhaseDocument], Field(max_length=100)] = Field(
+        [], description="Spans of days with a name; no day is in two, and days may be in none."
+    )
 
 
 class CampaignDocument(CampaignBody):
@@ -291,6 +312,7 @@ class CampaignDocument(CampaignBody):
                 figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
                 calendar=self.calendar.calendar(),
                 declaring=self.declaring.declaring() if self.declaring is not None else None,
+                phases=tuple(Phase(**phase.model_dump()) for phase in self.phases),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
             targets={target.goal: target.value for target in self.targets if target.value is not None},
@@ -335,9 +357,45 @@ class CampaignAnswer(CampaignBody):
                 for cohort, each in stored.plan.cohorts.items()
             },
             calendar=CalendarDocument.of(stored.campaign.calendar),
+            phases=[PhaseDocument(**msgspec.structs.asdict(phase)) for phase in stored.campaign.phases],
             declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
             if stored.campaign.declaring is not None
             else None,
+        )
+
+
+class PhaseAnswer(PhaseDocument):
+    """A phase, and what the province must reach by its end."""
+
+    state: PhaseState
+    targets: list[TargetAnswer] = Field(
+        description="Those due on its last day. Asked for with `phase=`, they go without the day in their names."
+    )
+
+
+class PhasesAnswer(BaseModel):
+    """A campaign's phases, by their first day."""
+
+    campaign: str
+    phases: list[PhaseAnswer]
+
+    @classmethod
+    def of(cls, stored: StoredPlan, today: date) -> Self:
+        plan = stored.plan
+        return cls(
+            campaign=plan.campaign.id,
+            phases=[
+                PhaseAnswer(
+                    **msgspec.structs.asdict(phase),
+                    state=phase.state(today),
+                    targets=[
+                        _target(plan, goal)
+                        for goal in sorted(plan.targets, key=in_order)
+                        if plan.campaign.due(goal) == phase.last_day
+                    ],
+                )
+                for phase in sorted(plan.campaign.phases, key=lambda phase: phase.first_day)
+            ],
         )
 
 
@@ -352,8 +410,7 @@ def _target(plan: Plan, goal: str) -> TargetAnswer:
 
 
 def _head(stored: StoredCampaign) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(stored.campaign)
-    del fields["figures"], fields["calendar"], fields["declaring"]
+    fields = {name: getattr(stored.campaign, name) for name in ("id", *CampaignHead.model_fields)}
     return fields | {"closed_through": stored.closed_through}
 
 
@@ -369,9 +426,9 @@ class StandingAnswer(Answered):
     value: int = Field(description="Citizens at the end of the day asked for, both levels.")
     level_1: int
     level_2: int
-    baseline: int = Field(description="Citizens at the end of the day before the campaign.")
+    baseline: int = Field(description="Citizens at the end of the day before the campaign, or the phase.")
     since_baseline: int
-    target: int | None = Field(description="To be reached by the last day; null if the plan sets none.")
+    target: int | None = Field(description="To be reached by its last day; null if the plan sets none.")
     eligible: int | None = Field(
         description="Without those who are exempt; null for a unit that the plan doesn't know."
     )
@@ -418,6 +475,9 @@ class ProgressAnswer(Answered):
         description="Counted is what was known at the end of this day; null: all that is known now."
     )
     by: Attribution
+    phase: str | None = Field(
+        description="Told of this phase: what it began with is `baseline`; null: of all."
+    )
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."
     )

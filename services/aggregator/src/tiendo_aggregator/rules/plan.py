@@ -9,6 +9,7 @@ import msgspec
 
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
+from tiendo_aggregator.rules.phases import Phase, check_phases
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.goals import goal_of
@@ -45,6 +46,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
     calendar: Calendar = Calendar()
     declaring: Declaring | None = None
+    phases: tuple[Phase, ...] = ()
 
     @property
     def schedule(self) -> Schedule:
@@ -102,8 +104,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_plan(plan: Plan, tree: Tree) -> None:
-    """Raise Invalid, naming the field, unless the plan's days, place, calendar and populations fit each other and the
-    tree of its first day. Of targets see check_targets."""
+    """Raise Invalid, naming the field, unless the plan's days, place, calendar, phases and populations fit each other
+    and the tree of its first day. Of targets see check_targets."""
     campaign = plan.campaign
     if campaign.first_day > campaign.last_day:
         raise Invalid(
@@ -112,6 +114,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             remedy="Send a last_day at or after first_day.",
         )
     check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
+    check_phases(campaign.phases, campaign.first_day, campaign.last_day)
     unit = tree.units.get(campaign.province)
     if unit is None or unit.level != "province":
         raise Invalid(

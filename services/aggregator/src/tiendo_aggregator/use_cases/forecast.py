@@ -43,6 +43,7 @@ class ForecastReport:
     as_of: date
     known_at: date | None
     last_day: date
+    phase: str | None
     complete_to: datetime | None
     indicators: Mapping[str, IndicatorForecast]
 
@@ -69,6 +70,7 @@ class RankReport:
     level: RankedLevel
     as_of: date
     known_at: date | None
+    phase: str | None
     complete_to: datetime | None
     indicators: Mapping[str, Ranking]
 
@@ -81,9 +83,14 @@ class Forecasts:
         self._scopes = scopes
 
     async def _scope(
-        self, campaign: str, as_of: date | None, known_at: date | None, unit: str | None
+        self,
+        campaign: str,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        phase: str | None = None,
     ) -> Scope:
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
         if scope.day > scope.today:
             # Days to come have no counts: each would be taken for one on which nothing was done.
             raise Invalid(
@@ -101,10 +108,11 @@ class Forecasts:
         known_at: date | None,
         unit: str | None,
         indicator: str | None,
+        phase: str | None = None,
     ) -> ForecastReport:
         """The forecast of one unit. Raises what `Scopes.of` raises; Invalid for an indicator without a
         target, or a day to come."""
-        scope = await self._scope(campaign, as_of, known_at, unit)
+        scope = await self._scope(campaign, as_of, known_at, unit, phase)
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._pool.acquire() as connection:
@@ -130,7 +138,7 @@ class Forecasts:
                 why = f"A forecast needs {LEAST_DAYS} days of the campaign."
             answer[each] = IndicatorForecast(due, history.value, target, history.value >= target, seen, why)
         return ForecastReport(
-            campaign, scope.root, scope.day, known_at, plan.last_day, scope.complete_to, answer
+            campaign, scope.root, scope.day, known_at, plan.last_day, phase, scope.complete_to, answer
         )
 
     async def backtest(
@@ -209,10 +217,11 @@ class Forecasts:
         indicator: str | None,
         level: RankedLevel,
         shown: int,
+        phase: str | None = None,
     ) -> RankReport:
         """The units of a level below `unit`, by share of their targets. Raises what `forecast` raises; Invalid for a
         day before the eve of the campaign."""
-        scope = await self._scope(campaign, as_of, known_at, unit)
+        scope = await self._scope(campaign, as_of, known_at, unit, phase)
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         eve = plan.first_day - timedelta(days=1)
@@ -232,7 +241,7 @@ class Forecasts:
                 if scope.tree.units[code].level == level and target is not None:
                     runners.append(Runner(code, scope.tree.units[code].name, target, days.ends(code, each)))
             answer[each] = ranking(runners, eve, plan.due(each), scope.day, shown)
-        return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
+        return RankReport(campaign, scope.root, level, scope.day, known_at, phase, scope.complete_to, answer)
 
 
 def _assess(

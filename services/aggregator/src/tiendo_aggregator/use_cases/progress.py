@@ -26,6 +26,7 @@ class ProgressReport:
     known_at: date | None
     tree: date
     by: Attribution
+    phase: str | None
     complete_to: datetime | None
     units: list[UnitProgress]
 
@@ -69,9 +70,12 @@ class Progress:
         unit: str | None,
         by: Attribution,
         depth: int,
+        phase: str | None = None,
     ) -> ProgressReport:
         """Where a unit and those below it stand. Raises what `Scopes.of` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
+        scope = await self._scopes.of(
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, phase=phase
+        )
         async with self._pool.acquire() as connection:
             units = await standings(
                 connection,
@@ -83,4 +87,6 @@ class Progress:
                 known_at=known_at,
                 depth=depth,
             )
-        return ProgressReport(campaign, scope.day, known_at, scope.on, by, scope.complete_to, units)
+        return ProgressReport(
+            campaign, scope.day, known_at, scope.on, by, scope.phase, scope.complete_to, units
+        )
