@@ -20,6 +20,7 @@ from pydantic import (
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
+from tiendo_aggregator.rules.going_on import GoingOn, Stop
 from tiendo_aggregator.rules.phases import Phase, PhaseState
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
@@ -253,6 +254,30 @@ class PhaseDocument(Sent):
     last_day: Day
 
 
+class StopDocument(Sent):
+    """The signed decision that stops a campaign which goes on."""
+
+    number: Text = Field(examples=["310/QĐ-UBND"])
+    signed_by: Text
+    last_day: Day = Field(description="The last day on which it goes on.")
+
+
+class GoingOnDocument(Sent):
+    """It goes on after its last day, until all who are eligible are reached or a decision stops it."""
+
+    indicator: Indicator = Field(description="It is full when as many are reached on this as are eligible.")
+    stop: StopDocument | None = None
+
+    def going_on(self) -> GoingOn:
+        """As the rules know it."""
+        stop = Stop(**self.stop.model_dump()) if self.stop is not None else None
+        return GoingOn(indicator=self.indicator, stop=stop)
+
+    @classmethod
+    def of(cls, going_on: GoingOn) -> Self:
+        return cls.model_validate(msgspec.to_builtins(going_on, builtin_types=(date,)))
+
+
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
     if len({figure.id for figure in figures}) < len(figures):
         raise ValueError("a figure's id stands there twice")
@@ -289,6 +314,7 @@ class CampaignBody(CampaignHead):
     phases: Annotated[list[PhaseDocument], Field(max_length=100)] = Field(
         [], description="Spans of days with a name; no day is in two, and days may be in none."
     )
+    going_on: GoingOnDocument | None = Field(None, description="Left out: it ends on its last day.")
 
 
 class CampaignDocument(CampaignBody):
@@ -312,6 +338,7 @@ class CampaignDocument(CampaignBody):
                 figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
                 calendar=self.calendar.calendar(),
                 declaring=self.declaring.declaring() if self.declaring is not None else None,
+                going_on=self.going_on.going_on() if self.going_on is not None else None,
                 phases=tuple(Phase(**phase.model_dump()) for phase in self.phases),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
@@ -357,6 +384,9 @@ class CampaignAnswer(CampaignBody):
                 for cohort, each in stored.plan.cohorts.items()
             },
             calendar=CalendarDocument.of(stored.campaign.calendar),
+            going_on=GoingOnDocument.of(stored.campaign.going_on)
+            if stored.campaign.going_on is not None
+            else None,
             phases=[PhaseDocument(**msgspec.structs.asdict(phase)) for phase in stored.campaign.phases],
             declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
             if stored.campaign.declaring is not None
@@ -465,6 +495,18 @@ class UnitProgressAnswer(Answered):
     figures: list[RatioAnswer]
 
 
+class StageAnswer(Answered):
+    """The campaign is past its last day, and was to go on."""
+
+    state: Literal["going_on", "full", "stopped"]
+    since: date = Field(description="The day after its last one.")
+    indicator: Indicator
+    full_since: date | None = Field(
+        description="From the end of this day on all who are eligible have been reached, without a break."
+    )
+    stopped_on: date | None
+
+
 class ProgressAnswer(Answered):
     """Where a unit and those below it stand. Every number is exact."""
 
@@ -477,6 +519,9 @@ class ProgressAnswer(Answered):
     by: Attribution
     phase: str | None = Field(
         description="Told of this phase: what it began with is `baseline`; null: of all."
+    )
+    going_on: StageAnswer | None = Field(
+        description="Null: it isn't past its last day, or its plan doesn't go on after it."
     )
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."

@@ -160,7 +160,7 @@ class TargetMetAnswer(Answered):
 
 
 class OutlookAnswer(Answered):
-    """What is expected at the end of the goal's last day, in citizens: rounded, unlike every count."""
+    """What is expected at the end of the day that is told of, in citizens: rounded, unlike every count."""
 
     final: int = Field(description="Rounded to the nearest.")
     low: int = Field(description="Of the 80% interval, rounded down.")
@@ -177,6 +177,10 @@ class IndicatorForecastAnswer(Answered):
     """One goal of one unit."""
 
     due: date = Field(description="Its last day: the campaign's, or an earlier one.")
+    through: date = Field(
+        description="The day that is told of: `due`; while the campaign goes on after it, the day on which a decision "
+        "stops it, or 30 days ahead."
+    )
     value: int = Field(description="Reached at the end of the day.")
     target: int
     target_met: bool

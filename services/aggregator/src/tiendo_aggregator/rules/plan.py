@@ -9,6 +9,7 @@ import msgspec
 
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
+from tiendo_aggregator.rules.going_on import GoingOn, check_going_on
 from tiendo_aggregator.rules.phases import Phase, check_phases
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
@@ -47,11 +48,23 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Calendar = Calendar()
     declaring: Declaring | None = None
     phases: tuple[Phase, ...] = ()
+    going_on: GoingOn | None = None
 
     @property
     def schedule(self) -> Schedule:
         """Its days with their weights."""
         return Schedule.of(self.calendar, self.first_day, self.last_day)
+
+    @property
+    def works_until(self) -> date | None:
+        """The last day on which it works: after its last one if it goes on; None: until somebody stops it."""
+        if self.going_on is None:
+            return self.last_day
+        return self.going_on.stop.last_day if self.going_on.stop is not None else None
+
+    def works_on(self, day: date) -> bool:
+        """Whether it works on a day: on one of its own, or while it goes on."""
+        return self.first_day <= day and (self.works_until is None or day <= self.works_until)
 
     def due(self, goal: str) -> date:
         """The last day for the goal of this name."""
@@ -115,6 +128,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
         )
     check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
     check_phases(campaign.phases, campaign.first_day, campaign.last_day)
+    check_going_on(campaign.going_on, campaign.last_day)
     unit = tree.units.get(campaign.province)
     if unit is None or unit.level != "province":
         raise Invalid(

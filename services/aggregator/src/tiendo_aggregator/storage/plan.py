@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.exemptions import ExemptionDecision
+from tiendo_aggregator.rules.going_on import GoingOn
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Plan, Share, UnitTargets
 from tiendo_aggregator.storage.exemptions import stored_decisions
@@ -232,6 +233,7 @@ async def store_plan(
             declaring=msgspec.to_builtins(campaign.declaring),
             declaring_since=declaring_since,
             phases=msgspec.to_builtins(campaign.phases) or None,
+            going_on=msgspec.to_builtins(campaign.going_on),
             known_since=known_since,
             cohorts=msgspec.to_builtins(plan.cohorts) or None,
             shares=msgspec.to_builtins(plan.shares) or None,
@@ -270,4 +272,5 @@ def _campaign(row: CampaignRow) -> Campaign:
         calendar=msgspec.convert(row.calendar, Calendar) if row.calendar is not None else Calendar(),
         declaring=msgspec.convert(row.declaring, Declaring | None),
         phases=msgspec.convert(row.phases or (), tuple[Phase, ...]),
+        going_on=msgspec.convert(row.going_on, GoingOn | None),
     )

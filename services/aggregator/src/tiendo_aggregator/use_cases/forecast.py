@@ -11,6 +11,7 @@ import asyncpg
 from tiendo_aggregator.rules.backtest import Origin, assess, origins, tell
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
+from tiendo_aggregator.rules.going_on import HORIZON
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import ceilings
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
@@ -24,9 +25,11 @@ RankedLevel = Literal["district", "commune"]
 
 @dataclass(frozen=True, slots=True)
 class IndicatorForecast:
-    """One goal of one unit, at the end of its last day, `due`. `forecast` None: `why_none` says why."""
+    """One goal of one unit, at the end of `through`: its last day, `due`, or a later one while the campaign goes on.
+    `forecast` None: `why_none` says why."""
 
     due: date
+    through: date
     value: int
     target: int | None
     target_met: bool
@@ -122,21 +125,24 @@ class Forecasts:
             target = scope.stored.targets[scope.root, each]
             history = days.history(scope.root, each)
             schedule, due = plan.schedule_of(each), plan.due(each)
+            through = _through(plan, due, scope.day)
             seen = outlook(
                 schedule,
                 plan.calendar,
-                len(schedule.weights),
+                _number(plan, through),
                 history.changes,
                 history.value,
                 target,
                 _ceilings(scope, each, scope.day, known_at).get(scope.root),
             )
             why = None
-            if scope.day >= due:
+            if scope.day >= through:
                 why = "No day of the campaign is left." if due == plan.last_day else f"It was due on {due}."
             elif seen is None:
                 why = f"A forecast needs {LEAST_DAYS} days of the campaign."
-            answer[each] = IndicatorForecast(due, history.value, target, history.value >= target, seen, why)
+            answer[each] = IndicatorForecast(
+                due, through, history.value, target, history.value >= target, seen, why
+            )
         return ForecastReport(
             campaign, scope.root, scope.day, known_at, plan.last_day, phase, scope.complete_to, answer
         )
@@ -271,6 +277,14 @@ def _assess(
         told[code], actual[code] = said, in_the_end.value
         brought[code] = in_the_end.value - in_the_end.baseline
     return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
+
+
+def _through(plan: Campaign, due: date, day: date) -> date:
+    """The day of which a goal is forecast at the end of `day`: its last one; after the campaign's own last day, while
+    it goes on, the day on which it stops, or one HORIZON ahead."""
+    if due < plan.last_day or not plan.last_day <= day or not plan.works_on(day + timedelta(days=1)):
+        return due
+    return plan.works_until or day + HORIZON
 
 
 def _number(plan: Campaign, day: date) -> int:
