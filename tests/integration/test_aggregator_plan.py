@@ -130,6 +130,7 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
         "cohorts": {},
         "declaring": None,
         "phases": [],
+        "contests": [],
         "going_on": None,
     }
     [line] = (await service.get("/v1/campaigns"))["campaigns"]

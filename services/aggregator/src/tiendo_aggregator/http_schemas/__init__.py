@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
+from tiendo_aggregator.rules.contests import Contest, Group, Measure
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.going_on import GoingOn, Stop
@@ -254,6 +255,47 @@ class PhaseDocument(Sent):
     last_day: Day
 
 
+class GroupDocument(Sent):
+    """Who takes part together."""
+
+    id: PartId
+    name: Text = Field(examples=["Cụm phường trung tâm"])
+    units: Annotated[list[UnitCode], Field(min_length=1, max_length=500)] = Field(
+        description="Districts and communes of the campaign's first day, with all below them."
+    )
+
+
+class ContestDocument(Sent):
+    """A contest between groups of units (thi đua), by residence."""
+
+    id: PartId
+    name: Text = Field(examples=["Thi đua giữa các cụm phường"])
+    measure: Measure = Field(
+        description="share: of the target, baseline included; per_1000: citizens gained on its days of each 1,000 who "
+        "are eligible; finish: who met the target first."
+    )
+    indicator: GoalName
+    first_day: Day
+    last_day: Day
+    groups: Annotated[list[GroupDocument], Field(min_length=2, max_length=200)]
+
+    def contest(self) -> Contest:
+        """As the rules know it."""
+        fields = self.model_dump(exclude={"groups", "indicator"})
+        groups = tuple(Group(id=each.id, name=each.name, units=tuple(each.units)) for each in self.groups)
+        return Contest(**fields, goal=self.indicator, groups=groups)
+
+    @classmethod
+    def of(cls, contest: Contest) -> Self:
+        fields = msgspec.structs.asdict(contest)
+        goal, groups = fields.pop("goal"), fields.pop("groups")
+        return cls(
+            **fields,
+            indicator=goal,
+            groups=[GroupDocument(id=each.id, name=each.name, units=list(each.units)) for each in groups],
+        )
+
+
 class StopDocument(Sent):
     """The signed decision that stops a campaign which goes on."""
 
@@ -315,6 +357,7 @@ class CampaignBody(CampaignHead):
         [], description="Spans of days with a name; no day is in two, and days may be in none."
     )
     going_on: GoingOnDocument | None = Field(None, description="Left out: it ends on its last day.")
+    contests: Annotated[list[ContestDocument], Field(max_length=50)] = Field([])
 
 
 class CampaignDocument(CampaignBody):
@@ -339,6 +382,7 @@ class CampaignDocument(CampaignBody):
                 calendar=self.calendar.calendar(),
                 declaring=self.declaring.declaring() if self.declaring is not None else None,
                 going_on=self.going_on.going_on() if self.going_on is not None else None,
+                contests=tuple(each.contest() for each in self.contests),
                 phases=tuple(Phase(**phase.model_dump()) for phase in self.phases),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
@@ -387,6 +431,7 @@ class CampaignAnswer(CampaignBody):
             going_on=GoingOnDocument.of(stored.campaign.going_on)
             if stored.campaign.going_on is not None
             else None,
+            contests=[ContestDocument.of(each) for each in stored.campaign.contests],
             phases=[PhaseDocument(**msgspec.structs.asdict(phase)) for phase in stored.campaign.phases],
             declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
             if stored.campaign.declaring is not None

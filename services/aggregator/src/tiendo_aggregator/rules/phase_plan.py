@@ -24,7 +24,12 @@ def plan_of_phase(plan: Plan, targets: UnitTargets, phase: Phase) -> tuple[Plan,
     """The plan as it is for the phase alone; `targets` of units likewise."""
     names = {goal: goal_in_phase(goal, plan.campaign, phase) for goal in plan.targets}
     campaign = msgspec.structs.replace(
-        plan.campaign, first_day=phase.first_day, last_day=phase.last_day, phases=(), going_on=None
+        plan.campaign,
+        first_day=phase.first_day,
+        last_day=phase.last_day,
+        phases=(),
+        going_on=None,
+        contests=(),
     )
     own = {name: plan.targets[goal] for goal, name in names.items() if name is not None}
     of_units = {

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
+from tiendo_aggregator.rules.contests import Contest, check_contests
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
 from tiendo_aggregator.rules.going_on import GoingOn, check_going_on
 from tiendo_aggregator.rules.phases import Phase, check_phases
@@ -49,6 +50,7 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     declaring: Declaring | None = None
     phases: tuple[Phase, ...] = ()
     going_on: GoingOn | None = None
+    contests: tuple[Contest, ...] = ()
 
     @property
     def schedule(self) -> Schedule:
@@ -202,6 +204,9 @@ def check_targets(plan: Plan, tree: Tree) -> None:
                 remedy="The communes' eligible populations must sum to the province's.",
             )
     _check_set_targets(plan, tree)
+    check_contests(
+        campaign.contests, campaign.first_day, campaign.last_day, plan.targets, tree, campaign.province
+    )
     for figure in campaign.figures:
         if figure.over == "target" and figure.indicator not in plan.targets:
             raise Invalid(

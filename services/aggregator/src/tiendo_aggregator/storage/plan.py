@@ -13,6 +13,7 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tiendo_aggregator.rules.calendar import Calendar
+from tiendo_aggregator.rules.contests import Contest
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.exemptions import ExemptionDecision
 from tiendo_aggregator.rules.going_on import GoingOn
@@ -234,6 +235,7 @@ async def store_plan(
             declaring_since=declaring_since,
             phases=msgspec.to_builtins(campaign.phases) or None,
             going_on=msgspec.to_builtins(campaign.going_on),
+            contests=msgspec.to_builtins(campaign.contests) or None,
             known_since=known_since,
             cohorts=msgspec.to_builtins(plan.cohorts) or None,
             shares=msgspec.to_builtins(plan.shares) or None,
@@ -273,4 +275,5 @@ def _campaign(row: CampaignRow) -> Campaign:
         declaring=msgspec.convert(row.declaring, Declaring | None),
         phases=msgspec.convert(row.phases or (), tuple[Phase, ...]),
         going_on=msgspec.convert(row.going_on, GoingOn | None),
+        contests=msgspec.convert(row.contests or (), tuple[Contest, ...]),
     )
