@@ -129,6 +129,9 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
         "set_targets": {},
         "cohorts": {},
         "declaring": None,
+        "phases": [],
+        "contests": [],
+        "going_on": None,
     }
     [line] = (await service.get("/v1/campaigns"))["campaigns"]
     assert (line["id"], line["province"]) == ("kon-tum-2023", "62")
@@ -328,6 +331,8 @@ async def test_progress_is_summed_up_the_tree_and_set_against_the_plan(
         "tree": "2023-11-12",
         "known_at": None,
         "by": "residence",
+        "phase": None,
+        "going_on": None,
     }
     targets = {
         key: target.value for key, target in (await published(service, "targets")).items() if "23427" in key

@@ -3,6 +3,7 @@
 from tiendo_aggregator.consumer import TOPICS, Counters, Teams
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.assignments import make_assignments_router
+from tiendo_aggregator.routes.contests import make_contests_router
 from tiendo_aggregator.routes.declared import make_declared_router
 from tiendo_aggregator.routes.exemptions import make_exemptions_router
 from tiendo_aggregator.routes.funnel import make_funnel_router
@@ -15,6 +16,7 @@ from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.assignments import Assignments
+from tiendo_aggregator.use_cases.contests import Contests
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
@@ -116,6 +118,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts, side_by_side))
+    kit.app.include_router(make_contests_router(Contests(kit.pool, plans, scopes, units)))
     kit.app.include_router(make_proof_router(reconciliation, rebuild))
     kit.measured.append(reconciliation.measure)
     kit.app.include_router(make_declared_router(declarations))

@@ -18,8 +18,11 @@ from pydantic import (
 )
 
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
+from tiendo_aggregator.rules.contests import Contest, Group, Measure
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
 from tiendo_aggregator.rules.declaring import Declaring
+from tiendo_aggregator.rules.going_on import GoingOn, Stop
+from tiendo_aggregator.rules.phases import Phase, PhaseState
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Over, Plan
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.use_cases.reconciliation import Tally
@@ -235,6 +238,88 @@ class DeclaringDocument(Sent):
         return Declaring(cut_off=self.cut_off, units=tuple(sorted(self.units)))
 
 
+PartId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"),
+    in_words("small letters, digits and hyphens, 63 at most, not beginning with a hyphen"),
+]
+
+
+class PhaseDocument(Sent):
+    """A span of the campaign's days that has a name (giai đoạn). Its targets are those that are due on its last day."""
+
+    id: PartId = Field(examples=["sprint"])
+    name: Text = Field(examples=["Giai đoạn nước rút"])
+    name_en: Text | None = Field(None, description="The same in English, if others are told of it.")
+    first_day: Day
+    last_day: Day
+
+
+class GroupDocument(Sent):
+    """Who takes part together."""
+
+    id: PartId
+    name: Text = Field(examples=["Cụm phường trung tâm"])
+    units: Annotated[list[UnitCode], Field(min_length=1, max_length=500)] = Field(
+        description="Districts and communes of the campaign's first day, with all below them."
+    )
+
+
+class ContestDocument(Sent):
+    """A contest between groups of units (thi đua), by residence."""
+
+    id: PartId
+    name: Text = Field(examples=["Thi đua giữa các cụm phường"])
+    measure: Measure = Field(
+        description="share: of the target, baseline included; per_1000: citizens gained on its days of each 1,000 who "
+        "are eligible; finish: who met the target first."
+    )
+    indicator: GoalName
+    first_day: Day
+    last_day: Day
+    groups: Annotated[list[GroupDocument], Field(min_length=2, max_length=200)]
+
+    def contest(self) -> Contest:
+        """As the rules know it."""
+        fields = self.model_dump(exclude={"groups", "indicator"})
+        groups = tuple(Group(id=each.id, name=each.name, units=tuple(each.units)) for each in self.groups)
+        return Contest(**fields, goal=self.indicator, groups=groups)
+
+    @classmethod
+    def of(cls, contest: Contest) -> Self:
+        fields = msgspec.structs.asdict(contest)
+        goal, groups = fields.pop("goal"), fields.pop("groups")
+        return cls(
+            **fields,
+            indicator=goal,
+            groups=[GroupDocument(id=each.id, name=each.name, units=list(each.units)) for each in groups],
+        )
+
+
+class StopDocument(Sent):
+    """The signed decision that stops a campaign which goes on."""
+
+    number: Text = Field(examples=["310/QĐ-UBND"])
+    signed_by: Text
+    last_day: Day = Field(description="The last day on which it goes on.")
+
+
+class GoingOnDocument(Sent):
+    """It goes on after its last day, until all who are eligible are reached or a decision stops it."""
+
+    indicator: Indicator = Field(description="It is full when as many are reached on this as are eligible.")
+    stop: StopDocument | None = None
+
+    def going_on(self) -> GoingOn:
+        """As the rules know it."""
+        stop = Stop(**self.stop.model_dump()) if self.stop is not None else None
+        return GoingOn(indicator=self.indicator, stop=stop)
+
+    @classmethod
+    def of(cls, going_on: GoingOn) -> Self:
+        return cls.model_validate(msgspec.to_builtins(going_on, builtin_types=(date,)))
+
+
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
     if len({figure.id for figure in figures}) < len(figures):
         raise ValueError("a figure's id stands there twice")
@@ -268,6 +353,11 @@ class CampaignBody(CampaignHead):
         {}, description="The sizes of cohorts, where somebody tells them: exempt citizens are among them."
     )
     declaring: DeclaringDocument | None = None
+    phases: Annotated[list[PhaseDocument], Field(max_length=100)] = Field(
+        [], description="Spans of days with a name; no day is in two, and days may be in none."
+    )
+    going_on: GoingOnDocument | None = Field(None, description="Left out: it ends on its last day.")
+    contests: Annotated[list[ContestDocument], Field(max_length=50)] = Field([])
 
 
 class CampaignDocument(CampaignBody):
@@ -291,6 +381,9 @@ class CampaignDocument(CampaignBody):
                 figures=tuple(Figure(**figure.model_dump()) for figure in self.figures),
                 calendar=self.calendar.calendar(),
                 declaring=self.declaring.declaring() if self.declaring is not None else None,
+                going_on=self.going_on.going_on() if self.going_on is not None else None,
+                contests=tuple(each.contest() for each in self.contests),
+                phases=tuple(Phase(**phase.model_dump()) for phase in self.phases),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
             targets={target.goal: target.value for target in self.targets if target.value is not None},
@@ -335,9 +428,49 @@ class CampaignAnswer(CampaignBody):
                 for cohort, each in stored.plan.cohorts.items()
             },
             calendar=CalendarDocument.of(stored.campaign.calendar),
+            going_on=GoingOnDocument.of(stored.campaign.going_on)
+            if stored.campaign.going_on is not None
+            else None,
+            contests=[ContestDocument.of(each) for each in stored.campaign.contests],
+            phases=[PhaseDocument(**msgspec.structs.asdict(phase)) for phase in stored.campaign.phases],
             declaring=DeclaringDocument.model_validate(msgspec.structs.asdict(stored.campaign.declaring))
             if stored.campaign.declaring is not None
             else None,
+        )
+
+
+class PhaseAnswer(PhaseDocument):
+    """A phase, and what the province must reach by its end."""
+
+    state: PhaseState
+    targets: list[TargetAnswer] = Field(
+        description="Those due on its last day. Asked for with `phase=`, they go without the day in their names."
+    )
+
+
+class PhasesAnswer(BaseModel):
+    """A campaign's phases, by their first day."""
+
+    campaign: str
+    phases: list[PhaseAnswer]
+
+    @classmethod
+    def of(cls, stored: StoredPlan, today: date) -> Self:
+        plan = stored.plan
+        return cls(
+            campaign=plan.campaign.id,
+            phases=[
+                PhaseAnswer(
+                    **msgspec.structs.asdict(phase),
+                    state=phase.state(today),
+                    targets=[
+                        _target(plan, goal)
+                        for goal in sorted(plan.targets, key=in_order)
+                        if plan.campaign.due(goal) == phase.last_day
+                    ],
+                )
+                for phase in sorted(plan.campaign.phases, key=lambda phase: phase.first_day)
+            ],
         )
 
 
@@ -352,8 +485,7 @@ def _target(plan: Plan, goal: str) -> TargetAnswer:
 
 
 def _head(stored: StoredCampaign) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(stored.campaign)
-    del fields["figures"], fields["calendar"], fields["declaring"]
+    fields = {name: getattr(stored.campaign, name) for name in ("id", *CampaignHead.model_fields)}
     return fields | {"closed_through": stored.closed_through}
 
 
@@ -369,9 +501,9 @@ class StandingAnswer(Answered):
     value: int = Field(description="Citizens at the end of the day asked for, both levels.")
     level_1: int
     level_2: int
-    baseline: int = Field(description="Citizens at the end of the day before the campaign.")
+    baseline: int = Field(description="Citizens at the end of the day before the campaign, or the phase.")
     since_baseline: int
-    target: int | None = Field(description="To be reached by the last day; null if the plan sets none.")
+    target: int | None = Field(description="To be reached by its last day; null if the plan sets none.")
     eligible: int | None = Field(
         description="Without those who are exempt; null for a unit that the plan doesn't know."
     )
@@ -408,6 +540,18 @@ class UnitProgressAnswer(Answered):
     figures: list[RatioAnswer]
 
 
+class StageAnswer(Answered):
+    """The campaign is past its last day, and was to go on."""
+
+    state: Literal["going_on", "full", "stopped"]
+    since: date = Field(description="The day after its last one.")
+    indicator: Indicator
+    full_since: date | None = Field(
+        description="From the end of this day on all who are eligible have been reached, without a break."
+    )
+    stopped_on: date | None
+
+
 class ProgressAnswer(Answered):
     """Where a unit and those below it stand. Every number is exact."""
 
@@ -418,6 +562,12 @@ class ProgressAnswer(Answered):
         description="Counted is what was known at the end of this day; null: all that is known now."
     )
     by: Attribution
+    phase: str | None = Field(
+        description="Told of this phase: what it began with is `baseline`; null: of all."
+    )
+    going_on: StageAnswer | None = Field(
+        description="Null: it isn't past its last day, or its plan doesn't go on after it."
+    )
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is counted; null right after a start."
     )

@@ -24,6 +24,15 @@ class _Asked(Answered):
     )
 
 
+class _OfPhase(_Asked):
+    """What is told of a campaign or of one of its phases."""
+
+    phase: str | None = Field(
+        description="The phase that is told of as if it were all: it begins with what stood on the day before it. "
+        "Null: the campaign."
+    )
+
+
 class LevelsAnswer(Answered):
     """Citizens by the level they have; they sum to `value`. A change may be negative."""
 
@@ -106,7 +115,7 @@ class UnitPaceAnswer(Answered):
     indicators: dict[GoalName, PaceAnswer]
 
 
-class PacesAnswer(_Asked):
+class PacesAnswer(_OfPhase):
     """A unit and those below it against the plan."""
 
     units: list[UnitPaceAnswer] = Field(
@@ -135,7 +144,7 @@ class IndicatorQuotasAnswer(Answered):
     days: list[DayPlanAnswer]
 
 
-class QuotasAnswer(_Asked):
+class QuotasAnswer(_OfPhase):
     """The daily quotas of one unit, on the goals of which it has a target."""
 
     unit: str
@@ -151,7 +160,7 @@ class TargetMetAnswer(Answered):
 
 
 class OutlookAnswer(Answered):
-    """What is expected at the end of the goal's last day, in citizens: rounded, unlike every count."""
+    """What is expected at the end of the day that is told of, in citizens: rounded, unlike every count."""
 
     final: int = Field(description="Rounded to the nearest.")
     low: int = Field(description="Of the 80% interval, rounded down.")
@@ -168,6 +177,10 @@ class IndicatorForecastAnswer(Answered):
     """One goal of one unit."""
 
     due: date = Field(description="Its last day: the campaign's, or an earlier one.")
+    through: date = Field(
+        description="The day that is told of: `due`; while the campaign goes on after it, the day on which a decision "
+        "stops it, or 30 days ahead."
+    )
     value: int = Field(description="Reached at the end of the day.")
     target: int
     target_met: bool
@@ -175,7 +188,7 @@ class IndicatorForecastAnswer(Answered):
     why_none: str | None = Field(description="Why there is no forecast; null: there is one.")
 
 
-class ForecastAnswer(_Asked):
+class ForecastAnswer(_OfPhase):
     """What is expected of one unit if things go on as of late."""
 
     unit: str
@@ -261,7 +274,7 @@ class RankingAnswer(Answered):
     unranked: list[str] = Field(description="Units with a target of 0: there is no share of it.")
 
 
-class RanksAnswer(_Asked):
+class RanksAnswer(_OfPhase):
     """The ranks of the units of one level."""
 
     unit: str

@@ -13,6 +13,7 @@ from tiendo_aggregator.http_schemas import (
     CampaignLine,
     CampaignsAnswer,
     DifferenceAnswer,
+    PhasesAnswer,
     ProgressAnswer,
     ReconciliationRequest,
     UnitAnswer,
@@ -24,6 +25,7 @@ from tiendo_aggregator.routes.questions import (
     By,
     Depth,
     InPath,
+    InPhase,
     KnownAt,
     OneUnit,
     OnTree,
@@ -119,6 +121,11 @@ def make_router(
         response.headers["ETag"] = tag(stored.version)
         return CampaignAnswer.of(stored)
 
+    @router.get("/v1/campaigns/{campaign}/phases", tags=["campaigns"], summary="A campaign's phases")
+    async def get_phases(campaign: InPath, _reader: Reader) -> PhasesAnswer:
+        """Their days and targets. `phase=` asks for the progress, pace, quotas, forecast and ranks of one."""
+        return PhasesAnswer.of(await plans.get(campaign), clock.today())
+
     @router.get(
         "/v1/campaigns/{campaign}/progress",
         tags=["progress"],
@@ -133,11 +140,19 @@ def make_router(
         unit: OneUnit = None,
         by: By = "residence",
         depth: Depth = 0,
+        phase: InPhase = None,
     ) -> ProgressAnswer:
         """Sums over the units of a day, whose codes and names may differ from today's. On a tree later than that of
         the campaign's first day, the campaign's units are what they have become by the reorganisations in force."""
         report = await progress.report(
-            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, by=by, depth=depth
+            campaign,
+            as_of=as_of,
+            known_at=known_at,
+            tree=tree,
+            unit=unit,
+            by=by,
+            depth=depth,
+            phase=phase,
         )
         return ProgressAnswer.model_validate(report)
 

@@ -16,7 +16,7 @@ from tiendo_aggregator.http_schemas.pace import (
     RevisionsAnswer,
     SideBySideAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, KnownAt, OneUnit, Reader
+from tiendo_aggregator.routes.questions import AsOf, By, Depth, InPath, InPhase, KnownAt, OneUnit, Reader
 from tiendo_aggregator.use_cases.forecast import Forecasts, RankedLevel
 from tiendo_aggregator.use_cases.pace import Paces
 from tiendo_aggregator.use_cases.plan import Plans
@@ -70,11 +70,14 @@ def make_pace_router(
         known_at: KnownAt = None,
         unit: OneUnit = None,
         indicator: OneGoal = None,
+        phase: InPhase = None,
     ) -> QuotasAnswer:
         """What is owed, spread over the campaign's days by the weights of its calendar, and what each day that is left
         needs now. Both sum exactly. A unit's quotas are taken from its own numbers: those of the units below it sum to
         the same in the end, and on a single day may differ by less than one for each of them."""
-        report = await paces.quotas(campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator)
+        report = await paces.quotas(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, phase=phase
+        )
         return QuotasAnswer.model_validate(report)
 
     @of_campaign.get(
@@ -88,10 +91,17 @@ def make_pace_router(
         unit: OneUnit = None,
         indicator: OneGoal = None,
         depth: Depth = 0,
+        phase: InPhase = None,
     ) -> PacesAnswer:
         """At the end of a day, on whatever has a target."""
         report = await paces.report(
-            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, depth=depth
+            campaign,
+            as_of=as_of,
+            known_at=known_at,
+            unit=unit,
+            indicator=indicator,
+            depth=depth,
+            phase=phase,
         )
         return PacesAnswer.model_validate(report)
 
@@ -103,11 +113,12 @@ def make_pace_router(
         known_at: KnownAt = None,
         unit: OneUnit = None,
         indicator: OneGoal = None,
+        phase: InPhase = None,
     ) -> ForecastAnswer:
         """From the pace of late and the weekdays' pattern, with an 80% interval. It foresees no final spurt and no
         slackening: `/forecast/backtest` says how far off it was."""
         report = await forecasts.forecast(
-            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator
+            campaign, as_of=as_of, known_at=known_at, unit=unit, indicator=indicator, phase=phase
         )
         return ForecastAnswer.model_validate(report)
 
@@ -139,6 +150,7 @@ def make_pace_router(
             RankedLevel, Query(description="Which units below the unit are ranked.")
         ] = "commune",
         shown: Annotated[int, Query(ge=1, le=1000, description="How many places are best and low.")] = 5,
+        phase: InPhase = None,
     ) -> RanksAnswer:
         """By exact share of the target. Earlier ranks are as known now (or at `known_at`), so that late records move
         nobody."""
@@ -150,6 +162,7 @@ def make_pace_router(
             indicator=indicator,
             level=level,
             shown=shown,
+            phase=phase,
         )
         return RanksAnswer.model_validate(report)
 

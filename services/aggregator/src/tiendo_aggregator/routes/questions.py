@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query
 
-from tiendo_aggregator.http_schemas import CampaignId
+from tiendo_aggregator.http_schemas import CampaignId, PartId
 from tiendo_aggregator.rules.counting import Attribution
 from tiendo_common.service.auth import ApiKey, requires
 
@@ -18,6 +18,12 @@ KnownAt = Annotated[
 ]
 OneUnit = Annotated[
     str | None, Query(description="What the campaign's province is on the day's tree unless said.")
+]
+InPhase = Annotated[
+    PartId | None,
+    Query(
+        description="Of this phase (giai đoạn) alone, at its end or, while it runs, today; of the campaign unless said."
+    ),
 ]
 OnTree = Annotated[
     date | None,

@@ -9,8 +9,9 @@ WATCHED_AFTER = timedelta(days=7)
 
 
 def is_watched(campaign: Campaign, today: date) -> bool:
-    """Whether progress is published: from the first day until a week after the last one."""
-    return campaign.first_day <= today < campaign.last_day + WATCHED_AFTER
+    """Whether progress is published: from the first day until a week after the last one, or after it went on."""
+    until = campaign.works_until
+    return campaign.first_day <= today and (until is None or today < until + WATCHED_AFTER)
 
 
 def days_to_close(
@@ -23,7 +24,8 @@ def days_to_close(
     and closing them would report every unit as idle.
     """
     last = reached.date() if reached.time() >= campaign.day_cut_off else reached.date() - timedelta(days=1)
-    last = min(last, campaign.last_day + WATCHED_AFTER - timedelta(days=1))
+    if campaign.works_until is not None:
+        last = min(last, campaign.works_until + WATCHED_AFTER - timedelta(days=1))
     day = max(campaign.first_day, known_since)
     if closed_through is not None:
         day = max(day, closed_through + timedelta(days=1))

@@ -112,11 +112,11 @@ def check_decision(decision: ExemptionDecision, plan: Plan, before: Sequence[Exe
     """Raise Invalid, naming the field, unless the day is one of the campaign's, each line is said once, and a
     withdrawal is of one that is there and in force by then."""
     campaign = plan.campaign
-    if not campaign.first_day <= decision.from_day <= campaign.last_day:
+    if not campaign.works_on(decision.from_day):
         raise Invalid(
             f"{decision.from_day} is no day of the campaign.",
             field="from_day",
-            remedy=f"Send a day from {campaign.first_day} to {campaign.last_day}.",
+            remedy=f"Send a day from {campaign.first_day} to {campaign.works_until or 'today'}.",
         )
     seen: set[tuple[str, Reason, str | None]] = set()
     for place, line in enumerate(decision.lines):

@@ -8,7 +8,10 @@ from typing import Literal
 import msgspec
 
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
+from tiendo_aggregator.rules.contests import Contest, check_contests
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
+from tiendo_aggregator.rules.going_on import GoingOn, check_going_on
+from tiendo_aggregator.rules.phases import Phase, check_phases
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.goals import goal_of
@@ -45,11 +48,25 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
     calendar: Calendar = Calendar()
     declaring: Declaring | None = None
+    phases: tuple[Phase, ...] = ()
+    going_on: GoingOn | None = None
+    contests: tuple[Contest, ...] = ()
 
     @property
     def schedule(self) -> Schedule:
         """Its days with their weights."""
         return Schedule.of(self.calendar, self.first_day, self.last_day)
+
+    @property
+    def works_until(self) -> date | None:
+        """The last day on which it works: after its last one if it goes on; None: until somebody stops it."""
+        if self.going_on is None:
+            return self.last_day
+        return self.going_on.stop.last_day if self.going_on.stop is not None else None
+
+    def works_on(self, day: date) -> bool:
+        """Whether it works on a day: on one of its own, or while it goes on."""
+        return self.first_day <= day and (self.works_until is None or day <= self.works_until)
 
     def due(self, goal: str) -> date:
         """The last day for the goal of this name."""
@@ -102,8 +119,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_plan(plan: Plan, tree: Tree) -> None:
-    """Raise Invalid, naming the field, unless the plan's days, place, calendar and populations fit each other and the
-    tree of its first day. Of targets see check_targets."""
+    """Raise Invalid, naming the field, unless the plan's days, place, calendar, phases and populations fit each other
+    and the tree of its first day. Of targets see check_targets."""
     campaign = plan.campaign
     if campaign.first_day > campaign.last_day:
         raise Invalid(
@@ -112,6 +129,8 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             remedy="Send a last_day at or after first_day.",
         )
     check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
+    check_phases(campaign.phases, campaign.first_day, campaign.last_day)
+    check_going_on(campaign.going_on, campaign.last_day)
     unit = tree.units.get(campaign.province)
     if unit is None or unit.level != "province":
         raise Invalid(
@@ -185,6 +204,9 @@ def check_targets(plan: Plan, tree: Tree) -> None:
                 remedy="The communes' eligible populations must sum to the province's.",
             )
     _check_set_targets(plan, tree)
+    check_contests(
+        campaign.contests, campaign.first_day, campaign.last_day, plan.targets, tree, campaign.province
+    )
     for figure in campaign.figures:
         if figure.over == "target" and figure.indicator not in plan.targets:
             raise Invalid(

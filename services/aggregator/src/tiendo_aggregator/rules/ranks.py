@@ -83,7 +83,7 @@ def ranking(runners: Iterable[Runner], eve: date, last_day: date, as_of: date, s
         before = earlier[back]
         return None if before is None else before[code] - ranks[code]
 
-    met = {each.code: _met_on(each, eve) for each in ranked}
+    met = {each.code: met_on(each.ends, each.target, eve) for each in ranked}
     finish = places(
         {code: day for code, day in met.items() if day is not None and day <= last_day}, best_first=False
     )
@@ -112,10 +112,11 @@ def ranking(runners: Iterable[Runner], eve: date, last_day: date, as_of: date, s
     )
 
 
-def _met_on(runner: Runner, eve: date) -> date | None:
-    if runner.ends[-1] < runner.target:
+def met_on(ends: Sequence[int], target: int, eve: date) -> date | None:
+    """The day from whose end on `target` was met without a break up to the last of `ends`, which begin with `eve`."""
+    if ends[-1] < target:
         return None
-    number = len(runner.ends) - 1
-    while number and runner.ends[number - 1] >= runner.target:
+    number = len(ends) - 1
+    while number and ends[number - 1] >= target:
         number -= 1
     return eve + timedelta(days=number)

@@ -13,8 +13,11 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tiendo_aggregator.rules.calendar import Calendar
+from tiendo_aggregator.rules.contests import Contest
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.exemptions import ExemptionDecision
+from tiendo_aggregator.rules.going_on import GoingOn
+from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Plan, Share, UnitTargets
 from tiendo_aggregator.storage.exemptions import stored_decisions
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
@@ -230,6 +233,9 @@ async def store_plan(
             calendar=msgspec.to_builtins(campaign.calendar),
             declaring=msgspec.to_builtins(campaign.declaring),
             declaring_since=declaring_since,
+            phases=msgspec.to_builtins(campaign.phases) or None,
+            going_on=msgspec.to_builtins(campaign.going_on),
+            contests=msgspec.to_builtins(campaign.contests) or None,
             known_since=known_since,
             cohorts=msgspec.to_builtins(plan.cohorts) or None,
             shares=msgspec.to_builtins(plan.shares) or None,
@@ -267,4 +273,7 @@ def _campaign(row: CampaignRow) -> Campaign:
         figures=msgspec.convert(row.figures, tuple[Figure, ...]),
         calendar=msgspec.convert(row.calendar, Calendar) if row.calendar is not None else Calendar(),
         declaring=msgspec.convert(row.declaring, Declaring | None),
+        phases=msgspec.convert(row.phases or (), tuple[Phase, ...]),
+        going_on=msgspec.convert(row.going_on, GoingOn | None),
+        contests=msgspec.convert(row.contests or (), tuple[Contest, ...]),
     )

@@ -11,6 +11,7 @@ import asyncpg
 from tiendo_aggregator.rules.backtest import Origin, assess, origins, tell
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.forecast import LEAST_DAYS, Outlook, outlook
+from tiendo_aggregator.rules.going_on import HORIZON
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import ceilings
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
@@ -24,9 +25,11 @@ RankedLevel = Literal["district", "commune"]
 
 @dataclass(frozen=True, slots=True)
 class IndicatorForecast:
-    """One goal of one unit, at the end of its last day, `due`. `forecast` None: `why_none` says why."""
+    """One goal of one unit, at the end of `through`: its last day, `due`, or a later one while the campaign goes on.
+    `forecast` None: `why_none` says why."""
 
     due: date
+    through: date
     value: int
     target: int | None
     target_met: bool
@@ -43,6 +46,7 @@ class ForecastReport:
     as_of: date
     known_at: date | None
     last_day: date
+    phase: str | None
     complete_to: datetime | None
     indicators: Mapping[str, IndicatorForecast]
 
@@ -69,6 +73,7 @@ class RankReport:
     level: RankedLevel
     as_of: date
     known_at: date | None
+    phase: str | None
     complete_to: datetime | None
     indicators: Mapping[str, Ranking]
 
@@ -81,9 +86,14 @@ class Forecasts:
         self._scopes = scopes
 
     async def _scope(
-        self, campaign: str, as_of: date | None, known_at: date | None, unit: str | None
+        self,
+        campaign: str,
+        as_of: date | None,
+        known_at: date | None,
+        unit: str | None,
+        phase: str | None = None,
     ) -> Scope:
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
         if scope.day > scope.today:
             # Days to come have no counts: each would be taken for one on which nothing was done.
             raise Invalid(
@@ -101,10 +111,11 @@ class Forecasts:
         known_at: date | None,
         unit: str | None,
         indicator: str | None,
+        phase: str | None = None,
     ) -> ForecastReport:
         """The forecast of one unit. Raises what `Scopes.of` raises; Invalid for an indicator without a
         target, or a day to come."""
-        scope = await self._scope(campaign, as_of, known_at, unit)
+        scope = await self._scope(campaign, as_of, known_at, unit, phase)
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._pool.acquire() as connection:
@@ -114,23 +125,26 @@ class Forecasts:
             target = scope.stored.targets[scope.root, each]
             history = days.history(scope.root, each)
             schedule, due = plan.schedule_of(each), plan.due(each)
+            through = _through(plan, due, scope.day)
             seen = outlook(
                 schedule,
                 plan.calendar,
-                len(schedule.weights),
+                _number(plan, through),
                 history.changes,
                 history.value,
                 target,
                 _ceilings(scope, each, scope.day, known_at).get(scope.root),
             )
             why = None
-            if scope.day >= due:
+            if scope.day >= through:
                 why = "No day of the campaign is left." if due == plan.last_day else f"It was due on {due}."
             elif seen is None:
                 why = f"A forecast needs {LEAST_DAYS} days of the campaign."
-            answer[each] = IndicatorForecast(due, history.value, target, history.value >= target, seen, why)
+            answer[each] = IndicatorForecast(
+                due, through, history.value, target, history.value >= target, seen, why
+            )
         return ForecastReport(
-            campaign, scope.root, scope.day, known_at, plan.last_day, scope.complete_to, answer
+            campaign, scope.root, scope.day, known_at, plan.last_day, phase, scope.complete_to, answer
         )
 
     async def backtest(
@@ -209,10 +223,11 @@ class Forecasts:
         indicator: str | None,
         level: RankedLevel,
         shown: int,
+        phase: str | None = None,
     ) -> RankReport:
         """The units of a level below `unit`, by share of their targets. Raises what `forecast` raises; Invalid for a
         day before the eve of the campaign."""
-        scope = await self._scope(campaign, as_of, known_at, unit)
+        scope = await self._scope(campaign, as_of, known_at, unit, phase)
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         eve = plan.first_day - timedelta(days=1)
@@ -232,7 +247,7 @@ class Forecasts:
                 if scope.tree.units[code].level == level and target is not None:
                     runners.append(Runner(code, scope.tree.units[code].name, target, days.ends(code, each)))
             answer[each] = ranking(runners, eve, plan.due(each), scope.day, shown)
-        return RankReport(campaign, scope.root, level, scope.day, known_at, scope.complete_to, answer)
+        return RankReport(campaign, scope.root, level, scope.day, known_at, phase, scope.complete_to, answer)
 
 
 def _assess(
@@ -262,6 +277,14 @@ def _assess(
         told[code], actual[code] = said, in_the_end.value
         brought[code] = in_the_end.value - in_the_end.baseline
     return assess(number, known.last, through - number, told, actual, brought, scope.root, communes)
+
+
+def _through(plan: Campaign, due: date, day: date) -> date:
+    """The day of which a goal is forecast at the end of `day`: its last one; after the campaign's own last day, while
+    it goes on, the day on which it stops, or one HORIZON ahead."""
+    if due < plan.last_day or not plan.last_day <= day or not plan.works_on(day + timedelta(days=1)):
+        return due
+    return plan.works_until or day + HORIZON
 
 
 def _number(plan: Campaign, day: date) -> int:

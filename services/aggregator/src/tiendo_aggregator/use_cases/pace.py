@@ -24,6 +24,7 @@ class PaceReport:
     campaign: str
     as_of: date
     known_at: date | None
+    phase: str | None
     complete_to: datetime | None
     units: list[UnitPace]
 
@@ -44,6 +45,7 @@ class QuotaReport:
     unit: str
     as_of: date
     known_at: date | None
+    phase: str | None
     complete_to: datetime | None
     indicators: Mapping[str, IndicatorQuotas]
 
@@ -84,13 +86,14 @@ class Paces:
         unit: str | None,
         indicator: str | None,
         depth: int,
+        phase: str | None = None,
     ) -> PaceReport:
         """The pace of a unit and those below it. Raises what `Scopes.of` raises; Invalid if there is no target."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
         goals = with_target(scope.stored, scope.root, indicator)
         async with self._snapshot() as connection:
             units = await _paces(connection, scope, goals, depth)
-        return PaceReport(campaign, scope.day, known_at, scope.complete_to, units)
+        return PaceReport(campaign, scope.day, known_at, phase, scope.complete_to, units)
 
     async def quotas(
         self,
@@ -100,9 +103,10 @@ class Paces:
         known_at: date | None,
         unit: str | None,
         indicator: str | None,
+        phase: str | None = None,
     ) -> QuotaReport:
         """The daily quotas of one unit. Raises what `report` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._snapshot() as connection:
@@ -115,7 +119,7 @@ class Paces:
             answer[goal] = IndicatorQuotas(
                 pace, day_plans(plan, goal, scope.day, pace.owed, pace.remaining, done)
             )
-        return QuotaReport(campaign, scope.root, scope.day, known_at, scope.complete_to, answer)
+        return QuotaReport(campaign, scope.root, scope.day, known_at, phase, scope.complete_to, answer)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[Connection]:

@@ -130,8 +130,7 @@ class Plans:
         outside = [
             each
             for each in old.exemptions
-            if not campaign.first_day <= each.from_day <= campaign.last_day
-            or campaign.province != old.campaign.province
+            if not campaign.works_on(each.from_day) or campaign.province != old.campaign.province
         ]
         if outside:
             raise PlanContradicted(

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from tiendo_aggregator.rules.phase_plan import plan_of_phase
+from tiendo_aggregator.rules.phases import Phase
+from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.rebasing import rebased_plan
 from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_aggregator.storage.plan import StoredPlan
@@ -16,7 +19,7 @@ from tiendo_common.errors import Invalid
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A question that can be answered. `stored` is the plan on the tree of the day `on`, to which the campaign's units
-    were `followed`; `known_at` None: all that is known now."""
+    were `followed`; of one phase, if it is asked about a `phase`. `known_at` None: all that is known now."""
 
     stored: StoredPlan
     followed: Followed
@@ -26,6 +29,7 @@ class Scope:
     today: date
     known_at: date | None
     complete_to: datetime | None
+    phase: str | None = None
 
     @property
     def tree(self) -> Tree:
@@ -57,19 +61,25 @@ class Scopes:
         known_at: date | None,
         unit: str | None,
         tree: date | None = None,
+        phase: str | None = None,
     ) -> Scope:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
         end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
 
+        With `phase` the answer is about its days alone, and `as_of` is its last day once that is over.
+
         The campaign's units are followed from its first day to that tree: see rules.units.history.
 
-        Raises UnknownCampaign; Invalid for a tree older than the figures, a unit outside the tree or outside the
-        campaign, units of which nothing says what they became, and for a `known_at` that is still to come: the
-        answer would be another one when asked again.
+        Raises UnknownCampaign; Invalid for an unknown phase, a day outside it, a tree older than the figures, a unit
+        outside the tree or outside the campaign, units of which nothing says what they became, and for a `known_at`
+        that is still to come: the answer would be another one when asked again.
         """
         stored = await self._plans.get(campaign, known_at)
         today = self._clock.today()
+        of_phase = _find(stored.campaign, phase) if phase is not None else None
         day = as_of if as_of is not None else today
+        if of_phase is not None:
+            day = _day_in(of_phase, as_of, today)
         on = tree if tree is not None else day
         check_known_at(known_at, today)
         if on < day:
@@ -91,7 +101,35 @@ class Scopes:
             )
         # Before the counts are read: they hold at least what was complete by then.
         complete_to = self._complete_to()
-        return Scope(on_its_tree(stored, followed), followed, root, day, on, today, known_at, complete_to)
+        there = on_its_tree(stored, followed)
+        if of_phase is not None:
+            plan, targets = plan_of_phase(there.plan, there.targets, of_phase)
+            there = replace(there, campaign=plan.campaign, plan=plan, targets=targets)
+        return Scope(there, followed, root, day, on, today, known_at, complete_to, phase)
+
+
+def _find(campaign: Campaign, phase: str) -> Phase:
+    found = next((each for each in campaign.phases if each.id == phase), None)
+    if found is None:
+        known = ", ".join(each.id for each in campaign.phases) or "none"
+        raise Invalid(
+            f"{campaign.id} has no phase {phase!r}.",
+            field="phase",
+            remedy=f"Its phases: {known}. The plan's phases give spans of days a name.",
+        )
+    return found
+
+
+def _day_in(phase: Phase, as_of: date | None, today: date) -> date:
+    """The day at whose end a phase is looked at: from the day before it to its last one."""
+    day = as_of if as_of is not None else min(today, phase.last_day)
+    if not phase.eve <= day <= phase.last_day:
+        raise Invalid(
+            f"The phase {phase.id!r} lasts from {phase.first_day} to {phase.last_day}; {day} is outside it.",
+            field="as_of",
+            remedy=f"Ask for a day from {phase.eve}, at whose end it begins, to {phase.last_day}.",
+        )
+    return day
 
 
 def check_known_at(known_at: date | None, today: date) -> None:
