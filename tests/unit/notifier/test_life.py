@@ -124,6 +124,15 @@ def test_a_campaign_starts_slowly_and_nobody_is_called_before_a_tenth_of_it() ->
     assert pace_condition(day_of(4, value=0), DEFAULTS) is Condition.SILENT
     assert pace_condition(day_of(5, value=0), DEFAULTS) is Condition.BAD
     assert quota_condition(day_of(4, done=0), DEFAULTS) is Condition.SILENT
+    assert forecast_condition(day_of(4, value=0, high=100), DEFAULTS) is Condition.SILENT
+    assert risk_condition(day_of(4, value=4, past=Past([1, 2, 3], [1] * 3)), DEFAULTS) is Condition.SILENT
+    assert risk_condition(day_of(5, value=5, past=Past([1, 2, 3, 4], [1] * 4)), DEFAULTS) is Condition.BAD
+
+
+@pytest.mark.parametrize("target", range(5_000, 5_010))
+def test_all_units_of_a_campaign_start_on_one_day_however_their_quotas_are_rounded(target: int) -> None:
+    assert pace_condition(day_of(4, value=0, target=target), DEFAULTS) is Condition.SILENT
+    assert pace_condition(day_of(5, value=0, target=target), DEFAULTS) is Condition.BAD
 
 
 @pytest.mark.parametrize(("recent", "condition", "severity"), [
@@ -144,6 +153,12 @@ def test_at_risk_holds_what_is_needed_against_the_last_week(
     assert risk_condition(seen, DEFAULTS) is condition
     if severity is not None:
         assert risk_severity(seen, 1, DEFAULTS) is severity
+
+
+def test_a_slow_week_of_a_unit_that_is_on_plan_is_no_risk() -> None:
+    past = Past([2_000] * 19, [0] * 19)
+    for value, condition in ((2_001, Condition.BETWEEN), (1_951, Condition.BETWEEN), (1_950, Condition.BAD)):
+        assert risk_condition(day_of(20, value=value, past=past), DEFAULTS) is condition
 
 
 def test_without_closings_of_late_nobody_is_said_to_be_at_risk() -> None:

@@ -55,8 +55,9 @@ def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
 
 
 def _started(seen: Figures, limits: Thresholds) -> bool:
-    """Whether so much was due by now that being late with it means something."""
-    return seen.planned * 100 >= limits.start_percent * max(0, seen.target - seen.baseline)
+    """Whether so much was due by now that being late with it means something. Rounded as the plan is: all units of a
+    campaign start on one day."""
+    return seen.planned >= limits.start_percent * max(0, seen.target - seen.baseline) // 100
 
 
 def pace_condition(seen: Figures, limits: Thresholds) -> Condition:
@@ -77,18 +78,20 @@ def pace_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
 
 def risk_condition(seen: Figures, limits: Thresholds) -> Condition:
     """*At risk*: each day left needs at least 150% of what a working day brought of late (the last seven days), and
-    what going on so would leave missing is worth a call. Clear: up to 120%."""
+    what going on so would leave missing is worth a call, as is what the plan so far lacks: a slow week of a unit that
+    is on plan is no risk. Clear: up to 120%."""
     if seen.reached:
         return Condition.CLEAR
-    if seen.recent is None or seen.needed_per_day is None:
+    if seen.recent is None or seen.needed_per_day is None or not _started(seen, limits):
         return Condition.SILENT
     needed = seen.needed_per_day * seen.recent_days * 100
     recent = max(0, seen.recent)
     if needed <= limits.risk_clear_percent * recent:
         return Condition.CLEAR
     left = seen.target - seen.value - recent * seen.days_left // seen.recent_days
-    bad = needed >= limits.risk_percent * recent and _worth_a_call(left, seen, limits)
-    return Condition.BAD if bad else Condition.BETWEEN
+    slow = needed >= limits.risk_percent * recent
+    worth = _worth_a_call(left, seen, limits) and _worth_a_call(seen.gap, seen, limits)
+    return Condition.BAD if slow and worth else Condition.BETWEEN
 
 
 def risk_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
@@ -105,7 +108,7 @@ def forecast_condition(seen: Figures, limits: Thresholds) -> Condition:
     it is at 102% of the target or above."""
     if seen.reached:
         return Condition.CLEAR
-    if seen.expected_high is None:
+    if seen.expected_high is None or not _started(seen, limits):
         return Condition.SILENT
     if seen.expected_high * 100 >= limits.forecast_clear_percent * seen.target:
         return Condition.CLEAR

@@ -21,7 +21,8 @@ class Thresholds:
     behind_percent: int = 90
     behind_clear_percent: int = 95
     behind_closings: int = 3
-    #: behind pace, quota missed: nothing is said before this share of the plan's work was due: a campaign starts slowly
+    #: behind pace, at risk, forecast miss, quota missed: nothing is said before this share of the plan's work was due:
+    #: a campaign starts slowly
     start_percent: int = 10
     #: behind pace: a warning under this share of the plan, critical under that one
     behind_warning_percent: int = 75
