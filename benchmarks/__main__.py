@@ -1,7 +1,10 @@
 """`python -m benchmarks [NAME]`: one JSON object a line."""
 
 import asyncio
+import logging
 import sys
+
+import structlog
 
 from benchmarks.measurements import MEASUREMENTS, WHEN_NAMED
 
@@ -14,6 +17,11 @@ async def _measure(names: list[str]) -> None:
 
 
 def main() -> None:
+    # Standard output holds results and nothing else; what a service says in passing would also cost it time.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     names = sys.argv[1:] or list(MEASUREMENTS)
     known = [*MEASUREMENTS, *WHEN_NAMED]
     unknown = [name for name in names if name not in known]

@@ -29,7 +29,9 @@ from tiendo_common.events.state import (
     UnitSpan,
 )
 from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.channels.zalo import Zalo
 from tiendo_notifier.use_cases.deliver import Sender
 from tiendo_notifier.use_cases.judge import Judge
 from tiendo_notifier.use_cases.reference import Reference
@@ -120,7 +122,7 @@ async def _drain(pool: asyncpg.Pool) -> tuple[float, float]:
             _NOTICES,
         )
         webhooks = Webhooks(WallClock(), allowed=[ip_network("127.0.0.0/8")])
-        sender = Sender(pool, webhooks, Mail(None))
+        sender = Sender(pool, Ways(webhooks, Mail(None), Zalo(None, None, WallClock())))
         began = time.perf_counter()
         working = asyncio.create_task(sender.run())
         wanted = _NOTICES // _DESTINATIONS

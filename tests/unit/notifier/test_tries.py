@@ -37,5 +37,5 @@ def test_a_receiver_that_asks_for_patience_gets_it_but_not_more_than_a_day() -> 
     assert verdict(Answer(429, retry_after=1e9), 1, 0).wait == LONGEST_WAIT
 
 
-def test_410_is_the_end() -> None:
-    assert verdict(Answer(410), 1, 0.5).state == "gone"
+def test_one_who_is_gone_is_the_end() -> None:
+    assert verdict(Answer(410, gone=True), 1, 0.5).state == "gone"

@@ -257,8 +257,9 @@ class DestinationIn(Sent):
     """Where to send alerts, and which."""
 
     url: str = Field(
-        description="http or https, to a public address; or mailto: and one e-mail address.",
-        examples=["https://example.org/hook", "mailto:vanphong@example.vn"],
+        description="http or https, to a public address; mailto: and one e-mail address; or zalo: and a mobile number "
+        "as 84 and nine digits.",
+        examples=["https://example.org/hook", "mailto:vanphong@example.vn", "zalo:84900000000"],
     )
     secret: str | None = Field(
         None,
@@ -358,7 +359,7 @@ class Delivery(Document):
     state: DeliveryState
     attempts: int
     due: AwareDatetime | None = Field(description="When it is tried next; null when it is settled.")
-    status: int | None = Field(description="The receiver's last status: of HTTP, or of SMTP.")
+    status: int | None = Field(description="The receiver's last status: of HTTP, of SMTP, or Zalo's code.")
     error: str | None = Field(description="Why the last try failed.")
     created_at: AwareDatetime
     finished_at: AwareDatetime | None

@@ -9,7 +9,9 @@ from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublish
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import Wire, serve
 from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.channels.zalo import Zalo, ZaloClient
 from tiendo_notifier.consumer import ProgressProjection, ReportsProjection
 from tiendo_notifier.routes import make_router
 from tiendo_notifier.routes.backtests import make_backtest_router
@@ -28,6 +30,7 @@ from tiendo_notifier.use_cases.policies import Policies
 from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.reminders import Reminders
 from tiendo_notifier.use_cases.silences import Silences
+from tiendo_notifier.use_cases.zalo_tokens import SharedTokens
 
 DESCRIPTION = (
     "Judges counts against targets when a day closes, opens and closes incidents, tells whoever wants to know, "
@@ -61,7 +64,10 @@ def wiring(settings: NotifierSettings) -> Wire:
         judge = Judge(reference, refresh, kit.clock)
         # Retries and signatures follow real time, also where the campaign's clock is driven.
         webhooks = Webhooks(WallClock(), allowed=settings.webhook_allow)
-        mail = Mail(settings.mail_server)
+        account = settings.zalo_account
+        zalo_client = ZaloClient(account) if account is not None else None
+        tokens = SharedTokens(kit.pool, zalo_client) if zalo_client is not None else None
+        ways = Ways(webhooks, Mail(settings.mail_server), Zalo(zalo_client, tokens, WallClock()))
         lists = Lists(settings.database_url)
 
         async def close_lists() -> None:
@@ -94,11 +100,11 @@ def wiring(settings: NotifierSettings) -> Wire:
         desk = Desk(kit.pool, reference, kit.clock, lambda: loaded() is None)
         kit.background.append(("desk", desk.run))
         kit.moved.append(desk.step)
-        kit.background.append(("sender", Sender(kit.pool, webhooks, mail).run))
+        kit.background.append(("sender", Sender(kit.pool, ways).run))
         kit.app.include_router(
             make_router(
                 lists,
-                Destinations(kit.pool, reference, webhooks, mail, kit.clock),
+                Destinations(kit.pool, reference, ways, kit.clock),
                 Incidents(kit.pool, reference, kit.clock),
             )
         )

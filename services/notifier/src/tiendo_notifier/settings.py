@@ -8,10 +8,11 @@ from pydantic_settings import NoDecode
 
 from tiendo_common.service.settings import ServiceSettings
 from tiendo_notifier.channels.mail import MailServer, Security, check_address
+from tiendo_notifier.channels.zalo import ZaloAccount
 
 
 class NotifierSettings(ServiceSettings):
-    """The shared settings, who may be called, and through which server letters go."""
+    """The shared settings, who may be called, through which server letters go, and for whom Zalo messages."""
 
     webhook_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (),
@@ -30,6 +31,35 @@ class NotifierSettings(ServiceSettings):
     mail_link: str | None = Field(
         None, description="What stands before the paths in letters: https://tiendo.example.vn/notifier, say."
     )
+
+    zalo_app_id: str | None = Field(
+        None,
+        description="The application that sends for a Zalo Official Account; without it nobody is told there.",
+    )
+    zalo_secret_key: SecretStr | None = Field(None, description="The application's secret.")
+    zalo_refresh_token: SecretStr | None = Field(
+        None,
+        description="The first one, of the account's authorisation; what follows from it is kept in the database.",
+    )
+    zalo_template: str | None = Field(None, description="The id of the template that was registered.")
+    zalo_messages_url: str = Field(
+        "https://business.openapi.zalo.me", description="Zalo's, or a proxy's before it."
+    )
+    zalo_tokens_url: str = Field("https://oauth.zaloapp.com", description="Zalo's, or a proxy's before it.")
+
+    @property
+    def zalo_account(self) -> ZaloAccount | None:
+        """In whose name Zalo messages are sent; None: in nobody's."""
+        if not (self.zalo_app_id and self.zalo_secret_key and self.zalo_refresh_token and self.zalo_template):
+            return None
+        return ZaloAccount(
+            app=self.zalo_app_id,
+            secret_key=self.zalo_secret_key.get_secret_value(),
+            refresh_token=self.zalo_refresh_token.get_secret_value(),
+            template=self.zalo_template,
+            messages_url=self.zalo_messages_url.rstrip("/"),
+            tokens_url=self.zalo_tokens_url.rstrip("/"),
+        )
 
     @property
     def mail_server(self) -> MailServer | None:
@@ -54,6 +84,16 @@ class NotifierSettings(ServiceSettings):
             raise ValueError("TIENDO_SMTP_USER and TIENDO_SMTP_PASSWORD go together: set both, or neither")
         if self.mail_from is not None:
             check_address(self.mail_from)
+        return self
+
+    @model_validator(mode="after")
+    def _zalo_is_whole(self) -> Self:
+        parts = (self.zalo_app_id, self.zalo_secret_key, self.zalo_refresh_token, self.zalo_template)
+        if len({part is None for part in parts}) > 1:
+            raise ValueError(
+                "TIENDO_ZALO_APP_ID, TIENDO_ZALO_SECRET_KEY, TIENDO_ZALO_REFRESH_TOKEN and TIENDO_ZALO_TEMPLATE go "
+                "together: set all four, or none"
+            )
         return self
 
     @field_validator("webhook_allow", mode="before")

@@ -1,1 +1,1 @@
-"""Ways out: the log, and webhooks with a guard on where they may go."""
+"""Ways out: the log, webhooks with a guard on where they may go, letters, Zalo."""

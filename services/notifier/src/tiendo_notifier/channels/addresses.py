@@ -30,7 +30,7 @@ def parse(text: str) -> httpx2.URL:
     if url.scheme not in PORTS or not url.host:
         raise _refused(
             "Only http and https URLs with a host can be called.",
-            "Send https://host/path, or mailto:name@host.",
+            "Send https://host/path, mailto:name@host, or zalo:84 and the nine digits of a mobile number.",
         )
     if url.userinfo:
         raise _refused("The URL holds a user name or password.", "Leave it out; check the signature instead.")

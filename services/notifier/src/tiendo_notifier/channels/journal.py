@@ -9,6 +9,7 @@ log = structlog.get_logger(__name__)
 
 #: The name of the destination that comes with the service.
 NAME = "log"
+URL = "log:"
 
 
 async def send(message_id: str, notice: str) -> Answer:

@@ -23,6 +23,8 @@ from tiendo_notifier.rules.tries import Answer
 PREFIX = "whsec_"
 #: The bytes that a secret may have, by the specification.
 SECRET_BYTES = range(24, 65)
+#: The specification's word for "stop sending here".
+GONE = 410
 
 
 def generate_secret() -> str:
@@ -122,19 +124,21 @@ class Webhooks:
             await response.aclose()
             return Answer(
                 status=response.status_code,
-                retry_after=_seconds(response.headers.get("retry-after"), now),
+                retry_after=retry_after(response.headers, now),
+                gone=response.status_code == GONE,
             )
         assert fault is not None
         raise fault
 
 
-def _seconds(retry_after: str | None, now: datetime) -> float | None:
+def retry_after(headers: httpx2.Headers, now: datetime) -> float | None:
     """Retry-After in seconds, from its number or its date; None where there is none that can be read."""
-    if retry_after is None:
+    asked = headers.get("retry-after")
+    if asked is None:
         return None
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+    if asked.strip().isdecimal():
+        return float(asked)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
+        return max(0.0, (parsedate_to_datetime(asked) - now).total_seconds())
     except (ValueError, TypeError):
         return None

@@ -55,6 +55,10 @@ class RuleStanding:
     firing: bool = False
 
 
+#: Of a rule that has nothing to remember. One for all, since every rule of every target is looked at each day.
+UNMOVED = RuleStanding()
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What is remembered of a target from one closing to the next.
@@ -122,7 +126,7 @@ def judge(
     for rule in RULES.values():
         if rule.name in off:
             continue
-        stood = before.rules.get(rule.name, RuleStanding())
+        stood = before.rules.get(rule.name, UNMOVED)
         condition = rule.condition(seen, limits) if seen.works or seen.reached else Condition.SILENT
         if condition is Condition.SILENT:
             after = stood
@@ -130,9 +134,9 @@ def judge(
             run = stood.run + 1 if condition is Condition.BAD else 0
             fires = condition is Condition.BAD and run >= rule.patience(limits)
             after = RuleStanding(run, fires or (stood.firing and condition is not Condition.CLEAR))
-        if after != RuleStanding():
+        if after != UNMOVED:
             rules[rule.name] = after
-        if after != RuleStanding() or stood != RuleStanding():
+        if after != UNMOVED or stood != UNMOVED:
             severity = rule.severity(seen, after.run, limits) if condition is Condition.BAD else None
             findings.append(
                 Finding(rule.name, condition, after.run, after.firing, severity, rule.explain(seen))

@@ -208,8 +208,10 @@ def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Pa
     """What the last week brought, and on how many working days: from the earliest closing in it that is known."""
     for begin in range(max(0, number - RECENT_DAYS), number - RECENT_LEAST + 1):
         start = baseline if begin == 0 else _at(past.reached, begin)
+        if start is None:
+            continue
         days = sum(calendar.works(each) for each in range(begin + 1, number + 1))
-        if start is not None and days >= RECENT_LEAST:
+        if days >= RECENT_LEAST:
             return value - start, days
     return None, 0
 

@@ -16,19 +16,18 @@ LONGEST_WAIT = 86_400.0
 #: asks for patience, for as long as it asks.
 PAUSES = (1.0, 5.0, 30.0, 60.0, 300.0)
 
-TOO_MANY_REQUESTS = 429
-GONE = 410
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a try brought: a status, or the reason why there is none; neither, where the channel has no
-    status and took it. `retry_after` in seconds. `lasting`: the receiver will not take it later either."""
+    status and took it. `retry_after` in seconds. `lasting`: the receiver will not take it later either. `gone`: nor
+    anything else."""
 
     status: int | None = None
     error: str | None = None
     retry_after: float | None = None
     lasting: bool = False
+    gone: bool = False
 
     @property
     def taken(self) -> bool:
@@ -55,7 +54,7 @@ def verdict(answer: Answer, attempt: int, chance: float) -> Verdict:
     if answer.taken:
         return Verdict("delivered")
     reason = answer.error or f"the receiver answered {answer.status}"
-    if answer.status == GONE:
+    if answer.gone:
         return Verdict("gone", reason)
     if answer.lasting:
         return Verdict("failed", reason)

@@ -11,11 +11,8 @@ import prometheus_client
 import structlog
 
 from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_notifier.channels import journal
-from tiendo_notifier.channels.mail import SCHEME, Mail
-from tiendo_notifier.channels.webhooks import Webhooks
+from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.rules.letters import Language
-from tiendo_notifier.rules.messages import in_language
 from tiendo_notifier.rules.tries import Answer, pauses, verdict
 from tiendo_notifier.storage import deliveries
 from tiendo_notifier.storage.deliveries import Claimed
@@ -40,17 +37,16 @@ class Sender:
     #: Seconds between looks at an idle queue.
     POLL = 0.1
     #: Seconds until a claim that was not settled is free again: longer than any try takes.
-    CLAIM = 2 * max(Webhooks.TIMEOUT, Mail.TIMEOUT)
+    CLAIM = 2 * Ways.TIMEOUT
 
-    def __init__(self, pool: asyncpg.Pool, webhooks: Webhooks, mail: Mail) -> None:
+    def __init__(self, pool: asyncpg.Pool, ways: Ways) -> None:
         self._pool = pool
-        self._webhooks = webhooks
-        self._mail = mail
+        self._ways = ways
         self._busy: Counter[str] = Counter()
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
-        async with self._webhooks, asyncio.TaskGroup() as tries:
+        async with self._ways, asyncio.TaskGroup() as tries:
             while True:
                 self._freed.clear()
                 try:
@@ -84,15 +80,10 @@ class Sender:
             self._freed.set()
 
     async def _send(self, claimed: Claimed) -> Answer:
-        if claimed.destination == journal.NAME:
-            return await journal.send(claimed.message_id, claimed.notice)
         try:
-            if claimed.url.startswith(SCHEME):
-                language = cast("Language | None", claimed.language)
-                return await self._mail.send(claimed.url, language, claimed.message_id, claimed.notice)
             secrets = [claimed.secret, *([claimed.old_secret] if claimed.old_secret else [])]
-            notice = in_language(claimed.notice, claimed.language)
-            return await self._webhooks.send(claimed.url, secrets, claimed.message_id, notice)
+            language = cast("Language | None", claimed.language)
+            return await self._ways.send(claimed.url, secrets, language, claimed.message_id, claimed.notice)
         except Exception as error:
             # A fault of ours with one notice must not end the others: it counts as a try, and is seen.
             log.exception("sending failed unexpectedly", delivery=claimed.id)

@@ -3,6 +3,7 @@ keys that are not bound to units."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 import asyncpg
 
@@ -11,9 +12,10 @@ from tiendo_common.errors import Conflict, Invalid, NotFound
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.service.auth import ApiKey, OutOfBounds
 from tiendo_notifier.channels import journal
-from tiendo_notifier.channels.mail import SCHEME, Mail
-from tiendo_notifier.channels.webhooks import Webhooks, check_secret, generate_secret
+from tiendo_notifier.channels.ways import Ways
+from tiendo_notifier.channels.webhooks import check_secret, generate_secret
 from tiendo_notifier.errors import BuiltIn
+from tiendo_notifier.rules.letters import Language
 from tiendo_notifier.rules.messages import Message
 from tiendo_notifier.storage import deliveries, destinations, outbox
 from tiendo_notifier.storage.destinations import Stored, Wanted
@@ -26,13 +28,10 @@ PING = Message("Tin thử: kênh này nhận được cảnh báo.", "A test: al
 class Destinations:
     """Makes, replaces and removes where alerts go."""
 
-    def __init__(
-        self, pool: asyncpg.Pool, reference: Reference, webhooks: Webhooks, mail: Mail, clock: Clock
-    ) -> None:
+    def __init__(self, pool: asyncpg.Pool, reference: Reference, ways: Ways, clock: Clock) -> None:
         self._pool = pool
         self._reference = reference
-        self._webhooks = webhooks
-        self._mail = mail
+        self._ways = ways
         self._clock = clock
 
     def check_units(self, key: ApiKey, units: Sequence[str | None] | None, field: str) -> None:
@@ -69,15 +68,10 @@ class Destinations:
                 field="addressed",
                 remedy="Name the units, or leave `addressed` out.",
             )
-        if not wanted.url.startswith(SCHEME):
-            await self._webhooks.check(wanted.url)
-            return await self._store(name, wanted, secret, key)
-        self._mail.check(wanted.url)
-        if secret is not None:
-            raise Invalid("Letters are not signed.", field="secret", remedy="Leave it out.")
-        stored = await self._store(name, wanted, None, key)
-        # Nobody needs to know it unless a webhook is put in its place, which may bring its own.
-        return stored._replace(generated=None)
+        await self._ways.check(wanted.url, cast("Language | None", wanted.language), secret)
+        stored = await self._store(name, wanted, secret, key)
+        # Where nothing is signed nobody needs to know it; a webhook that is put in its place may bring its own.
+        return stored if self._ways.is_signed(wanted.url) else stored._replace(generated=None)
 
     async def _store(self, name: str, wanted: Wanted, secret: str | None, key: ApiKey) -> Stored:
         async with self._pool.acquire() as connection, connection.transaction():

@@ -5,7 +5,7 @@ No I/O: what stood before comes in, what is to be stored and told comes out. The
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -482,7 +482,7 @@ class Session:
                 severity=decision.severity,
                 reason=decision.reason,
                 findings=_json(decision.findings),
-                inputs=_json({"before": case.before, "figures": case.seen, "around": asdict(around)}),
+                inputs=_json({"before": case.before, "figures": case.seen, "around": around}),
                 policy=_json(case.policy),
                 historical=case.historical,
                 incident=incident,
