@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 
 import structlog
@@ -27,6 +28,8 @@ def main() -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
         sys.exit(f"No such measurement: {', '.join(unknown)}. There are: {', '.join(known)}.")
+    # As Ctrl-C does: what was started is stopped, also when a limit of time ends a measurement.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     asyncio.run(_measure(names))
 
 

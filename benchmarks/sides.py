@@ -131,9 +131,10 @@ async def _read_all(client: AIOKafkaConsumer, spec: Spec, limit: int | None, wat
 
 
 async def fold(spec: Spec) -> Took:
-    """The aggregator's own consumer, wired as it wires it, until all is durable in PostgreSQL."""
+    """The aggregator's own consumer of what is counted by unit, wired as it wires it, until all is durable in
+    PostgreSQL."""
     kit = _aggregator(spec)
-    [consumer] = kit.consumers
+    consumer = next(each for each in kit.consumers if each.name == "counters")
     watch = _Watch()
     await kit.pool
     running = asyncio.create_task(consumer.run())

@@ -307,14 +307,15 @@ async def _aggregator(broker: Broker, url: str, data: Path) -> AsyncIterator[psu
 
 
 async def _counted_to(url: str, heads: Mapping[str, list[int]], process: psutil.Process) -> None:
-    """Wait until the counters are there."""
+    """Wait until all that read these topics are there."""
     total = events_below(heads)
     connection = await asyncpg.connect(url)
     try:
         while True:
             with contextlib.suppress(asyncpg.UndefinedTableError):  # it has yet to make its tables
                 done = await connection.fetchval(
-                    "SELECT coalesce(sum(next - 1), 0) FROM consumer_position WHERE topic = ANY($1)",
+                    "SELECT min(done) FROM (SELECT sum(next - 1) AS done FROM consumer_position "
+                    "WHERE topic = ANY($1) GROUP BY consumer) AS each",
                     list(heads),
                 )
                 if done == total:
