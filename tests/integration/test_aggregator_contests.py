@@ -9,7 +9,9 @@ import pytest
 
 from tests.support.aggregator import RunningAggregator, aggregator, plan_document, producers
 from tests.support.counters import count_in
+from tests.support.directory import REFORM
 from tests.support.postgres import Database
+from tests.support.units import reform_mapping
 from tiendo_common.clock import VIETNAM
 
 pytestmark = pytest.mark.anyio
@@ -131,3 +133,55 @@ async def test_what_is_no_contest_is_refused_and_nothing_is_written(service: Run
     ahead = await service.client.get(f"{CAMPAIGN}/contests", params={"as_of": "2023-12-01"})
     assert (ahead.status_code, ahead.json()["field"]) == (422, "as_of")
     assert len((await service.get(f"{CAMPAIGN}/versions"))["versions"]) == 1
+
+
+async def test_groups_go_on_as_what_their_communes_became(service: RunningAggregator) -> None:
+    became = {row["from_code"]: row["to_code"] for row in reform_mapping() if row["from_code"] in ELIGIBLE}
+    there = became[A]
+    parts = [code for code, to in became.items() if to == there]
+    other = next(code for code, to in became.items() if code not in parts and to != there)
+    others = [code for code, to in became.items() if to == became[other]]
+    assert len(parts) > 1
+    days = {"first_day": "2025-06-25", "last_day": "2025-07-10"}
+
+    def named(*units: list[str]) -> dict[str, Any]:
+        return {"groups": [{"id": f"g{n}", "name": "Cụm", "units": each} for n, each in enumerate(units)]}
+
+    eligible = dict.fromkeys(ELIGIBLE, 0) | dict.fromkeys([*parts, *others], 100)
+    whole = contest("whole", "per_1000", **days, **named(parts, others))
+    torn = contest("torn", "per_1000", **days, **named([A], others))
+    target = {"indicator": "intake", "value": 60}
+    later = {"last_day": "2025-12-30", "eligible": eligible, "figures": [], "targets": [target]}
+    await service.put_plan(**later, contests=[whole])
+    answer = await service.client.post(
+        "/v1/reorganisations",
+        json={
+            "effective_on": str(REFORM), "resolution": "202/2025/QH15", "placing": "all-to-kept-code",
+            "rows": reform_mapping(),
+        },
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    eve, after = REFORM - timedelta(1), REFORM + timedelta(1)
+    await service.move_clock(datetime(after.year, after.month, after.day, 12, tzinfo=VIETNAM))
+    await count_in(service, {
+        **{("intake", 2, code, eve): 3 for code in parts},
+        ("intake", 2, other, eve): 1,
+        ("intake", 2, there, after): 4,
+    })  # fmt: skip
+
+    async def gained(**asked: Any) -> dict[str, tuple[int, int]]:
+        found = (await service.get(f"{CAMPAIGN}/contests", **asked))["contests"][0]["groups"]
+        return {group["id"]: (group["gained"], group["eligible"]) for group in found}
+
+    assert await gained(as_of=str(eve)) == {
+        "g0": (3 * len(parts), 100 * len(parts)),
+        "g1": (1, 100 * len(others)),
+    }
+    assert await gained() == {"g0": (3 * len(parts) + 4, 100 * len(parts)), "g1": (1, 100 * len(others))}
+
+    # A part alone can be told of as long as it was one.
+    await service.put_plan(**later, contests=[torn])
+    assert (await gained(as_of=str(eve)))["g0"] == (3, 100)
+    answer = await service.client.get(f"{CAMPAIGN}/contests")
+    assert (answer.status_code, answer.json()["field"]) == (422, "as_of"), answer.text
+    assert "which is not in it" in answer.json()["detail"]
