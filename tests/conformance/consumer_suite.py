@@ -377,8 +377,9 @@ class ConsumerConformance:
             await world.pool.execute(
                 "UPDATE dead_letter SET state = 'discarded' WHERE id = (SELECT min(id) FROM dead_letter)"
             )
+            # Not all that is folded: there may be nothing but poison left in that partition.
+            await until(lambda: world.pool.fetchval("SELECT count(*) = 4 FROM dead_letter"))
             await until(world.all_in)
-            assert await world.pool.fetchval("SELECT count(*) FROM dead_letter") == 4
         await world.check()
 
     async def test_an_unknown_event_stops_its_partition_where_it_stands_and_no_other(
