@@ -1,12 +1,67 @@
 """What goes over HTTP of contests."""
 
 from datetime import date
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, Field
+import msgspec
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+)
 
-from tiendo_aggregator.http_schemas import Answered, ContestDocument
+from tiendo_aggregator.http_schemas import (
+    Answered,
+    Day,
+    GoalName,
+    PartId,
+    Text,
+    UnitCode,
+)
+from tiendo_aggregator.rules.contests import Contest, Group, Measure
 from tiendo_aggregator.use_cases.contests import ContestReport
+from tiendo_common.service.documents import Sent
+
+
+class GroupDocument(Sent):
+    """Who takes part together."""
+
+    id: PartId
+    name: Text = Field(examples=["Cụm phường trung tâm"])
+    units: Annotated[list[UnitCode], Field(min_length=1, max_length=500)] = Field(
+        description="Districts and communes of the campaign's first day, with all below them."
+    )
+
+
+class ContestDocument(Sent):
+    """A contest between groups of units (thi đua), by residence."""
+
+    id: PartId
+    name: Text = Field(examples=["Thi đua giữa các cụm phường"])
+    measure: Measure = Field(
+        description="share: of the target, baseline included; per_1000: citizens gained on its days of each 1,000 who "
+        "are eligible; finish: who met the target first."
+    )
+    indicator: GoalName
+    first_day: Day
+    last_day: Day
+    groups: Annotated[list[GroupDocument], Field(min_length=2, max_length=200)]
+
+    def contest(self) -> Contest:
+        """As the rules know it."""
+        fields = self.model_dump(exclude={"groups", "indicator"})
+        groups = tuple(Group(id=each.id, name=each.name, units=tuple(each.units)) for each in self.groups)
+        return Contest(**fields, goal=self.indicator, groups=groups)
+
+    @classmethod
+    def of(cls, contest: Contest) -> Self:
+        fields = msgspec.structs.asdict(contest)
+        goal, groups = fields.pop("goal"), fields.pop("groups")
+        return cls(
+            **fields,
+            indicator=goal,
+            groups=[GroupDocument(id=each.id, name=each.name, units=list(each.units)) for each in groups],
+        )
 
 
 class PlacedAnswer(Answered):

@@ -1,18 +1,56 @@
-"""What goes over HTTP about trees and reorganisations."""
+"""What goes over HTTP about units, their trees and reorganisations."""
 
 from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+import msgspec
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    Field,
+    StringConstraints,
+)
 
-from tiendo_aggregator.http_schemas import Answered, Day, Level, StandingAnswer, Text
+from tiendo_aggregator.http_schemas import (
+    Answered,
+    Day,
+    Level,
+    Text,
+)
+from tiendo_aggregator.http_schemas.progress import StandingAnswer
 from tiendo_aggregator.rules.units import Reorganisation, Tree
 from tiendo_aggregator.rules.units.edition import SentUnit
 from tiendo_aggregator.rules.units.reorganisation import Kind, Operation, Placing, Row, Share
 from tiendo_aggregator.use_cases.reorganisation import ImportedEdition, Outcome
+from tiendo_aggregator.use_cases.units import FoundUnit
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.documents import Sent, in_words
+
+
+class UnitAnswer(BaseModel):
+    """A unit as of a day: a code means it only in its span."""
+
+    code: str
+    name: str
+    level: Level
+    parent: str | None
+    from_day: date
+    until_day: date | None = Field(description="The first day on which this no longer holds; null: it does.")
+
+    @classmethod
+    def of(cls, found: FoundUnit) -> Self:
+        return cls(code=found.code, **msgspec.structs.asdict(found.span))
+
+
+class UnitsAnswer(BaseModel):
+    """Units valid on a day, by code."""
+
+    as_of: date
+    total: int = Field(description="How many match.")
+    cut: bool = Field(description="Whether more match than are listed.")
+    units: list[UnitAnswer]
+
 
 #: Lists in answers end here; their whole length is told beside them.
 LISTED = 1000

@@ -6,20 +6,21 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from tiendo_aggregator.http_schemas import (
-    RECONCILIATION_BODY,
+from tiendo_aggregator.http_schemas.plan import (
     CampaignAnswer,
     CampaignDocument,
     CampaignLine,
     CampaignsAnswer,
-    DifferenceAnswer,
     PhasesAnswer,
-    ProgressAnswer,
+)
+from tiendo_aggregator.http_schemas.progress import ProgressAnswer
+from tiendo_aggregator.http_schemas.proof import (
+    RECONCILIATION_BODY,
+    DifferenceAnswer,
     ReconciliationRequest,
-    UnitAnswer,
-    UnitsAnswer,
     VerdictAnswer,
 )
+from tiendo_aggregator.http_schemas.units import UnitAnswer, UnitsAnswer
 from tiendo_aggregator.routes.questions import (
     AsOf,
     By,
