@@ -21,7 +21,8 @@ from tests.support.aggregator import (
 from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.state import IndicatorProgress, ProgressPublished
+from tiendo_common.events.restatements import AccountRestated
+from tiendo_common.events.state import Goal, IndicatorProgress, ProgressPublished, RevisedDay
 
 pytestmark = pytest.mark.anyio
 
@@ -207,3 +208,47 @@ async def test_a_closing_says_of_each_target_what_the_forecast_says(
         }
         assert [each.activated.expected is msgspec.UNSET for each in told] == [True] * 4 + [False] * 3
         assert all(each.approved.expected is msgspec.UNSET for each in told)
+
+
+async def test_a_closing_says_what_late_records_made_of_the_days_before(
+    database: Database, tmp_path: Path
+) -> None:
+    late = restated("activated", [segment(D + timedelta(1), "23427")], known=D + timedelta(2))
+    async with planned(database, tmp_path) as (service, feed):
+        for number in range(4):
+            if number == 2:
+                await feed.append([late])
+            if number == 3:
+                event = late.event
+                assert isinstance(event, AccountRestated)
+                await feed.append(
+                    [
+                        restated(
+                            "activated",
+                            [],
+                            event.data.after,
+                            known=D + timedelta(3),
+                            record=event.data.record_id,
+                        )
+                    ]
+                )
+            await service.drain(feed)
+            await tick(service, feed, at(number, 21))
+            await closed_through(service, D + timedelta(number))
+        rows = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23427/%' ORDER BY seq"
+        )
+        told = [decoder.decode(row["body"]).data.revised for row in rows]
+        assert told[:2] == [msgspec.UNSET, msgspec.UNSET]
+
+        def day(number: int, value: int, done: int) -> RevisedDay:
+            of = D + timedelta(number)
+            return RevisedDay(goal=Goal("activated"), day=of, value=value, baseline=0, done=done)
+
+        assert told[2] == (day(1, 1, 1),)
+        # Voided: of the day that was said to be otherwise it is said that it is again as it was.
+        assert told[3] == (day(1, 0, 0), day(2, 0, 0))
+        elsewhere = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23281/%'"
+        )
+        assert all(decoder.decode(row["body"]).data.revised is msgspec.UNSET for row in elsewhere)

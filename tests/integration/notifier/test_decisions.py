@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.notifier import CAMPAIGN, SIBLING, UNIT, Notifier, at, day_of, progress, target
 from tiendo_notifier.rules.holding import Circumstances, kept_back
-from tiendo_notifier.rules.life import Standing, judge
+from tiendo_notifier.rules.life import Revised, Standing, judge
 from tiendo_notifier.rules.plan import Figures
 from tiendo_notifier.rules.policies import Policy
 
@@ -23,6 +23,7 @@ def decided_again(stored: dict[str, Any]) -> dict[str, Any]:
         policy.thresholds,
         off=policy.off,
         historical=stored["historical"],
+        revised=msgspec.convert(inputs["revised"], Revised | None),
     )
     assert decision is not None
     held = kept_back(

@@ -38,7 +38,7 @@ Text = Annotated[
 SeverityName = Literal["notice", "warning", "critical"]
 IncidentState = Literal["open", "notified", "acknowledged", "escalated", "resolved"]
 RuleFilter = Literal[RuleName, "lag"]
-Step = Literal["opened", "worsened", "resolved"]
+Step = Literal["opened", "worsened", "resolved", "withdrawn"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 DestinationName = Annotated[
     str,
@@ -184,6 +184,7 @@ class Finding(Document):
     firing: bool
     severity: SeverityName | None
     explanation: str
+    withdrawn: bool = Field(False, description="It fired, and late records show that it should not have.")
 
 
 class Decision(Document):
@@ -198,7 +199,8 @@ class Decision(Document):
                                        "the outcome is `not_judged`.")  # fmt: skip
     day: date
     outcome: Outcome = Field(
-        description="opened, worsened, resolved: the incident moved. reached_early: good news. held: nothing moved, "
+        description="opened, worsened, resolved: the incident moved. withdrawn: it is over, and late records show that "
+        "it should not have been. reached_early: good news. held: nothing moved, "
         "see `reason`. not_judged: no closing figures of those days are known."
     )
     severity: SeverityName | None
@@ -210,7 +212,8 @@ class Decision(Document):
     kept_back: str | None = Field(description="Why it was not told, where it would have been.")
     at: AwareDatetime
     inputs: dict[str, Any] = Field(
-        description="`before`: the standing before; `figures`. With the policy, the same inputs decide the same."
+        description="`before`: the standing before; `figures`; `revised`: how rules stand by late records, where these "
+        "changed what was said of days. With the policy, the same inputs decide the same."
     )
     policy: dict[str, Any] | None = Field(
         description="`thresholds` and rules that were `off`, with the versions they come from; null: decided before "
@@ -236,6 +239,7 @@ class RuleFigures(Document):
     escalated: int = Field(description="Nobody had acknowledged in time.")
     resolved: int
     resolved_untold: int = Field(description="Over before anybody was told.")
+    withdrawn: int = Field(description="It fired, and late records showed that it should not have.")
     seconds_to_acknowledge: float | None = Field(description="The median, from the first news.")
     days_to_resolve: float | None = Field(description="The median, from the day it opened.")
 

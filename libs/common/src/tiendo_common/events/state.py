@@ -120,10 +120,22 @@ class NarrowedProgress(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
 
 
+class RevisedDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit's figures on a goal were at the end of an earlier day, as far as it is known now: that day's own last
+    word, or a revision of it, said otherwise."""
+
+    goal: Goal
+    day: date
+    value: int
+    baseline: int
+    done: int
+
+
 class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's newest totals on `day`; every fact accepted up to `complete_to` is in them.
 
-    `narrowed`: in a day's last word only, of a unit that has such targets.
+    `narrowed`: in a day's last word only, of a unit that has such targets. `revised`: likewise, of a unit with targets,
+    while late records have changed any of the seven days before; a target's days end with its own last day.
     """
 
     campaign: str
@@ -134,6 +146,7 @@ class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     approved: IndicatorProgress
     activated: IndicatorProgress
     narrowed: tuple[NarrowedProgress, ...] | msgspec.UnsetType = msgspec.UNSET
+    revised: tuple[RevisedDay, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnitPublished(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.unit-published.v1"):

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 
 import asyncpg
 import msgspec
 import structlog
 
-from tiendo_aggregator.rules.closing import still_due, with_targets
+from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_targets
 from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
@@ -17,7 +17,7 @@ from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import Followed
-from tiendo_aggregator.storage.counting import count, daily_changes, work_done
+from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.off_tree import LeaveOut
@@ -144,14 +144,17 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day), list(followed.places)
+        goals, units = still_due(plan, day - REVISED_DAYS), list(followed.places)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
             await daily_changes(connection, units, goals, eve, day, None),
             followed,
         )
-        narrowed = [goal for goal in goals if goal_of(goal).narrowed]
-        done = rebased_sums(await work_done(connection, units, day, narrowed), followed)
+        done = rebased_sums(
+            await daily_work(connection, units, goals, day - REVISED_DAYS, day),
+            followed,
+        )
+        told = await self._told(connection, stored.campaign, followed, day, {unit for unit, _ in targets})
         exempt = exempt_citizens(stored.exemptions, day, None, followed)
         # Some hundred forecasts: consumers and questions must not wait for them.
         return await asyncio.to_thread(
@@ -165,7 +168,27 @@ class ProgressPublisher:
             day,
             changes,
             done,
+            told,
         )
+
+    async def _told(
+        self,
+        connection: Connection,
+        campaign: Campaign,
+        followed: Followed,
+        day: date,
+        units: Collection[str],
+    ) -> dict[tuple[str, date], ProgressPublication]:
+        """The last words on the days before, of units that have been the same since."""
+        days = [day - timedelta(days=n) for n in range(1, REVISED_DAYS.days + 1)]
+        same = [
+            each
+            for each in days
+            if self._units.history.follow(campaign.province, campaign.first_day, each) is followed
+        ]
+        keys = {f"{campaign.id}/{unit}/{each}": (unit, each) for each in same for unit in sorted(units)}
+        documents, _ = await published(connection, list(keys), self.PAUSE)
+        return {keys[key]: document for key, document in documents.items()}
 
     async def _moved_targets(
         self, connection: Connection, stored: StoredPlan, followed: Followed

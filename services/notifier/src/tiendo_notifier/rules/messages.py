@@ -89,13 +89,14 @@ def clears(
 ) -> Clears:
     """What is to be said of a target, from the closing figures of `day`; `unit` and `parent` are names."""
     vi, en = work(indicator)
-    behind = _good(news, unit, indicator, day, seen)
+    behind = _withdrawn(rule, unit, indicator) if news == "withdrawn" else None
+    behind = behind or _good(news, unit, indicator, day, seen)
     if behind is None:
         assert rule is not None
         behind = _TROUBLE[rule](unit, indicator, day, seen)
     above_vi = f"; cấp trên: {parent}" if parent else ""
     above_en = f"; above it: {parent}" if parent else ""
-    good = news in ("resolved", "reached_early") or rule is None
+    good = news in ("resolved", "withdrawn", "reached_early") or rule is None
     return Clears(
         who=Message(unit, unit),
         what=Message(vi, en),
@@ -240,6 +241,19 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
     return Message(
         f"{unit} đã kịp tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}.",
         f"{unit} is back on pace with {en}: {_en(seen.actual)} of the {_en(seen.planned)} planned by {_en_day(day)}.",
+    )
+
+
+def _withdrawn(rule: RuleName | None, unit: str, indicator: str) -> Message:
+    vi, en = work(indicator)
+    if rule == "target_missed":
+        return Message(
+            f"{unit}: số liệu đến muộn cho thấy đã đạt chỉ tiêu {vi}{_whole(indicator)}; rút lại cảnh báo không đạt.",
+            f"{unit}: late records show that it reached its {en} target in time; the alert is withdrawn.",
+        )
+    return Message(
+        f"{unit}: số liệu đến muộn cho thấy chỉ tiêu ngày về {vi} không bị hụt như đã báo; rút lại cảnh báo.",
+        f"{unit}: late records show that its daily {en} quotas were not missed as was said; the alert is withdrawn.",
     )
 
 

@@ -9,6 +9,7 @@ weigh the same they differ by at most one. The aggregator plans by the same rule
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 #: The pace of late is that of so many days back, and none of fewer working days.
 RECENT_DAYS, RECENT_LEAST = 7, 3
@@ -64,23 +65,64 @@ class Calendar:
         return sum(weight > 0 for weight in self.weights[number:]) if self.weights else self.days - number
 
 
+class Revision(NamedTuple):
+    """What late records made of a day of this number, as the closing `by` a later day told it. Numbers are from 1; the
+    one of `by` may be past the campaign's last."""
+
+    by: int
+    number: int
+    reached: int
+    baseline: int
+    done: int
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
     the work `done` on it, the `baseline` as it was known then, what was `expected` of the last day (final, high), and
     the `target` if the closing named it, as it does of a narrowed goal. None of a day of which no closing is known; of
-    one without a forecast or a target, too."""
+    one without a forecast or a target, too. What was `revised` since stands beside it, in the order in which it was
+    told: so it can be seen what was known when."""
 
     reached: Sequence[int | None] = ()
     done: Sequence[int | None] = ()
     baseline: Sequence[int | None] = ()
     expected: Sequence[tuple[int, int] | None] = ()
     target: Sequence[int | None] = ()
+    revised: Sequence[Revision] = ()
 
     def until(self, number: int) -> "Past":
         """What is known of all days before the one of this number (from 1)."""
         columns = (self.reached, self.done, self.baseline, self.expected, self.target)
-        return Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+        known = Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+        return replace(known, revised=self.revised)
+
+    def and_revised(self, told: Sequence[Revision]) -> "Past":
+        """The same with what one closing told, where that is new. A closing from before the one that was heard last
+        says nothing any more."""
+        if self.revised and any(each.by < self.revised[-1].by for each in told):
+            return self
+        known = self.corrected()
+        news = [
+            each
+            for each in told
+            if _at(known.reached, each.number) is not None
+            and (
+                (each.reached, each.baseline, each.done)
+                != tuple(_at(column, each.number) for column in (known.reached, known.baseline, known.done))
+            )
+        ]
+        return replace(self, revised=[*self.revised, *news]) if news else self
+
+    def corrected(self) -> "Past":
+        """The days as they are known by now."""
+        if not self.revised:
+            return self
+        reached, baseline, done = list(self.reached), list(self.baseline), list(self.done)
+        for each in self.revised:
+            place = each.number - 1
+            reached[place], baseline[place], done[place] = each.reached, each.baseline, each.done
+        return Past(reached, done, baseline, self.expected, self.target)
 
     def and_then(
         self,
@@ -97,6 +139,7 @@ class Past:
             [*self.baseline, baseline],
             [*self.expected, expected],
             [*self.target, target],
+            self.revised,
         )
 
 

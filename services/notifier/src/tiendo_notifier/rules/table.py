@@ -40,7 +40,9 @@ class Rule:
     """One row of the table.
 
     `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
-    closing that is the `run`-th in a row. `explain` says what was looked at.
+    closing that is the `run`-th in a row. `explain` says what was looked at. `of_days`: it says of days that they were
+    missed, so late records can unsay it (see `revisions`); the others look at how things stand, which the next closing
+    sets right.
     """
 
     name: RuleName
@@ -48,6 +50,7 @@ class Rule:
     patience: Callable[[Thresholds], int]
     severity: Callable[[Figures, int, Thresholds], Severity]
     explain: Callable[[Figures], str]
+    of_days: bool = False
 
 
 def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
@@ -206,6 +209,7 @@ RULES: dict[RuleName, Rule] = {
             lambda _limits: 1,
             missed_severity,
             lambda seen: f"{seen.value} of the target of {seen.target}",
+            of_days=True,
         ),
         Rule(
             "forecast_miss",
@@ -245,6 +249,7 @@ RULES: dict[RuleName, Rule] = {
             lambda limits: limits.quota_closings,
             quota_severity,
             lambda seen: f"{seen.done} done of the day's quota of {seen.quota}",
+            of_days=True,
         ),
         Rule(
             "not_reported",

@@ -18,6 +18,7 @@ from tiendo_common.events.state import (
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    RevisedDay,
 )
 from tiendo_notifier.rules import backtest as rules
 from tiendo_notifier.rules import plan
@@ -92,7 +93,10 @@ class Backtests:
         standings: dict[Key, judging.Standing] = {}
         gatherings: dict[Key, Gathering] = {}
         alerts: list[Alert] = []
-        days = max(len(past.reached) for past in pasts.values())
+        days = max(
+            max(len(past.reached), max((each.by for each in past.revised), default=0))
+            for past in pasts.values()
+        )
         for number in range(1, days + 1):
             day = campaign.first_day + timedelta(days=number - 1)
             now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
@@ -105,7 +109,7 @@ class Backtests:
                 else:
                     gatherings[key] = gathering
             alerts += [_alert(news) for news in session.news]
-        last = campaign.first_day + timedelta(days=days - 1)
+        last = min(campaign.first_day + timedelta(days=days - 1), campaign.last_day)
         over = last >= campaign.last_day
         missed = list(self._missed(campaign, pasts, last))
         units = {key.unit for key in pasts}
@@ -126,9 +130,10 @@ class Backtests:
         for key, past in sorted(pasts.items()):
             target = self._target(key, past)
             due = goal_of(key.indicator).due
+            known = past.corrected()
             calendar = calendar_of(campaign) if due is None else calendar_of(campaign).until(due)
-            value = past.reached[-1] if past.reached else None
-            baseline = past.baseline[-1] if past.baseline else None
+            value = known.reached[-1] if known.reached else None
+            baseline = known.baseline[-1] if known.baseline else None
             if target is None or value is None or baseline is None:
                 continue
             day = min(last, calendar.last_day)
@@ -172,7 +177,9 @@ def _closings(
     """The day's closings, as they were published."""
     by_unit: defaultdict[str, dict[str, IndicatorProgress]] = defaultdict(dict)
     narrowed: defaultdict[str, list[NarrowedProgress]] = defaultdict(list)
+    revised: defaultdict[str, list[RevisedDay]] = defaultdict(list)
     for key, past in pasts.items():
+        revised[key.unit] += _revised(campaign, key, past, number)
         if number > len(past.reached):
             continue
         if is_narrowed(key.indicator):
@@ -199,8 +206,24 @@ def _closings(
             approved=by_unit[unit].get("approved", _NOTHING),
             activated=by_unit[unit].get("activated", _NOTHING),
             narrowed=tuple(narrowed[unit]) if unit in narrowed else msgspec.UNSET,
+            revised=tuple(revised[unit]) if revised[unit] else msgspec.UNSET,
         )
-        for unit in sorted({*by_unit, *narrowed})
+        for unit in sorted({*by_unit, *narrowed, *(unit for unit, days in revised.items() if days)})
+    ]
+
+
+def _revised(campaign: CampaignPublication, key: Key, past: plan.Past, number: int) -> list[RevisedDay]:
+    """What the closing of the day of this number said of the days before."""
+    return [
+        RevisedDay(
+            goal=goal_of(key.indicator),
+            day=campaign.first_day + timedelta(days=each.number - 1),
+            value=each.reached,
+            baseline=each.baseline,
+            done=each.done,
+        )
+        for each in past.revised
+        if each.by == number
     ]
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date, datetime
 
+import msgspec
 import structlog
 
 from tiendo_common.clock import VIETNAM, Clock
@@ -94,4 +95,6 @@ class Judge:
         if campaign is None:
             log.warning("figures of an unknown campaign passed over", campaign=progress.campaign)
             return False
-        return progress.day in calendar_of(campaign) and closes_its_day(progress, campaign)
+        # After the last day nothing is judged, but what late records say of the days before.
+        told = progress.day in calendar_of(campaign) or progress.revised is not msgspec.UNSET
+        return told and closes_its_day(progress, campaign)

@@ -15,15 +15,17 @@ from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import (
     CampaignPublication,
+    Goal,
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    RevisedDay,
 )
-from tiendo_notifier.rules import holding, life, messages, plan, rhythm
+from tiendo_notifier.rules import holding, life, messages, plan, revisions, rhythm
 from tiendo_notifier.rules.holding import Circumstances
 from tiendo_notifier.rules.life import AT_REST
 from tiendo_notifier.rules.policies import Policy
-from tiendo_notifier.rules.table import Severity
+from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
@@ -65,8 +67,16 @@ class _Case:
     stood: judging.Standing | None
     past: plan.Past
     before: life.Standing
+    revised: life.Revised | None
     after: life.Standing
     decision: life.Decision | None
+
+    @property
+    def judged_day(self) -> date:
+        """The last day that the target was judged on: none after its own last one, whatever is revised later."""
+        if self.stood is not None and self.revised is not None and self.revised.over:
+            return self.stood.judged_day
+        return self.day
 
 
 class Session:
@@ -154,29 +164,99 @@ class Session:
         seen: plan.Figures,
         stood: judging.Standing | None,
         past: plan.Past,
+        revised: life.Revised | None = None,
     ) -> _Case:
         """Judge one by itself."""
         historical = life.is_historical(day, self._today)
         policy = self._policies.of(key.campaign, key.unit, day)
         before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
-        after, decision = life.judge(before, seen, policy.thresholds, off=policy.off, historical=historical)
+        after, decision = life.judge(
+            before, seen, policy.thresholds, off=policy.off, historical=historical, revised=revised
+        )
         name = self._reference.full_name(key.unit, day, name)
-        return _Case(key, campaign, day, name, seen, policy, historical, stood, past, before, after, decision)
+        return _Case(
+            key,
+            campaign,
+            day,
+            name,
+            seen,
+            policy,
+            historical,
+            stood,
+            past,
+            before,
+            revised,
+            after,
+            decision,
+        )
 
     def _cases(self, closing: ProgressPublication) -> list[_Case]:
         calendar = calendar_of(self._reference.campaigns[closing.campaign])
         cases = []
         for target in self._reference.targets(closing.campaign, closing.unit):
-            progress: IndicatorProgress = getattr(closing, target.indicator)
-            cases.append(
-                self._target(closing, calendar, target.indicator, target.value, progress, target.unit_name)
-            )
+            if closing.day in calendar:
+                progress: IndicatorProgress = getattr(closing, target.indicator)
+                case = self._target(
+                    closing, calendar, target.indicator, target.value, progress, target.unit_name
+                )
+            else:
+                case = self._looked_back(closing, calendar, target.indicator, target.value, target.unit_name)
+            cases.append(case)
         for told in () if closing.narrowed is msgspec.UNSET else closing.narrowed:
-            due = told.goal.due
-            own = calendar if due is None else calendar.until(due)
+            own = _days_of(calendar, told.goal)
             if closing.day in own:
                 cases.append(self._target(closing, own, told.goal.name, told.target, told, closing.unit))
+        # Of a narrowed goal whose day is gone nothing more is told but what was revised.
+        for goal in {each.goal: None for each in _revised_days(closing) if each.goal.narrowed}:
+            own = _days_of(calendar, goal)
+            if closing.day not in own:
+                cases.append(self._looked_back(closing, own, goal.name, None, closing.unit))
         return [case for case in cases if case is not None]
+
+    def _looked_back(
+        self,
+        closing: ProgressPublication,
+        calendar: plan.Calendar,
+        goal: str,
+        target: int | None,
+        name: str,
+    ) -> _Case | None:
+        """What late records make of a target whose last day is gone (`target` None: the one that its last closing
+        named); None: nothing new."""
+        key = Key(closing.campaign, closing.unit, goal)
+        stood = self._stood(key)
+        if stood is None:
+            return None
+        known = _past_decoder.decode(stood.past).until(calendar.days + 1)
+        past = known.and_revised(_revisions(closing, calendar, goal))
+        if past is known:
+            return None
+        owed = target if target is not None else next((each for each in reversed(past.target) if each), 0)
+        last = revisions.seen_again(calendar, past.corrected(), calendar.days, owed)
+        if last is None:
+            return None
+        campaign = self._reference.campaigns[closing.campaign]
+        again = self._again(key, closing.day, calendar, known, past, calendar.days, owed)
+        revised = life.Revised(again, over=True)
+        return self._case(campaign, key, closing.day, name, last, stood, past, revised)
+
+    def _again(
+        self,
+        key: Key,
+        day: date,
+        calendar: plan.Calendar,
+        known: plan.Past,
+        past: plan.Past,
+        through: int,
+        target: int,
+    ) -> dict[RuleName, life.RuleStanding]:
+        """How the rules of days stand with what was revised, where that makes a difference."""
+        policy = self._policies.of(key.campaign, key.unit, day)
+        was, now = (
+            revisions.looked_at_again(calendar, each, through, target, policy.thresholds, policy.off)
+            for each in (known, past)
+        )
+        return {rule: standing for rule, standing in now.items() if standing != was[rule]}
 
     def _target(
         self,
@@ -193,7 +273,14 @@ class Session:
         if stood is not None and closing.day <= stood.judged_day:
             return None
         known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
-        past = known.until(calendar.number(closing.day))
+        number = calendar.number(closing.day)
+        before = known.until(number)
+        past = before.and_revised(_revisions(closing, calendar, goal))
+        again = (
+            {}
+            if past is before
+            else self._again(key, closing.day, calendar, before, past, number - 1, target)
+        )
         end = progress.expected
         expected = None if end is msgspec.UNSET else (end.final, end.high)
         seen = plan.figures(
@@ -209,7 +296,8 @@ class Session:
         named = target if isinstance(progress, NarrowedProgress) else None
         whole = past.and_then(progress.value, progress.done, progress.baseline, expected, named)
         campaign = self._reference.campaigns[closing.campaign]
-        return self._case(campaign, key, closing.day, name, seen, stood, whole)
+        revised = life.Revised(again) if again else None
+        return self._case(campaign, key, closing.day, name, seen, stood, whole, revised)
 
     def _stood(self, key: Key) -> judging.Standing | None:
         return self.after.get(key) or self._before.get(key)
@@ -233,7 +321,7 @@ class Session:
                 self._keep_incident(case, incident, after, decision, number, told=message is not None)
             self._keep_decision(case, incident, decision, around, message, kept_back)
         self.after[case.key] = judging.Standing(
-            case.day, _json(after), incident if after.open else None, _json(case.past), number
+            case.judged_day, _json(after), incident if after.open else None, _json(case.past), number
         )
 
     def _circumstances(self, case: _Case, decision: life.Decision, parents: set[Key]) -> Circumstances:
@@ -389,7 +477,7 @@ class Session:
 
     def _note_gap(self, case: _Case) -> None:
         """Put on record the days of which no figures are left: they are not judged by guessing."""
-        first, last = case.campaign.first_day, case.day - timedelta(days=1)
+        first, last = case.campaign.first_day, case.judged_day - timedelta(days=1)
         if case.stood is not None:
             first = max(first, case.stood.judged_day + timedelta(days=1))
         if first <= last:
@@ -482,7 +570,14 @@ class Session:
                 severity=decision.severity,
                 reason=decision.reason,
                 findings=_json(decision.findings),
-                inputs=_json({"before": case.before, "figures": case.seen, "around": around}),
+                inputs=_json(
+                    {
+                        "before": case.before,
+                        "figures": case.seen,
+                        "revised": case.revised,
+                        "around": around,
+                    }
+                ),
                 policy=_json(case.policy),
                 historical=case.historical,
                 incident=incident,
@@ -533,6 +628,25 @@ class Session:
         good = decision.tell not in ("opened", "worsened")
         self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
         return message.id
+
+
+def _days_of(calendar: plan.Calendar, goal: Goal) -> plan.Calendar:
+    """The campaign's days up to the goal's own last one."""
+    return calendar if goal.due is None else calendar.until(goal.due)
+
+
+def _revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:
+    return () if closing.revised is msgspec.UNSET else closing.revised
+
+
+def _revisions(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[plan.Revision]:
+    """What the closing says of the goal's earlier days."""
+    by = calendar.number(closing.day)
+    return [
+        plan.Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
+        for each in _revised_days(closing)
+        if each.goal.name == goal and each.day in calendar
+    ]
 
 
 def works_of(campaign: CampaignPublication) -> rhythm.Works:
