@@ -20,9 +20,17 @@ from tests.support.aggregator import (
 )
 from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
+from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.restatements import AccountRestated
-from tiendo_common.events.state import Goal, IndicatorProgress, ProgressPublished, RevisedDay
+from tiendo_common.events.restatements import AccountRestated, AttemptFailed, FailedAttempt, Failure
+from tiendo_common.events.state import (
+    Attempts,
+    FailedFor,
+    Goal,
+    IndicatorProgress,
+    ProgressPublished,
+    RevisedDay,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -252,3 +260,50 @@ async def test_a_closing_says_what_late_records_made_of_the_days_before(
             "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23281/%'"
         )
         assert all(decoder.decode(row["body"]).data.revised is msgspec.UNSET for row in elsewhere)
+
+
+async def test_a_closing_says_how_attempts_to_activate_have_gone_by_then(
+    database: Database, tmp_path: Path
+) -> None:
+    def failed(number: int, unit: str, known: int) -> NewEvent:
+        event = restated("activated", [segment(D, unit)], known=D + timedelta(known)).event
+        day = D + timedelta(number)
+        data = FailedAttempt(
+            record_id=None, reason="network", occurred_at=event.time, known_day=D + timedelta(known),
+            collecting=unit, channel=None, failure=Failure(unit=unit, reason="network", day=day),
+        )  # fmt: skip
+        attributes = {
+            name: getattr(event, name) for name in ("id", "source", "subject", "time", "partitionkey")
+        }
+        return NewEvent("activation", AttemptFailed(**attributes, data=data))
+
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append(
+            [
+                failed(-1, "23427", 0),  # before the campaign
+                failed(0, "23427", 0),
+                restated("activated", [segment(D, "23281", collecting="23427")], known=D),
+            ]
+        )
+        await service.drain(feed)
+        await tick(service, feed, at(0, 21))
+        await closed_through(service, D)
+        await feed.append([failed(0, "23427", 1), failed(1, "23281", 1)])  # the first one comes late
+        await service.drain(feed)
+        await tick(service, feed, at(1, 21))
+        await closed_through(service, D + timedelta(1))
+        rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key ~ '/.*/' ORDER BY seq")
+        told = {
+            (event.data.unit, event.data.day): event.data.attempts
+            for event in (decoder.decode(row["body"]) for row in rows)
+            if event.data.attempts is not msgspec.UNSET
+        }
+
+    def tally(activated: int, attempts: int) -> Attempts:
+        return Attempts(activated=activated, failed=(FailedFor(reason="network", attempts=attempts),))
+
+    # Where it was tried, and in the district and the province above it.
+    assert {unit for unit, _ in told} == {"23427", "612", "62", "23281", "608"}
+    assert (told["23427", D], told["23427", D + timedelta(1)]) == (tally(1, 1), tally(1, 2))
+    assert (told["62", D], told["62", D + timedelta(1)]) == (tally(1, 1), tally(1, 3))
+    assert told["23281", D + timedelta(1)] == tally(0, 1)

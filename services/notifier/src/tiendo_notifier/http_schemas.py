@@ -27,8 +27,9 @@ Indicator = Annotated[
     str,
     Field(
         description="What is counted: intake, approved or activated, as a whole or narrowed to a level, a cohort, an "
-        "earlier last day; or report: whether daily counts are declared in time.",
-        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report"],
+        "earlier last day; or report: whether daily counts are declared in time; or attempts: how attempts to activate "
+        "go.",
+        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report", "attempts"],
     ),
 ]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
@@ -89,6 +90,20 @@ class Figures(Document):
         description="Working days in a row without a report by the cut-off; null: this is not about reports.",
     )
     expected_high: int | None = Field(None, description="The upper end of its 80% interval.")
+    attempts: list["Share"] | None = Field(
+        None,
+        description="Attempts to activate by the reason for which they failed; null: this is not about attempts.",
+    )
+
+
+class Share(Document):
+    """One kind's part in all there was at a unit: in the last three days, and in the fourteen before those."""
+
+    kind: str = Field(examples=["old_device"])
+    recent: int
+    recent_all: int
+    usual: int
+    usual_all: int
 
 
 class StepOut(Document):

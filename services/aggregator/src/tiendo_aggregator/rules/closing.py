@@ -1,9 +1,11 @@
 """The last word on a day says, beside what was reached, what each target's last day is expected to show, how far
-the targets of narrowed goals are, and what late records have made of the days before."""
+the targets of narrowed goals are, what late records have made of the days before, and how attempts to activate
+went."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from typing import get_args
 
 import msgspec
 
@@ -12,8 +14,11 @@ from tiendo_aggregator.rules.plan import Plan, UnitTargets
 from tiendo_aggregator.rules.progress import ceilings, sum_up
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.events.goals import goal_of, in_order
+from tiendo_common.events.restatements import FailureReason
 from tiendo_common.events.state import (
+    Attempts,
     ExpectedEnd,
+    FailedFor,
     Goal,
     IndicatorProgress,
     NarrowedProgress,
@@ -142,6 +147,31 @@ def _speaks_of(closing: ProgressPublication, goal: Goal, day: date) -> bool:
     """Whether it said that the day was revised."""
     told = () if closing.revised is msgspec.UNSET else closing.revised
     return any((each.goal, each.day) == (goal, day) for each in told)
+
+
+def with_attempts(
+    documents: Sequence[ProgressPublication],
+    tree: Tree,
+    root: str,
+    attempts: Iterable[tuple[str, FailureReason | None, int]],
+) -> list[ProgressPublication]:
+    """The documents, each with its unit's attempts to activate if any failed. `attempts` are those of units themselves,
+    by reason; None: they succeeded."""
+    sums = sum_up(tree, root, attempts)
+    answer = []
+    for document in documents:
+        failed = tuple(
+            FailedFor(reason=reason, attempts=n)
+            for reason in get_args(FailureReason)
+            if (n := sums.get((document.unit, reason), 0)) > 0
+        )
+        if failed:
+            activated = sums.get((document.unit, None), 0)
+            document = msgspec.structs.replace(
+                document, attempts=Attempts(activated=activated, failed=failed)
+            )
+        answer.append(document)
+    return answer
 
 
 def _with(

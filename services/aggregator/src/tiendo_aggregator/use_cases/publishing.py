@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_targets
+from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_attempts, with_targets
 from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
@@ -18,6 +18,7 @@ from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
+from tiendo_aggregator.storage.passages import attempts
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.off_tree import LeaveOut
@@ -103,6 +104,10 @@ class ProgressPublisher:
                 followed = self._units.history.follow(campaign.province, campaign.first_day, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
                 documents = await self._with_targets(connection, plan, followed, day, documents)
+                tried = await attempts(connection, list(followed.places), campaign.first_day, day)
+                documents = with_attempts(
+                    documents, followed.tree, followed.root, rebased_sums(tried, followed)
+                )
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
                 targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)

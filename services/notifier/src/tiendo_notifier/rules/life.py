@@ -30,7 +30,14 @@ from datetime import date, timedelta
 from typing import Literal
 
 from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.table import RULES, Condition, Rule, RuleName, Severity, reached_early
+from tiendo_notifier.rules.table import (
+    RULES_ABOUT,
+    Condition,
+    Rule,
+    RuleName,
+    Severity,
+    reached_early,
+)
 from tiendo_notifier.rules.thresholds import Thresholds
 
 Outcome = Literal["opened", "worsened", "resolved", "withdrawn", "reached_early", "held", "not_judged"]
@@ -136,7 +143,7 @@ def judge(
     """The standing after a closing, and what was decided, if anything. `told` is left as it was: see `telling`. Rules
     that are `off` say nothing and remember nothing."""
     findings, rules = [], {}
-    for rule in RULES.values():
+    for rule in RULES_ABOUT[seen.subject]:
         if rule.name in off:
             continue
         stood = before.rules.get(rule.name, UNMOVED)

@@ -12,13 +12,15 @@ from tiendo_common.events.goals import goal_of
 from tiendo_common.events.restatements import Cohort
 from tiendo_notifier.rules.life import News
 from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.table import RuleName
+from tiendo_notifier.rules.shares import RECENT_DAYS, USUAL_DAYS
+from tiendo_notifier.rules.table import RuleName, most_over
 
 WORK = {
     "intake": ("thu nhận hồ sơ", "intake"),
     "approved": ("phê duyệt", "approval"),
     "activated": ("kích hoạt", "activation"),
     "report": ("báo cáo", "reporting"),
+    "attempts": ("thao tác kích hoạt", "activation attempts"),
 }
 
 
@@ -103,7 +105,7 @@ def clears(
         behind=behind,
         needed=_need(seen),
         answers=Message(f"Chịu trách nhiệm: {unit}{above_vi}.", f"{unit} answers for it{above_en}."),
-        next=_NOTHING if good or rule is None else _NEXT[rule],
+        next=_NOTHING if good or rule is None else _next(rule, seen),
     )
 
 
@@ -229,6 +231,11 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
         )
     if news != "resolved":
         return None
+    if seen.attempts is not None:
+        return Message(
+            f"{unit}: tỷ lệ kích hoạt thất bại đến hết {_vi_day(day)} đã trở lại như thường lệ.",
+            f"{unit}: by {_en_day(day)} activations fail no more than they usually do.",
+        )
     if seen.unreported_days is not None:
         return Message(
             f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
@@ -326,6 +333,56 @@ def _unreported(unit: str, _indicator: str, day: date, seen: Figures) -> Message
     )
 
 
+def _failing(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    part = most_over(seen.attempts)
+    assert part is not None
+    vi, en = _FAILURES[part.kind]
+    return Message(
+        f"{unit}: kích hoạt thất bại vì {vi} tăng: {_vi(part.recent)}/{_vi(part.recent_all)} lượt trong "
+        f"{RECENT_DAYS} ngày đến {_vi_day(day)}, trước đó {_vi(part.usual)}/{_vi(part.usual_all)}.",
+        f"{unit}: more activations fail because {en}: {_en(part.recent)} of {_en(part.recent_all)} attempts in the "
+        f"{RECENT_DAYS} days to {_en_day(day)}, {_en(part.usual)} of {_en(part.usual_all)} before.",
+    )
+
+
+def _next(rule: RuleName, seen: Figures) -> Message:
+    part = most_over(seen.attempts) if rule == "activations_failing" else None
+    return _NEXT[rule] if part is None else _NEXT_OF_FAILURES[part.kind]
+
+
+#: Why an attempt failed.
+_FAILURES: dict[str, tuple[str, str]] = {
+    "old_device": ("mã kích hoạt gửi về máy cũ", "the code goes to an old device"),
+    "no_smartphone": ("không có điện thoại thông minh", "there is no smartphone"),
+    "phone_not_owned": (
+        "số điện thoại không chính chủ",
+        "the phone number is not in the owner's name",
+    ),
+    "network": ("mạng", "of the network"),
+    "other": ("lý do khác", "of other reasons"),
+}
+_NEXT_OF_FAILURES: dict[str, Message] = {
+    "old_device": Message(
+        "Việc cần làm: hướng dẫn gỡ liên kết máy cũ, hẹn người dân đến điểm hỗ trợ.",
+        "Next: show how the old device is unlinked, and ask people to the service desk.",
+    ),
+    "no_smartphone": Message(
+        "Việc cần làm: lập danh sách người không có điện thoại thông minh, tách khỏi lượt kích hoạt.",
+        "Next: list who has no smartphone, and stop trying with them.",
+    ),
+    "phone_not_owned": Message(
+        "Việc cần làm: mời nhà mạng đến chuẩn hóa thuê bao cùng điểm lưu động.",
+        "Next: have the carriers put numbers in their owners' names at the same desks.",
+    ),
+    "network": Message(
+        "Việc cần làm: kiểm tra mạng tại điểm, báo nhà mạng, đổi giờ hoặc đổi điểm.",
+        "Next: check the network at the desk, call the carrier, move the hour or the place.",
+    ),
+    "other": Message(
+        "Việc cần làm: hỏi tổ hỗ trợ các lượt thất bại gần nhất và báo cấp trên.",
+        "Next: ask the team about the latest failures, and tell the level above.",
+    ),
+}
 _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "behind_pace": _pace,
     "at_risk": _risk,
@@ -334,6 +391,7 @@ _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "quota_missed": _quota,
     "target_missed": _missed,
     "not_reported": _unreported,
+    "activations_failing": _failing,
 }
 _NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
 _NEXT: dict[RuleName, Message] = {
@@ -365,10 +423,16 @@ _NEXT: dict[RuleName, Message] = {
         "Việc cần làm: gọi người phụ trách báo cáo, gửi bổ sung ngay hôm nay.",
         "Next: call whoever reports, and send it today.",
     ),
+    "activations_failing": _NEXT_OF_FAILURES["other"],
 }
 
 
 def _need(seen: Figures) -> Message:
+    if seen.attempts is not None:
+        return Message(
+            f"Thường lệ là tỷ lệ của {USUAL_DAYS} ngày trước đó.",
+            f"What is usual is taken from the {USUAL_DAYS} days before.",
+        )
     if seen.unreported_days is not None:
         return Message("Cần một báo cáo mỗi ngày làm việc.", "One report is needed each working day.")
     target_vi, target_en = _vi(seen.target), _en(seen.target)
@@ -393,7 +457,7 @@ def _need(seen: Figures) -> Message:
 
 def _whole(indicator: str) -> str:
     """Said in Vietnamese of a target that is due when the campaign ends."""
-    return " của cả đợt" if indicator == "report" or goal_of(indicator).due is None else ""
+    return " của cả đợt" if indicator in WORK or goal_of(indicator).due is None else ""
 
 
 def _vi_day(day: date) -> str:

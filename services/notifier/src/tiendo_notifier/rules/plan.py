@@ -9,12 +9,18 @@ weigh the same they differ by at most one. The aggregator plans by the same rule
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from tiendo_notifier.rules.shares import Part, Tallies, Tally, parts
 
 #: The pace of late is that of so many days back, and none of fewer working days.
 RECENT_DAYS, RECENT_LEAST = 7, 3
 #: What a unit usually does is that of so many working days before it stopped, and nothing of fewer.
 USUAL_DAYS, USUAL_LEAST = 14, 5
+
+
+#: What figures are about: a target; whether a unit reports; how attempts to activate go there.
+Subject = Literal["target", "report", "attempts"]
 
 
 def planned(owed: int, weight: int, whole: int) -> int:
@@ -156,7 +162,8 @@ class Figures:
     For `idle_days` working days up to this one nothing was done; in the `usual_days` before them, `usual` was.
     `expected` is the forecast of the last day and `expected_high` the upper end of its 80% interval (None: there
     is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
-    cut-off (None: the figures are not about reports).
+    cut-off (None: the figures are not about reports). `attempts`: how often an attempt to activate failed, by reason
+    (None: they are not about attempts).
     """
 
     day_number: int
@@ -181,6 +188,14 @@ class Figures:
     expected: int | None = None
     expected_high: int | None = None
     unreported_days: int | None = None
+    attempts: tuple[Part, ...] | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What they are about."""
+        if self.unreported_days is not None:
+            return "report"
+        return "target" if self.attempts is None else "attempts"
 
     @property
     def reached(self) -> bool:
@@ -245,6 +260,12 @@ def report_figures(calendar: Calendar, day: date, past: Past, *, reported: bool)
         missing += before == 0
     plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
     return replace(plain, unreported_days=missing)
+
+
+def attempt_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> Figures:
+    """The figures of a unit's attempts to activate: no target, only how often they failed."""
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, attempts=parts(past, calendar.number(day), now))
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:

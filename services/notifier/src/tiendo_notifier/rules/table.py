@@ -4,16 +4,24 @@ A rule looks at one target (campaign, unit, indicator) at the closing of one day
 what follows for the incident is the same for all rules (see `life`). `docs/alerts.md` has the same table for officers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Literal
+from typing import Literal, get_args
 
-from tiendo_notifier.rules.plan import Figures
+from tiendo_notifier.rules.plan import Figures, Subject
+from tiendo_notifier.rules.shares import Part
 from tiendo_notifier.rules.thresholds import Thresholds
 
 RuleName = Literal[
-    "behind_pace", "at_risk", "forecast_miss", "stalled", "quota_missed", "target_missed", "not_reported"
+    "behind_pace",
+    "at_risk",
+    "forecast_miss",
+    "stalled",
+    "quota_missed",
+    "target_missed",
+    "not_reported",
+    "activations_failing",
 ]
 
 
@@ -42,7 +50,7 @@ class Rule:
     `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
     closing that is the `run`-th in a row. `explain` says what was looked at. `of_days`: it says of days that they were
     missed, so late records can unsay it (see `revisions`); the others look at how things stand, which the next closing
-    sets right.
+    sets right. `about`: of which figures it speaks.
     """
 
     name: RuleName
@@ -51,6 +59,7 @@ class Rule:
     severity: Callable[[Figures, int, Thresholds], Severity]
     explain: Callable[[Figures], str]
     of_days: bool = False
+    about: Subject = "target"
 
 
 def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
@@ -193,6 +202,56 @@ def reported_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
     return Severity.WARNING if days >= limits.unreported_warning_days else Severity.NOTICE
 
 
+def failing_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Activations failing*: one reason made at least 15 points more of the attempts of the last three days fail than
+    it usually does. Clear: less than 5, or none failed. Too few attempts, of late or before, say nothing."""
+    part = most_over(seen.attempts)
+    if part is None or not seen.works:
+        return Condition.SILENT
+    if not any(each.recent for each in seen.attempts or ()):
+        return Condition.CLEAR
+    if min(part.recent_all, part.usual_all) < limits.failing_attempts:
+        return Condition.SILENT
+    if not _over(part, limits.failing_clear_points):
+        return Condition.CLEAR
+    return Condition.BAD if _over(part, limits.failing_points) else Condition.BETWEEN
+
+
+def failing_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same points: 30 a warning, 50 critical."""
+    part = most_over(seen.attempts)
+    assert part is not None
+    if _over(part, limits.failing_critical_points):
+        return Severity.CRITICAL
+    return Severity.WARNING if _over(part, limits.failing_warning_points) else Severity.NOTICE
+
+
+def most_over(parts: Sequence[Part] | None) -> Part | None:
+    """The kind whose share is furthest over its usual one; None: there is none."""
+    return max(
+        parts or (),
+        key=lambda part: part.recent * part.usual_all - part.usual * part.recent_all,
+        default=None,
+    )
+
+
+def _over(part: Part, points: int) -> bool:
+    """Whether its share is at least so many points of a hundred over its usual one. In whole numbers: nothing is
+    rounded."""
+    over = part.recent * part.usual_all - part.usual * part.recent_all
+    return over * 100 >= points * part.recent_all * part.usual_all
+
+
+def _explain_failing(seen: Figures) -> str:
+    part = most_over(seen.attempts)
+    if part is None:
+        return "no attempt failed"
+    return (
+        f"{part.recent} of {part.recent_all} attempts of late failed for {part.kind}, {part.usual} of "
+        f"{part.usual_all} before"
+    )
+
+
 def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
     share = value * 100
     if share >= warning * whole:
@@ -257,8 +316,21 @@ RULES: dict[RuleName, Rule] = {
             lambda _limits: 1,
             reported_severity,
             lambda seen: f"no report by the cut-off, {seen.unreported_days} days in a row",
+            about="report",
+        ),
+        Rule(
+            "activations_failing",
+            failing_condition,
+            lambda _limits: 1,
+            failing_severity,
+            _explain_failing,
+            about="attempts",
         ),
     )
+}
+#: Those that speak of each kind of figures.
+RULES_ABOUT: Mapping[Subject, Sequence[Rule]] = {
+    subject: [rule for rule in RULES.values() if rule.about == subject] for subject in get_args(Subject)
 }
 
 

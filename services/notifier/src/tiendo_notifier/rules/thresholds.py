@@ -60,6 +60,14 @@ class Thresholds:
     #: not reported: a warning from so many days in a row on, critical from so many
     unreported_warning_days: int = 2
     unreported_critical_days: int = 4
+    #: activations failing: bad from so many points on by which a reason's share of the attempts is over its usual one,
+    #: clear under that many; nothing is said of fewer attempts, of late or before
+    failing_points: int = 15
+    failing_clear_points: int = 5
+    failing_attempts: int = 30
+    #: activations failing: a warning from so many points on, critical from so many
+    failing_warning_points: int = 30
+    failing_critical_points: int = 50
     #: reached early: told when at least so many working days are left
     early_days: int = 1
 
@@ -118,6 +126,11 @@ _BOUNDS: Mapping[str, _Bound] = {
     "least_gap_percent": _Bound(
         0, 50, "a share cannot be negative", "half of a target may be missing unheard"
     ),
+    "failing_points": _Bound(1, 100, _ALWAYS, _NEVER),
+    "failing_clear_points": _Bound(1, 100, "a share that is as usual would not be clear", _ALWAYS),
+    "failing_attempts": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
+    "failing_warning_points": _Bound(1, 100, "all would be warnings", "nothing would be a warning"),
+    "failing_critical_points": _Bound(1, 100, "all would be critical", "nothing would be critical"),
     "early_days": _Bound(1, 1_100, "on the last day nothing is early", _NEVER),
 }
 #: Of each pair the first must be smaller than the second, or else what is said follows.
@@ -133,6 +146,9 @@ _ORDERS: Sequence[tuple[str, str, str]] = (
     ("quota_percent", "quota_clear_percent", "a unit would be bad and clear at once, and flap"),
     ("quota_closings", "quota_warning_closings", "nothing milder than a warning would be left"),
     ("unreported_warning_days", "unreported_critical_days", "no warning would be left between"),
+    ("failing_clear_points", "failing_points", "a unit would be bad and clear at once, and flap"),
+    ("failing_points", "failing_warning_points", "nothing milder than a warning would be left"),
+    ("failing_warning_points", "failing_critical_points", "no warning would be left between"),
     ("missed_critical_percent", "missed_warning_percent", "no warning would be left between"),
 )
 

@@ -151,7 +151,7 @@ async def write(
 
 
 async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
-    """What the closings of each target said (JSON)."""
+    """What the closings said of each target, and of all else that is judged by them (JSON)."""
     rows = await connection.fetch(
         "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1 AND indicator <> 'report'",
         campaign,

@@ -13,6 +13,7 @@ from tiendo_common.clock import VIETNAM, local_day
 from tiendo_common.errors import Conflict, NotFound
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import (
+    Attempts,
     CampaignPublication,
     ExpectedEnd,
     IndicatorProgress,
@@ -24,15 +25,23 @@ from tiendo_notifier.rules import backtest as rules
 from tiendo_notifier.rules import plan
 from tiendo_notifier.rules.backtest import Alert, Miss, Score, Target
 from tiendo_notifier.rules.policies import Document
+from tiendo_notifier.rules.shares import Tallies
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.policies import WHOLE, Stored
 from tiendo_notifier.use_cases.policies import InForce, Policies
 from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import Session, calendar_of, is_narrowed
+from tiendo_notifier.use_cases.session import (
+    ATTEMPTS,
+    Session,
+    attempts_of,
+    calendar_of,
+    is_narrowed,
+)
 from tiendo_notifier.use_cases.telling import News
 
 _past_decoder = msgspec.json.Decoder(plan.Past)
+_tallies_decoder = msgspec.json.Decoder(Tallies)
 _NOTHING = IndicatorProgress(value=0, baseline=0, done=0)
 #: A campaign that still runs: a target counts as missed if it is under this share of the plan by now.
 MISSED_PERCENT = 90
@@ -77,7 +86,14 @@ class Backtests:
         self._policies.check_all(policies, known, documents)
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             standings = await judging.on_record(connection, campaign)
-        pasts = {key: _past_decoder.decode(past) for key, past in standings.items()}
+        tried = {
+            key.unit: _tallies_decoder.decode(past)
+            for key, past in standings.items()
+            if key.indicator == ATTEMPTS
+        }
+        pasts = {
+            key: _past_decoder.decode(past) for key, past in standings.items() if key.indicator != ATTEMPTS
+        }
         if not pasts:
             raise Conflict(
                 f"No day of {campaign} was judged yet: there is nothing to try rules on.",
@@ -85,10 +101,14 @@ class Backtests:
                 remedy=f"tiendo replay {campaign} lives through it.",
             )
         # Ten thousand judgements take a second: consumers and questions must not wait for them.
-        return await asyncio.to_thread(self._live, known, policies, pasts)
+        return await asyncio.to_thread(self._live, known, policies, pasts, tried)
 
     def _live(
-        self, campaign: CampaignPublication, policies: InForce, pasts: Mapping[Key, plan.Past]
+        self,
+        campaign: CampaignPublication,
+        policies: InForce,
+        pasts: Mapping[Key, plan.Past],
+        tried: Mapping[str, Tallies],
     ) -> Outcome:
         standings: dict[Key, judging.Standing] = {}
         gatherings: dict[Key, Gathering] = {}
@@ -101,7 +121,7 @@ class Backtests:
             day = campaign.first_day + timedelta(days=number - 1)
             now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
-            session.judge(_closings(campaign, day, number, pasts, now))
+            session.judge(_closings(campaign, day, number, pasts, tried, now))
             standings |= session.after
             for key, gathering in session.gathered.items():
                 if gathering is None:
@@ -172,7 +192,12 @@ def _expected(past: plan.Past, number: int) -> ExpectedEnd | msgspec.UnsetType:
 
 
 def _closings(
-    campaign: CampaignPublication, day: date, number: int, pasts: Mapping[Key, plan.Past], now: datetime
+    campaign: CampaignPublication,
+    day: date,
+    number: int,
+    pasts: Mapping[Key, plan.Past],
+    tried: Mapping[str, Tallies],
+    now: datetime,
 ) -> Sequence[ProgressPublication]:
     """The day's closings, as they were published."""
     by_unit: defaultdict[str, dict[str, IndicatorProgress]] = defaultdict(dict)
@@ -207,9 +232,16 @@ def _closings(
             activated=by_unit[unit].get("activated", _NOTHING),
             narrowed=tuple(narrowed[unit]) if unit in narrowed else msgspec.UNSET,
             revised=tuple(revised[unit]) if revised[unit] else msgspec.UNSET,
+            attempts=_attempts(tried[unit], number) if unit in tried else msgspec.UNSET,
         )
         for unit in sorted({*by_unit, *narrowed, *(unit for unit, days in revised.items() if days)})
     ]
+
+
+def _attempts(tallies: Tallies, number: int) -> Attempts | msgspec.UnsetType:
+    """What the closing of the day of this number said of attempts."""
+    tally = tallies.days[number - 1] if number <= len(tallies.days) else None
+    return msgspec.UNSET if tally is None else attempts_of(tally)
 
 
 def _revised(campaign: CampaignPublication, key: Key, past: plan.Past, number: int) -> list[RevisedDay]:

@@ -7,14 +7,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import get_args
 
 import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.goals import goal_of
+from tiendo_common.events.restatements import FailureReason
 from tiendo_common.events.state import (
+    Attempts,
     CampaignPublication,
+    FailedFor,
     Goal,
     IndicatorProgress,
     NarrowedProgress,
@@ -25,6 +29,7 @@ from tiendo_notifier.rules import holding, life, messages, plan, revisions, rhyt
 from tiendo_notifier.rules.holding import Circumstances
 from tiendo_notifier.rules.life import AT_REST
 from tiendo_notifier.rules.policies import Policy
+from tiendo_notifier.rules.shares import ALL, Tallies, Tally
 from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
@@ -35,16 +40,18 @@ from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
-#: In the place of an indicator: whether a unit that declares its counts had by the cut-off.
-REPORT = "report"
+#: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
+#: activate went.
+REPORT, ATTEMPTS = "report", "attempts"
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
+_tallies_decoder = msgspec.json.Decoder(Tallies)
 
 
 def is_narrowed(indicator: str) -> bool:
     """Whether what a key counts is less than a whole indicator over the whole campaign."""
-    return indicator != REPORT and goal_of(indicator).narrowed
+    return indicator not in (REPORT, ATTEMPTS) and goal_of(indicator).narrowed
 
 
 def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
@@ -65,7 +72,7 @@ class _Case:
     policy: Policy
     historical: bool
     stood: judging.Standing | None
-    past: plan.Past
+    past: plan.Past | Tallies
     before: life.Standing
     revised: life.Revised | None
     after: life.Standing
@@ -122,6 +129,12 @@ class Session:
             for key in (*self._before, *self.after, *(case.key for case in cases))
             if key.campaign == campaign.campaign and is_narrowed(key.indicator)
         }
+        tried = {case.key.unit for case in cases if case.key.indicator == ATTEMPTS}
+        if tried:
+            keys += [
+                Key(campaign.campaign, unit, ATTEMPTS)
+                for unit in self._reference.units_with_targets(campaign.campaign)
+            ]
         self._settle_all(cases, [*keys, *narrowed])
 
     def judge_reports(self, due: DeclarationsDue) -> None:
@@ -163,7 +176,7 @@ class Session:
         name: str,
         seen: plan.Figures,
         stood: judging.Standing | None,
-        past: plan.Past,
+        past: plan.Past | Tallies,
         revised: life.Revised | None = None,
     ) -> _Case:
         """Judge one by itself."""
@@ -211,7 +224,24 @@ class Session:
             own = _days_of(calendar, goal)
             if closing.day not in own:
                 cases.append(self._looked_back(closing, own, goal.name, None, closing.unit))
+        if closing.attempts is not msgspec.UNSET and closing.day in calendar and cases:
+            cases.append(self._attempts(closing, calendar, closing.attempts))
         return [case for case in cases if case is not None]
+
+    def _attempts(
+        self, closing: ProgressPublication, calendar: plan.Calendar, told: Attempts
+    ) -> _Case | None:
+        """How attempts to activate went at a unit; None: the day was judged already."""
+        key = Key(closing.campaign, closing.unit, ATTEMPTS)
+        stood = self._stood(key)
+        if stood is not None and closing.day <= stood.judged_day:
+            return None
+        past = _tallies_decoder.decode(stood.past) if stood is not None else Tallies()
+        now = tally_of(told)
+        seen = plan.attempt_figures(calendar, closing.day, past, now)
+        whole = past.and_then(calendar.number(closing.day), now)
+        campaign = self._reference.campaigns[closing.campaign]
+        return self._case(campaign, key, closing.day, closing.unit, seen, stood, whole)
 
     def _looked_back(
         self,
@@ -628,6 +658,21 @@ class Session:
         good = decision.tell not in ("opened", "worsened")
         self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
         return message.id
+
+
+def tally_of(told: Attempts) -> Tally:
+    """The attempts by the reason for which they failed, and all of them."""
+    failed = {str(each.reason): each.attempts for each in told.failed}
+    return {ALL: told.activated + sum(failed.values())} | failed
+
+
+def attempts_of(tally: Tally) -> Attempts:
+    """The attempts that add up so: what `tally_of` was made of."""
+    failed = [(reason, tally[reason]) for reason in get_args(FailureReason) if reason in tally]
+    return Attempts(
+        activated=tally[ALL] - sum(n for _, n in failed),
+        failed=tuple(FailedFor(reason=reason, attempts=n) for reason, n in failed),
+    )
 
 
 def _days_of(calendar: plan.Calendar, goal: Goal) -> plan.Calendar:
