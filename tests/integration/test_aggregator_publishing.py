@@ -22,13 +22,20 @@ from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.restatements import AccountRestated, AttemptFailed, FailedAttempt, Failure
+from tiendo_common.events.restatements import (
+    AccountRestated,
+    AttemptFailed,
+    FailedAttempt,
+    Failure,
+    IntakeRestated,
+)
 from tiendo_common.events.state import (
     Attempts,
     FailedFor,
     Goal,
     IndicatorProgress,
     ProgressPublished,
+    Records,
     RevisedDay,
 )
 
@@ -307,3 +314,36 @@ async def test_a_closing_says_how_attempts_to_activate_have_gone_by_then(
     assert (told["23427", D], told["23427", D + timedelta(1)]) == (tally(1, 1), tally(1, 2))
     assert (told["62", D], told["62", D + timedelta(1)]) == (tally(1, 1), tally(1, 3))
     assert told["23281", D + timedelta(1)] == tally(0, 1)
+
+
+async def test_a_closing_says_what_was_wrong_with_dossiers_by_then(
+    database: Database, tmp_path: Path
+) -> None:
+    taken = segment(D, "23281", collecting="23427")
+
+    def voided(known: int) -> NewEvent:
+        event = restated("intake", [], [taken], known=D + timedelta(known)).event
+        assert isinstance(event, IntakeRestated)
+        data = msgspec.structs.replace(event.data, change="voided")
+        return NewEvent("intake", msgspec.structs.replace(event, data=data))
+
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append([restated("intake", [taken], known=D) for _ in range(4)])
+        for number, events in enumerate([[voided(0)], [], [voided(2), voided(2)]]):
+            await feed.append(events)
+            await service.drain(feed)
+            await tick(service, feed, at(number, 21))
+            await closed_through(service, D + timedelta(number))
+        rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key ~ '/.*/' ORDER BY seq")
+        told = {
+            (event.data.unit, event.data.day): event.data.records
+            for event in (decoder.decode(row["body"]) for row in rows)
+            if event.data.records is not msgspec.UNSET
+        }
+
+    def so_far(voided: int) -> Records:
+        return Records(taken=4, voided=voided, corrected=0, rejected=0)
+
+    assert {unit for unit, _ in told} == {"23427", "612", "62"}
+    for unit in ("23427", "62"):
+        assert [told[unit, D + timedelta(number)] for number in range(3)] == [so_far(1), so_far(1), so_far(3)]

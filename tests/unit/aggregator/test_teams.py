@@ -98,5 +98,5 @@ def test_what_no_log_of_ours_wrote_is_left_to_the_counters() -> None:
     chunk = Chunk(Partition("intake", 0), [1], [broken], Position(2), (foreign,))
     batch = Batch([chunk])
     assert len(batch.rejected) == 1
-    assert Teams().prepare(batch) == {}
+    assert Teams().prepare(batch) == ({}, {})
     assert [(letter.sequence, letter.body) for letter in batch.rejected] == [(1, broken)]

@@ -35,6 +35,7 @@ def test_a_missed_quota_says_who_what_how_far_what_is_needed_who_answers_and_wha
 ABOUT: dict[RuleName, tuple[str, str]] = {
     "not_reported": ("report", "báo cáo"),
     "activations_failing": ("attempts", "kích hoạt"),
+    "data_quality": ("records", "hồ sơ"),
 }
 
 
@@ -44,6 +45,8 @@ def test_every_rule_names_the_unit_and_has_a_next_step_in_both_languages(rule: R
     indicator, work = ABOUT.get(rule, ("intake", "thu nhận"))
     if rule == "activations_failing":
         seen = replace(seen, attempts=(Part("network", 30, 90, 10, 400),))
+    if rule == "data_quality":
+        seen = replace(seen, records=(Part("voided", 12, 90, 0, 400), Part("rejected", 0, 90, 1, 400)))
     said = clears("worsened", rule, WHO, None, indicator, DAY, seen)
     assert said.behind.vi.startswith(WHO)
     assert said.behind.en.startswith(WHO)

@@ -1,4 +1,4 @@
-"""Shares of what was done of late, beside what they usually are: activations that fail."""
+"""Shares of what was done of late: activations that fail more than usual, dossiers that are faulty."""
 
 from datetime import date, timedelta
 
@@ -6,9 +6,16 @@ import pytest
 
 from tiendo_notifier.rules.life import AT_REST, Decision, judge, telling
 from tiendo_notifier.rules.messages import clears
-from tiendo_notifier.rules.plan import Calendar, Figures, attempt_figures
+from tiendo_notifier.rules.plan import Calendar, Figures, attempt_figures, record_figures
 from tiendo_notifier.rules.shares import ALL, Part, Tallies, parts
-from tiendo_notifier.rules.table import Condition, Severity, failing_condition, failing_severity
+from tiendo_notifier.rules.table import (
+    Condition,
+    Severity,
+    failing_condition,
+    failing_severity,
+    quality_condition,
+    quality_severity,
+)
 from tiendo_notifier.rules.thresholds import DEFAULTS
 
 FIRST = date(2023, 11, 1)
@@ -118,3 +125,39 @@ def test_the_reason_and_what_helps_against_it_are_said_in_both_languages() -> No
         "no more than they usually do"
         in clears("resolved", "activations_failing", "Xã Xốp", None, "attempts", day, seen).behind.en
     )
+
+
+def dossiers(voided: int = 0, corrected: int = 0, rejected: int = 0, taken: int = 100) -> Figures:
+    """Of so many dossiers that were taken in the last three days."""
+    now = {ALL: 1000 + taken, "voided": voided, "corrected": corrected, "rejected": rejected}
+    before = {ALL: 1000, "voided": 0, "corrected": 0, "rejected": 0}
+    return record_figures(DAYS, FIRST + timedelta(days=5), Tallies([None, None, before]), now)
+
+
+@pytest.mark.parametrize(("seen", "condition", "severity"), [
+    (dossiers(voided=2), Condition.CLEAR, None),
+    (dossiers(voided=5, taken=200), Condition.BETWEEN, None),  # half of 5%
+    (dossiers(voided=9), Condition.BETWEEN, None),  # over its bound, and fewer than are worth a call
+    (dossiers(voided=10, taken=201), Condition.BETWEEN, None),
+    (dossiers(voided=10, taken=200), Condition.BAD, Severity.NOTICE),
+    (dossiers(voided=10), Condition.BAD, Severity.WARNING),
+    (dossiers(voided=20), Condition.BAD, Severity.CRITICAL),
+    (dossiers(voided=20, taken=29), Condition.BETWEEN, None),
+    (dossiers(corrected=19), Condition.BETWEEN, None),
+    (dossiers(corrected=20), Condition.BAD, Severity.NOTICE),
+    (dossiers(corrected=20, rejected=40), Condition.BAD, Severity.WARNING),
+    (dossiers(taken=0), Condition.CLEAR, None),
+])  # fmt: skip
+def test_each_kind_of_fault_has_a_bound_of_its_own_and_the_worst_leads(
+    seen: Figures, condition: Condition, severity: Severity | None
+) -> None:
+    assert quality_condition(seen, DEFAULTS) is condition
+    if severity is not None:
+        assert quality_severity(seen, 1, DEFAULTS) is severity
+
+
+def test_what_was_wrong_is_said_kind_by_kind() -> None:
+    seen = dossiers(voided=12, rejected=30)
+    words = clears("opened", "data_quality", "Xã Xốp", None, "records", FIRST + timedelta(days=5), seen)
+    assert words.behind.vi.endswith("12 bị hủy, 30 bị từ chối; trong khi thu nhận 100.")
+    assert words.behind.en.endswith("12 voided, 30 turned down; 100 were taken.")

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tiendo_aggregator.rules import counting
+from tiendo_aggregator.rules.faults import FaultCell, fold_faults
 from tiendo_aggregator.rules.teams import TeamCell, TeamDecoder, fold_teams
 from tiendo_aggregator.storage.counting import add_counts
+from tiendo_aggregator.storage.faults import add_faults
 from tiendo_aggregator.storage.passages import add_waits
 from tiendo_aggregator.storage.teams import add_team_work
 from tiendo_common.eventlog.consumer import Batch
@@ -33,20 +35,27 @@ class Counters:
 
 
 class Teams:
-    """Work by team, beside the counters and at a pace of its own: so it could begin at the log's beginning when they
-    were far along."""
+    """Work by team, and what was wrong with dossiers, beside the counters and at a pace of its own: so it could begin
+    at the log's beginning when they were far along."""
 
     def __init__(self) -> None:
         self._decoder = TeamDecoder()
 
-    def prepare(self, batch: Batch) -> Mapping[TeamCell, int]:
-        sums = fold_teams(batch.events(self._decoder))
+    def prepare(self, batch: Batch) -> tuple[Mapping[TeamCell, int], Mapping[FaultCell, int]]:
+        events = list(batch.events(self._decoder))
         # Foreign records are kept aside where everything is counted; once is enough.
         batch.rejected[:] = [letter for letter in batch.rejected if letter.sequence is not None]
-        return sums
+        return fold_teams(events), fold_faults(events)
 
-    async def apply(self, connection: Connection, works: Sequence[Mapping[TeamCell, int]]) -> None:
-        together: Counter[TeamCell] = Counter()
-        for work in works:
-            together.update(work)
-        await add_team_work(connection, together)
+    async def apply(
+        self,
+        connection: Connection,
+        works: Sequence[tuple[Mapping[TeamCell, int], Mapping[FaultCell, int]]],
+    ) -> None:
+        of_teams: Counter[TeamCell] = Counter()
+        faults: Counter[FaultCell] = Counter()
+        for teams, found in works:
+            of_teams.update(teams)
+            faults.update(found)
+        await add_team_work(connection, of_teams)
+        await add_faults(connection, faults)

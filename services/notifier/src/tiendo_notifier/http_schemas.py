@@ -28,8 +28,8 @@ Indicator = Annotated[
     Field(
         description="What is counted: intake, approved or activated, as a whole or narrowed to a level, a cohort, an "
         "earlier last day; or report: whether daily counts are declared in time; or attempts: how attempts to activate "
-        "go.",
-        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report", "attempts"],
+        "go; or records: what was wrong with dossiers.",
+        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report", "attempts", "records"],
     ),
 ]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
@@ -94,12 +94,15 @@ class Figures(Document):
         None,
         description="Attempts to activate by the reason for which they failed; null: this is not about attempts.",
     )
+    records: list["Share"] | None = Field(
+        None, description="Dossiers by what was wrong with them; null: this is not about dossiers."
+    )
 
 
 class Share(Document):
     """One kind's part in all there was at a unit: in the last three days, and in the fourteen before those."""
 
-    kind: str = Field(examples=["old_device"])
+    kind: str = Field(examples=["old_device", "voided"])
     recent: int
     recent_all: int
     usual: int

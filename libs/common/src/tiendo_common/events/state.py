@@ -147,12 +147,22 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     failed: tuple[FailedFor, ...]
 
 
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a unit's dossiers from the campaign's first day on, as far as it is known now: those `taken` by
+    it, and how often one that it had taken was voided, corrected, or turned down."""
+
+    taken: int
+    voided: int
+    corrected: int
+    rejected: int
+
+
 class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's newest totals on `day`; every fact accepted up to `complete_to` is in them.
 
     `narrowed`: in a day's last word only, of a unit that has such targets. `revised`: likewise, of a unit with targets,
     while late records have changed any of the seven days before; a target's days end with its own last day.
-    `attempts`: likewise, of a unit at which attempts failed.
+    `attempts`: likewise, of a unit at which attempts failed. `records`: likewise, of one whose dossiers had faults.
     """
 
     campaign: str
@@ -165,6 +175,7 @@ class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     narrowed: tuple[NarrowedProgress, ...] | msgspec.UnsetType = msgspec.UNSET
     revised: tuple[RevisedDay, ...] | msgspec.UnsetType = msgspec.UNSET
     attempts: Attempts | msgspec.UnsetType = msgspec.UNSET
+    records: Records | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnitPublished(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.unit-published.v1"):

@@ -1,6 +1,6 @@
 """The last word on a day says, beside what was reached, what each target's last day is expected to show, how far
-the targets of narrowed goals are, what late records have made of the days before, and how attempts to activate
-went."""
+the targets of narrowed goals are, what late records have made of the days before, how attempts to activate
+went, and what was wrong with dossiers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import get_args
 
 import msgspec
 
+from tiendo_aggregator.rules.faults import FAULTS, Fault
 from tiendo_aggregator.rules.forecast import outlook
 from tiendo_aggregator.rules.plan import Plan, UnitTargets
 from tiendo_aggregator.rules.progress import ceilings, sum_up
@@ -23,6 +24,7 @@ from tiendo_common.events.state import (
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    Records,
     RevisedDay,
 )
 
@@ -170,6 +172,25 @@ def with_attempts(
             document = msgspec.structs.replace(
                 document, attempts=Attempts(activated=activated, failed=failed)
             )
+        answer.append(document)
+    return answer
+
+
+def with_records(
+    documents: Sequence[ProgressPublication],
+    tree: Tree,
+    root: str,
+    faults: Iterable[tuple[str, Fault | None, int]],
+) -> list[ProgressPublication]:
+    """The documents, each with what became of its unit's dossiers if anything was wrong with one. `faults` are those of
+    units themselves, by kind; None: what they took, without what was voided since."""
+    sums = sum_up(tree, root, faults)
+    answer = []
+    for document in documents:
+        found = {fault: sums.get((document.unit, fault), 0) for fault in FAULTS}
+        if any(found.values()):
+            taken = max(0, sums.get((document.unit, None), 0)) + found["voided"]
+            document = msgspec.structs.replace(document, records=Records(taken=taken, **found))
         answer.append(document)
     return answer
 

@@ -1,4 +1,5 @@
-"""The fold of work by team: restated segments into net changes of who did the work. Only what has a team.
+"""The fold of work by team: restated segments into net changes of who did the work. Only what has a team. Read with it
+is what was wrong with dossiers (see `faults`): most events have no part in either, and are passed over.
 
 Kept apart from the counters: a team in their key would multiply rows that most questions have to sum up again, and
 who lives where says nothing about who did the work.
@@ -29,8 +30,15 @@ class TeamData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What of a restatement is counted for teams."""
 
     known_day: date
+    change: str
     before: tuple[TeamSegment, ...]
     after: tuple[TeamSegment, ...]
+
+
+class TeamApprovalData(TeamData, frozen=True, kw_only=True, gc=False):
+    """Likewise, with the days on which a rejection holds."""
+
+    rejected_after: tuple[TeamSegment, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class TeamIntake(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(IntakeRestated)):
@@ -42,7 +50,7 @@ class TeamIntake(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=ty
 class TeamApproval(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(ApprovalRestated)):
     """What of an ApprovalRestated is counted for teams."""
 
-    data: TeamData
+    data: TeamApprovalData
 
 
 class TeamAccount(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=type_of(AccountRestated)):
@@ -62,25 +70,38 @@ NOBODYS = TeamAttempt()
 # In the order of rules.counting.INDICATORS.
 _INDICATOR_OF: dict[type[Teamed], int] = {TeamIntake: 0, TeamApproval: 1, TeamAccount: 2}
 
+#: The changes that say that something was wrong with a dossier.
+CHANGES = ("voided", "corrected", "rejected", "revoked")
+
 #: collecting unit, team, day, known day, indicator, level
 TeamCell = tuple[str, str, date, date, int, int]
 
 
 class TeamDecoder(EventDecoder[Teamed]):
-    """Decodes what a team had a part in and passes over all else unread: most bodies name no team."""
+    """Decodes what a team had a part in, or what was wrong with a dossier, and passes over all else unread: most bodies
+    say neither."""
 
     def __init__(self) -> None:
         super().__init__((TeamIntake, TeamApproval, TeamAccount, TeamAttempt))
 
     def decode_all(self, bodies: Sequence[bytes]) -> list[Teamed] | None:
-        return super().decode_all([body for body in bodies if _NAMED in body])
+        return super().decode_all([body for body in bodies if _is_of_interest(body)])
 
     def decode(self, body: bytes) -> Teamed:
-        return super().decode(body) if _NAMED in body else NOBODYS
+        return super().decode(body) if _is_of_interest(body) else NOBODYS
 
 
 # Producers write no space between a member's name and its value.
-_NAMED = b'"team":"'
+_NAMED, _CHANGE = b'"team":"', b'"change":"'
+#: How the changes begin that are faults; `recorded`, by far the most frequent, begins otherwise.
+_FAULTY = frozenset(change[:3].encode() for change in CHANGES)
+
+
+def _is_of_interest(body: bytes) -> bool:
+    if _NAMED in body:
+        return True
+    at = body.find(_CHANGE)
+    return at >= 0 and body[at + len(_CHANGE) : at + len(_CHANGE) + 3] in _FAULTY
 
 
 def fold_teams(events: Iterable[Teamed]) -> Mapping[TeamCell, int]:

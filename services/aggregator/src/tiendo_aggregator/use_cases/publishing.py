@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_attempts, with_targets
+from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_attempts, with_records, with_targets
 from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
@@ -18,6 +18,7 @@ from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
+from tiendo_aggregator.storage.faults import faults
 from tiendo_aggregator.storage.passages import attempts
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
@@ -107,6 +108,10 @@ class ProgressPublisher:
                 tried = await attempts(connection, list(followed.places), campaign.first_day, day)
                 documents = with_attempts(
                     documents, followed.tree, followed.root, rebased_sums(tried, followed)
+                )
+                wrong = await faults(connection, list(followed.places), campaign.first_day, day)
+                documents = with_records(
+                    documents, followed.tree, followed.root, rebased_sums(wrong, followed)
                 )
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
                 targets = await self._moved_targets(connection, plan, followed)

@@ -21,6 +21,7 @@ WORK = {
     "activated": ("kích hoạt", "activation"),
     "report": ("báo cáo", "reporting"),
     "attempts": ("thao tác kích hoạt", "activation attempts"),
+    "records": ("chất lượng hồ sơ", "quality of dossiers"),
 }
 
 
@@ -241,6 +242,11 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
             f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
             f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
         )
+    if seen.records is not None:
+        return Message(
+            f"{unit}: hồ sơ sai sót đến hết {_vi_day(day)} đã giảm xuống dưới ngưỡng.",
+            f"{unit}: by {_en_day(day)} few dossiers are faulty any more.",
+        )
     if seen.reached:
         return Message(
             f"{unit} đã đạt chỉ tiêu {vi}{_whole(indicator)}.", f"{unit} has reached its {en} target."
@@ -345,6 +351,26 @@ def _failing(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
     )
 
 
+def _quality(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    parts = [part for part in seen.records or () if part.recent]
+    taken = next((part.recent_all for part in parts), 0)
+    vi = ", ".join(f"{_vi(part.recent)} {_FAULTS[part.kind][0]}" for part in parts)
+    en = ", ".join(f"{_en(part.recent)} {_FAULTS[part.kind][1]}" for part in parts)
+    return Message(
+        f"{unit}: nhiều hồ sơ sai sót trong {RECENT_DAYS} ngày đến {_vi_day(day)}: {vi}; trong khi thu nhận "
+        f"{_vi(taken)}.",
+        f"{unit}: many dossiers were faulty in the {RECENT_DAYS} days to {_en_day(day)}: {en}; {_en(taken)} were "
+        "taken.",
+    )
+
+
+_FAULTS: dict[str, tuple[str, str]] = {
+    "voided": ("bị hủy", "voided"),
+    "corrected": ("phải sửa", "corrected"),
+    "rejected": ("bị từ chối", "turned down"),
+}
+
+
 def _next(rule: RuleName, seen: Figures) -> Message:
     part = most_over(seen.attempts) if rule == "activations_failing" else None
     return _NEXT[rule] if part is None else _NEXT_OF_FAILURES[part.kind]
@@ -392,6 +418,7 @@ _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "target_missed": _missed,
     "not_reported": _unreported,
     "activations_failing": _failing,
+    "data_quality": _quality,
 }
 _NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
 _NEXT: dict[RuleName, Message] = {
@@ -424,6 +451,10 @@ _NEXT: dict[RuleName, Message] = {
         "Next: call whoever reports, and send it today.",
     ),
     "activations_failing": _NEXT_OF_FAILURES["other"],
+    "data_quality": Message(
+        "Việc cần làm: xem lý do từng hồ sơ, hướng dẫn lại tổ thu nhận, đối chiếu trước khi gửi.",
+        "Next: read why, dossier by dossier, show the teams, and compare before sending.",
+    ),
 }
 
 
@@ -432,6 +463,11 @@ def _need(seen: Figures) -> Message:
         return Message(
             f"Thường lệ là tỷ lệ của {USUAL_DAYS} ngày trước đó.",
             f"What is usual is taken from the {USUAL_DAYS} days before.",
+        )
+    if seen.records is not None:
+        return Message(
+            "Mỗi công dân chỉ tính một lần, đúng, đủ, sạch, sống.",
+            "Each citizen counts once: correct, complete, clean, live.",
         )
     if seen.unreported_days is not None:
         return Message("Cần một báo cáo mỗi ngày làm việc.", "One report is needed each working day.")

@@ -19,8 +19,9 @@ RECENT_DAYS, RECENT_LEAST = 7, 3
 USUAL_DAYS, USUAL_LEAST = 14, 5
 
 
-#: What figures are about: a target; whether a unit reports; how attempts to activate go there.
-Subject = Literal["target", "report", "attempts"]
+#: What figures are about: a target; whether a unit reports; how attempts to activate go there; what was wrong with its
+#: dossiers.
+Subject = Literal["target", "report", "attempts", "records"]
 
 
 def planned(owed: int, weight: int, whole: int) -> int:
@@ -163,7 +164,7 @@ class Figures:
     `expected` is the forecast of the last day and `expected_high` the upper end of its 80% interval (None: there
     is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
     cut-off (None: the figures are not about reports). `attempts`: how often an attempt to activate failed, by reason
-    (None: they are not about attempts).
+    (None: they are not about attempts). `records`: how many dossiers were faulty, by kind (None: likewise).
     """
 
     day_number: int
@@ -189,13 +190,16 @@ class Figures:
     expected_high: int | None = None
     unreported_days: int | None = None
     attempts: tuple[Part, ...] | None = None
+    records: tuple[Part, ...] | None = None
 
     @property
     def subject(self) -> Subject:
         """What they are about."""
         if self.unreported_days is not None:
             return "report"
-        return "target" if self.attempts is None else "attempts"
+        if self.attempts is not None:
+            return "attempts"
+        return "target" if self.records is None else "records"
 
     @property
     def reached(self) -> bool:
@@ -266,6 +270,12 @@ def attempt_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) ->
     """The figures of a unit's attempts to activate: no target, only how often they failed."""
     plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
     return replace(plain, attempts=parts(past, calendar.number(day), now))
+
+
+def record_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> Figures:
+    """The figures of what was wrong with a unit's dossiers: no target, only how many were faulty."""
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, records=parts(past, calendar.number(day), now))
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:

@@ -7,6 +7,7 @@ what follows for the incident is the same for all rules (see `life`). `docs/aler
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from fractions import Fraction
 from typing import Literal, get_args
 
 from tiendo_notifier.rules.plan import Figures, Subject
@@ -22,6 +23,7 @@ RuleName = Literal[
     "target_missed",
     "not_reported",
     "activations_failing",
+    "data_quality",
 ]
 
 
@@ -252,6 +254,54 @@ def _explain_failing(seen: Figures) -> str:
     )
 
 
+def quality_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Data quality*: of the dossiers taken in the last three days, as many were voided, corrected or turned down in
+    them as its bound says, and enough for a call. Clear: each is under half of its bound. What was found now may be
+    wrong since long ago: it is held against what is taken now, since that is what can still be done better."""
+    worst = worst_fault(seen, limits)
+    if worst is None or not seen.works:
+        return Condition.SILENT
+    part, bound = worst
+    if not _at_least(part, bound, limits.quality_clear_percent):
+        return Condition.CLEAR
+    enough = part.recent >= limits.least_gap and part.recent_all >= limits.quality_records
+    return Condition.BAD if enough and _at_least(part, bound, 100) else Condition.BETWEEN
+
+
+def quality_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same bound: twice as many a warning, four times critical."""
+    worst = worst_fault(seen, limits)
+    assert worst is not None
+    if _at_least(*worst, limits.quality_critical_percent):
+        return Severity.CRITICAL
+    return Severity.WARNING if _at_least(*worst, limits.quality_warning_percent) else Severity.NOTICE
+
+
+def worst_fault(seen: Figures, limits: Thresholds) -> tuple[Part, int] | None:
+    """The kind of fault that is furthest over its bound, and the bound, as a percentage; None: there is none."""
+    bounds = {
+        "voided": limits.voided_percent,
+        "corrected": limits.corrected_percent,
+        "rejected": limits.rejected_percent,
+    }
+    return max(
+        ((part, bounds[part.kind]) for part in seen.records or ()),
+        key=lambda each: Fraction(each[0].recent, each[1]),
+        default=None,
+    )
+
+
+def _at_least(part: Part, bound: int, percent: int) -> bool:
+    """Whether its share is at least this percentage of its bound."""
+    return part.recent > 0 and part.recent * 10_000 >= bound * percent * part.recent_all
+
+
+def _explain_quality(seen: Figures) -> str:
+    told = [f"{part.recent} {part.kind}" for part in seen.records or () if part.recent]
+    taken = next((part.recent_all for part in seen.records or ()), 0)
+    return f"{', '.join(told) or 'nothing wrong'}, {taken} taken of late"
+
+
 def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
     share = value * 100
     if share >= warning * whole:
@@ -325,6 +375,14 @@ RULES: dict[RuleName, Rule] = {
             failing_severity,
             _explain_failing,
             about="attempts",
+        ),
+        Rule(
+            "data_quality",
+            quality_condition,
+            lambda _limits: 1,
+            quality_severity,
+            _explain_quality,
+            about="records",
         ),
     )
 }

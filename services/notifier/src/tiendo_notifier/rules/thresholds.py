@@ -68,6 +68,16 @@ class Thresholds:
     #: activations failing: a warning from so many points on, critical from so many
     failing_warning_points: int = 30
     failing_critical_points: int = 50
+    #: data quality: bad from this share of the dossiers on that were taken of late, clear under so much of that share;
+    #: nothing bad is said of fewer dossiers
+    voided_percent: int = 5
+    corrected_percent: int = 20
+    rejected_percent: int = 20
+    quality_clear_percent: int = 50
+    quality_records: int = 30
+    #: data quality: a warning from so much of that share on, critical from so much
+    quality_warning_percent: int = 200
+    quality_critical_percent: int = 400
     #: reached early: told when at least so many working days are left
     early_days: int = 1
 
@@ -131,6 +141,15 @@ _BOUNDS: Mapping[str, _Bound] = {
     "failing_attempts": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
     "failing_warning_points": _Bound(1, 100, "all would be warnings", "nothing would be a warning"),
     "failing_critical_points": _Bound(1, 100, "all would be critical", "nothing would be critical"),
+    "voided_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "corrected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "rejected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "quality_clear_percent": _Bound(1, 99, "it would hardly ever clear", "it would be bad and clear at once"),
+    "quality_records": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
+    "quality_warning_percent": _Bound(
+        101, 10_000, "nothing milder than a warning would be left", "nothing would be one"
+    ),
+    "quality_critical_percent": _Bound(101, 10_000, "all would be critical", "nothing would be critical"),
     "early_days": _Bound(1, 1_100, "on the last day nothing is early", _NEVER),
 }
 #: Of each pair the first must be smaller than the second, or else what is said follows.
@@ -149,6 +168,7 @@ _ORDERS: Sequence[tuple[str, str, str]] = (
     ("failing_clear_points", "failing_points", "a unit would be bad and clear at once, and flap"),
     ("failing_points", "failing_warning_points", "nothing milder than a warning would be left"),
     ("failing_warning_points", "failing_critical_points", "no warning would be left between"),
+    ("quality_warning_percent", "quality_critical_percent", "no warning would be left between"),
     ("missed_critical_percent", "missed_warning_percent", "no warning would be left between"),
 )
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -19,29 +20,34 @@ from tiendo_common.events.state import (
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    Records,
     RevisedDay,
 )
 from tiendo_notifier.rules import backtest as rules
 from tiendo_notifier.rules import plan
 from tiendo_notifier.rules.backtest import Alert, Miss, Score, Target
 from tiendo_notifier.rules.policies import Document
-from tiendo_notifier.rules.shares import Tallies
+from tiendo_notifier.rules.shares import Tallies, Tally
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.policies import WHOLE, Stored
 from tiendo_notifier.use_cases.policies import InForce, Policies
 from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.session import (
+    ADDED_UP,
     ATTEMPTS,
+    RECORDS,
     Session,
     attempts_of,
     calendar_of,
     is_narrowed,
+    records_of,
 )
 from tiendo_notifier.use_cases.telling import News
 
 _past_decoder = msgspec.json.Decoder(plan.Past)
 _tallies_decoder = msgspec.json.Decoder(Tallies)
+ToldT = TypeVar("ToldT", Attempts, Records)
 _NOTHING = IndicatorProgress(value=0, baseline=0, done=0)
 #: A campaign that still runs: a target counts as missed if it is under this share of the plan by now.
 MISSED_PERCENT = 90
@@ -86,13 +92,13 @@ class Backtests:
         self._policies.check_all(policies, known, documents)
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             standings = await judging.on_record(connection, campaign)
-        tried = {
-            key.unit: _tallies_decoder.decode(past)
-            for key, past in standings.items()
-            if key.indicator == ATTEMPTS
+        tallies = {
+            key: _tallies_decoder.decode(past) for key, past in standings.items() if key.indicator in ADDED_UP
         }
         pasts = {
-            key: _past_decoder.decode(past) for key, past in standings.items() if key.indicator != ATTEMPTS
+            key: _past_decoder.decode(past)
+            for key, past in standings.items()
+            if key.indicator not in ADDED_UP
         }
         if not pasts:
             raise Conflict(
@@ -101,14 +107,14 @@ class Backtests:
                 remedy=f"tiendo replay {campaign} lives through it.",
             )
         # Ten thousand judgements take a second: consumers and questions must not wait for them.
-        return await asyncio.to_thread(self._live, known, policies, pasts, tried)
+        return await asyncio.to_thread(self._live, known, policies, pasts, tallies)
 
     def _live(
         self,
         campaign: CampaignPublication,
         policies: InForce,
         pasts: Mapping[Key, plan.Past],
-        tried: Mapping[str, Tallies],
+        tallies: Mapping[Key, Tallies],
     ) -> Outcome:
         standings: dict[Key, judging.Standing] = {}
         gatherings: dict[Key, Gathering] = {}
@@ -121,7 +127,7 @@ class Backtests:
             day = campaign.first_day + timedelta(days=number - 1)
             now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
-            session.judge(_closings(campaign, day, number, pasts, tried, now))
+            session.judge(_closings(campaign, day, number, pasts, tallies, now))
             standings |= session.after
             for key, gathering in session.gathered.items():
                 if gathering is None:
@@ -196,7 +202,7 @@ def _closings(
     day: date,
     number: int,
     pasts: Mapping[Key, plan.Past],
-    tried: Mapping[str, Tallies],
+    tallies: Mapping[Key, Tallies],
     now: datetime,
 ) -> Sequence[ProgressPublication]:
     """The day's closings, as they were published."""
@@ -221,6 +227,12 @@ def _closings(
             done=done,
             expected=_expected(past, number),
         )
+
+    def added_up(unit: str, subject: str, of: Callable[[Tally], ToldT]) -> ToldT | msgspec.UnsetType:
+        days = tallies.get(Key(campaign.campaign, unit, subject), Tallies()).days
+        tally = days[number - 1] if number <= len(days) else None
+        return msgspec.UNSET if tally is None else of(tally)
+
     return [
         ProgressPublication(
             campaign=campaign.campaign,
@@ -232,16 +244,11 @@ def _closings(
             activated=by_unit[unit].get("activated", _NOTHING),
             narrowed=tuple(narrowed[unit]) if unit in narrowed else msgspec.UNSET,
             revised=tuple(revised[unit]) if revised[unit] else msgspec.UNSET,
-            attempts=_attempts(tried[unit], number) if unit in tried else msgspec.UNSET,
+            attempts=added_up(unit, ATTEMPTS, attempts_of),
+            records=added_up(unit, RECORDS, records_of),
         )
         for unit in sorted({*by_unit, *narrowed, *(unit for unit, days in revised.items() if days)})
     ]
-
-
-def _attempts(tallies: Tallies, number: int) -> Attempts | msgspec.UnsetType:
-    """What the closing of the day of this number said of attempts."""
-    tally = tallies.days[number - 1] if number <= len(tallies.days) else None
-    return msgspec.UNSET if tally is None else attempts_of(tally)
 
 
 def _revised(campaign: CampaignPublication, key: Key, past: plan.Past, number: int) -> list[RevisedDay]:

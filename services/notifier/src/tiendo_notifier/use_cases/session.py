@@ -23,6 +23,7 @@ from tiendo_common.events.state import (
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    Records,
     RevisedDay,
 )
 from tiendo_notifier.rules import holding, life, messages, plan, revisions, rhythm
@@ -41,8 +42,10 @@ from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
 #: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
-#: activate went.
-REPORT, ATTEMPTS = "report", "attempts"
+#: activate went; what was wrong with its dossiers.
+REPORT, ATTEMPTS, RECORDS = "report", "attempts", "records"
+#: Those of which each closing tells how they add up.
+ADDED_UP = (ATTEMPTS, RECORDS)
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
@@ -51,7 +54,7 @@ _tallies_decoder = msgspec.json.Decoder(Tallies)
 
 def is_narrowed(indicator: str) -> bool:
     """Whether what a key counts is less than a whole indicator over the whole campaign."""
-    return indicator not in (REPORT, ATTEMPTS) and goal_of(indicator).narrowed
+    return indicator not in (REPORT, *ADDED_UP) and goal_of(indicator).narrowed
 
 
 def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
@@ -129,12 +132,12 @@ class Session:
             for key in (*self._before, *self.after, *(case.key for case in cases))
             if key.campaign == campaign.campaign and is_narrowed(key.indicator)
         }
-        tried = {case.key.unit for case in cases if case.key.indicator == ATTEMPTS}
-        if tried:
-            keys += [
-                Key(campaign.campaign, unit, ATTEMPTS)
-                for unit in self._reference.units_with_targets(campaign.campaign)
-            ]
+        for subject in ADDED_UP:
+            if any(case.key.indicator == subject for case in cases):
+                keys += [
+                    Key(campaign.campaign, unit, subject)
+                    for unit in self._reference.units_with_targets(campaign.campaign)
+                ]
         self._settle_all(cases, [*keys, *narrowed])
 
     def judge_reports(self, due: DeclarationsDue) -> None:
@@ -224,21 +227,24 @@ class Session:
             own = _days_of(calendar, goal)
             if closing.day not in own:
                 cases.append(self._looked_back(closing, own, goal.name, None, closing.unit))
-        if closing.attempts is not msgspec.UNSET and closing.day in calendar and cases:
-            cases.append(self._attempts(closing, calendar, closing.attempts))
+        if cases and closing.day in calendar:
+            if closing.attempts is not msgspec.UNSET:
+                cases.append(self._added_up(closing, calendar, ATTEMPTS, tally_of(closing.attempts)))
+            if closing.records is not msgspec.UNSET:
+                cases.append(self._added_up(closing, calendar, RECORDS, tally_of(closing.records)))
         return [case for case in cases if case is not None]
 
-    def _attempts(
-        self, closing: ProgressPublication, calendar: plan.Calendar, told: Attempts
+    def _added_up(
+        self, closing: ProgressPublication, calendar: plan.Calendar, subject: str, now: Tally
     ) -> _Case | None:
-        """How attempts to activate went at a unit; None: the day was judged already."""
-        key = Key(closing.campaign, closing.unit, ATTEMPTS)
+        """How attempts to activate go at a unit, or its dossiers; None: the day was judged already."""
+        key = Key(closing.campaign, closing.unit, subject)
         stood = self._stood(key)
         if stood is not None and closing.day <= stood.judged_day:
             return None
         past = _tallies_decoder.decode(stood.past) if stood is not None else Tallies()
-        now = tally_of(told)
-        seen = plan.attempt_figures(calendar, closing.day, past, now)
+        of = plan.attempt_figures if subject == ATTEMPTS else plan.record_figures
+        seen = of(calendar, closing.day, past, now)
         whole = past.and_then(calendar.number(closing.day), now)
         campaign = self._reference.campaigns[closing.campaign]
         return self._case(campaign, key, closing.day, closing.unit, seen, stood, whole)
@@ -660,18 +666,35 @@ class Session:
         return message.id
 
 
-def tally_of(told: Attempts) -> Tally:
-    """The attempts by the reason for which they failed, and all of them."""
+def tally_of(told: Attempts | Records) -> Tally:
+    """The attempts by the reason for which they failed, or the dossiers by what was wrong with them; and all."""
+    if isinstance(told, Records):
+        return {
+            ALL: told.taken,
+            "voided": told.voided,
+            "corrected": told.corrected,
+            "rejected": told.rejected,
+        }
     failed = {str(each.reason): each.attempts for each in told.failed}
     return {ALL: told.activated + sum(failed.values())} | failed
 
 
 def attempts_of(tally: Tally) -> Attempts:
-    """The attempts that add up so: what `tally_of` was made of."""
+    """The attempts that add up so: what their tally was made of."""
     failed = [(reason, tally[reason]) for reason in get_args(FailureReason) if reason in tally]
     return Attempts(
         activated=tally[ALL] - sum(n for _, n in failed),
         failed=tuple(FailedFor(reason=reason, attempts=n) for reason, n in failed),
+    )
+
+
+def records_of(tally: Tally) -> Records:
+    """Likewise the dossiers."""
+    return Records(
+        taken=tally[ALL],
+        voided=tally["voided"],
+        corrected=tally["corrected"],
+        rejected=tally["rejected"],
     )
 
 
