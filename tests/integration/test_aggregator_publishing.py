@@ -347,3 +347,29 @@ async def test_a_closing_says_what_was_wrong_with_dossiers_by_then(
     assert {unit for unit, _ in told} == {"23427", "612", "62"}
     for unit in ("23427", "62"):
         assert [told[unit, D + timedelta(number)] for number in range(3)] == [so_far(1), so_far(1), so_far(3)]
+
+
+async def test_the_unit_on_top_is_published_each_minute_after_all_others(
+    database: Database, tmp_path: Path
+) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+
+        async def top() -> datetime:
+            found = (await live(service)).get("62")
+            return found.data.complete_to if found is not None else at(-1, 0)
+
+        async def published_through(now: datetime) -> None:
+            await tick(service, feed, now)
+
+            async def so() -> bool:
+                return await top() >= now
+
+            await eventually(so)
+
+        await published_through(at(0, 8))
+        others = {unit: event.id for unit, event in (await live(service)).items() if unit != "62"}
+        await published_through(at(0, 8) + timedelta(minutes=1))
+        again = await live(service)
+        assert {unit: event.id for unit, event in again.items() if unit != "62"} == others
+        last = await service.kit.pool.fetchval("SELECT key FROM log_progress ORDER BY seq DESC LIMIT 1")
+        assert last == "kon-tum-2023/62"

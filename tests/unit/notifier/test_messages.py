@@ -36,6 +36,7 @@ ABOUT: dict[RuleName, tuple[str, str]] = {
     "not_reported": ("report", "báo cáo"),
     "activations_failing": ("attempts", "kích hoạt"),
     "data_quality": ("records", "hồ sơ"),
+    "stalled_live": ("live", "hồ sơ"),
 }
 
 
@@ -45,6 +46,8 @@ def test_every_rule_names_the_unit_and_has_a_next_step_in_both_languages(rule: R
     indicator, work = ABOUT.get(rule, ("intake", "thu nhận"))
     if rule == "activations_failing":
         seen = replace(seen, attempts=(Part("network", 30, 90, 10, 400),))
+    if rule == "stalled_live":
+        seen = replace(seen, silent_minutes=40, usual_minutes=7)
     if rule == "data_quality":
         seen = replace(seen, records=(Part("voided", 12, 90, 0, 400), Part("rejected", 0, 90, 1, 400)))
     said = clears("worsened", rule, WHO, None, indicator, DAY, seen)

@@ -28,8 +28,15 @@ Indicator = Annotated[
     Field(
         description="What is counted: intake, approved or activated, as a whole or narrowed to a level, a cohort, an "
         "earlier last day; or report: whether daily counts are declared in time; or attempts: how attempts to activate "
-        "go; or records: what was wrong with dossiers.",
-        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report", "attempts", "records"],
+        "go; or records: what was wrong with dossiers; or live: whether anything comes from a unit that reports live.",
+        examples=[
+            "intake",
+            "activated:level-2:officials:by-2023-11-30",
+            "report",
+            "attempts",
+            "records",
+            "live",
+        ],
     ),
 ]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
@@ -96,6 +103,13 @@ class Figures(Document):
     )
     records: list["Share"] | None = Field(
         None, description="Dossiers by what was wrong with them; null: this is not about dossiers."
+    )
+    silent_minutes: int | None = Field(
+        None,
+        description="Minutes of working time in which nothing has come; null: the unit doesn't report live.",
+    )
+    usual_minutes: int | None = Field(
+        None, description="Minutes of working time that usually lie between two; null: that isn't known."
     )
 
 
@@ -416,7 +430,7 @@ class Rhythm(Document):
     digests: list[str] = Field(description="When those are told.")
     reports: Literal["daily", "live"] = Field(
         description="daily: an unacknowledged incident goes one level up when the next working day is over. "
-        "live: after `escalate_minutes` of working time."
+        "live: after `escalate_minutes` of working time; and `stalled_live` in place of `stalled`."
     )
     escalate_from: SeverityName | Literal["never"] = Field(description="From which severity on.")
     escalate_minutes: int

@@ -45,6 +45,9 @@ class ProgressPublisher:
 
     #: A unit is published at most once in this time.
     PAUSE = timedelta(seconds=1)
+    #: The unit on top is published at least once in this time, changed or not: of all others it is then known that
+    #: nothing has come.
+    REPEAT = timedelta(minutes=1)
 
     def __init__(
         self,
@@ -130,7 +133,18 @@ class ProgressPublisher:
                 for key, document in by_key.items()
                 if key not in fresh and (key not in last or not _says_the_same(last[key], document))
             }
+            # The top stands first, and is said last: whoever has read it has read all that came before.
+            top, document = next(iter(by_key.items()))
+            changed.pop(top, None)
+            if top not in last or self._says_more(last[top], document, fresh=top in fresh):
+                changed[top] = document
             await self._append(connection, list(changed), list(changed.values()))
+
+    def _says_more(self, last: ProgressPublication, document: ProgressPublication, *, fresh: bool) -> bool:
+        """Whether the unit on top is to be published again."""
+        if fresh:
+            return False
+        return not _says_the_same(last, document) or document.complete_to - last.complete_to >= self.REPEAT
 
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime

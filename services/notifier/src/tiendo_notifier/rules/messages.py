@@ -22,6 +22,7 @@ WORK = {
     "report": ("báo cáo", "reporting"),
     "attempts": ("thao tác kích hoạt", "activation attempts"),
     "records": ("chất lượng hồ sơ", "quality of dossiers"),
+    "live": ("tiếp nhận trực tuyến", "live reporting"),
 }
 
 
@@ -93,7 +94,7 @@ def clears(
     """What is to be said of a target, from the closing figures of `day`; `unit` and `parent` are names."""
     vi, en = work(indicator)
     behind = _withdrawn(rule, unit, indicator) if news == "withdrawn" else None
-    behind = behind or _good(news, unit, indicator, day, seen)
+    behind = behind or _good(news, rule, unit, indicator, day, seen)
     if behind is None:
         assert rule is not None
         behind = _TROUBLE[rule](unit, indicator, day, seen)
@@ -221,7 +222,9 @@ def _chosen(document: Any, language: str) -> Any:
     return [_chosen(each, language) for each in document] if isinstance(document, list) else document
 
 
-def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Message | None:
+def _good(
+    news: News, rule: RuleName | None, unit: str, indicator: str, day: date, seen: Figures
+) -> Message | None:
     vi, en = work(indicator)
     if news == "reached_early":
         return Message(
@@ -242,6 +245,12 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
             f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
             f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
         )
+    if seen.silent_minutes is not None and rule is None:
+        return Message(
+            f"{unit}: không còn theo dõi trực tuyến.", f"{unit}: nobody waits for live figures any more."
+        )
+    if seen.silent_minutes is not None:
+        return Message(f"{unit}: đã có số liệu trở lại.", f"{unit}: something comes again.")
     if seen.records is not None:
         return Message(
             f"{unit}: hồ sơ sai sót đến hết {_vi_day(day)} đã giảm xuống dưới ngưỡng.",
@@ -351,6 +360,16 @@ def _failing(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
     )
 
 
+def _stalled_live(unit: str, _indicator: str, _day: date, seen: Figures) -> Message:
+    silent, usual = seen.silent_minutes or 0, seen.usual_minutes or 0
+    return Message(
+        f"{unit}: trong giờ làm việc đã {_vi(silent)} phút không có hồ sơ hay kích hoạt nào; thường lệ cứ "
+        f"{_vi(usual)} phút có một.",
+        f"{unit}: nothing has come for {_en(silent)} minutes of working time; usually something does every "
+        f"{_en(usual)} minutes.",
+    )
+
+
 def _quality(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
     parts = [part for part in seen.records or () if part.recent]
     taken = next((part.recent_all for part in parts), 0)
@@ -419,6 +438,7 @@ _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "not_reported": _unreported,
     "activations_failing": _failing,
     "data_quality": _quality,
+    "stalled_live": _stalled_live,
 }
 _NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
 _NEXT: dict[RuleName, Message] = {
@@ -451,6 +471,10 @@ _NEXT: dict[RuleName, Message] = {
         "Next: call whoever reports, and send it today.",
     ),
     "activations_failing": _NEXT_OF_FAILURES["other"],
+    "stalled_live": Message(
+        "Việc cần làm: gọi ngay điểm thu nhận, hỏi máy, mạng và người trực.",
+        "Next: call the desk now and ask after machine, network and staff.",
+    ),
     "data_quality": Message(
         "Việc cần làm: xem lý do từng hồ sơ, hướng dẫn lại tổ thu nhận, đối chiếu trước khi gửi.",
         "Next: read why, dossier by dossier, show the teams, and compare before sending.",
@@ -464,6 +488,8 @@ def _need(seen: Figures) -> Message:
             f"Thường lệ là tỷ lệ của {USUAL_DAYS} ngày trước đó.",
             f"What is usual is taken from the {USUAL_DAYS} days before.",
         )
+    if seen.silent_minutes is not None:
+        return Message("Xem lại sau khi gọi.", "Look again after the call.")
     if seen.records is not None:
         return Message(
             "Mỗi công dân chỉ tính một lần, đúng, đủ, sạch, sống.",

@@ -8,7 +8,7 @@ weigh the same they differ by at most one. The aggregator plans by the same rule
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal, NamedTuple
 
 from tiendo_notifier.rules.shares import Part, Tallies, Tally, parts
@@ -20,8 +20,8 @@ USUAL_DAYS, USUAL_LEAST = 14, 5
 
 
 #: What figures are about: a target; whether a unit reports; how attempts to activate go there; what was wrong with its
-#: dossiers.
-Subject = Literal["target", "report", "attempts", "records"]
+#: dossiers; whether anything comes from it right now.
+Subject = Literal["target", "report", "attempts", "records", "live"]
 
 
 def planned(owed: int, weight: int, whole: int) -> int:
@@ -165,6 +165,8 @@ class Figures:
     is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
     cut-off (None: the figures are not about reports). `attempts`: how often an attempt to activate failed, by reason
     (None: they are not about attempts). `records`: how many dossiers were faulty, by kind (None: likewise).
+    `silent_minutes`: for so much working time nothing has come from the unit; `usual_minutes` of it usually lie between
+    two citizens, rounded up (None: likewise; or it isn't known).
     """
 
     day_number: int
@@ -191,6 +193,8 @@ class Figures:
     unreported_days: int | None = None
     attempts: tuple[Part, ...] | None = None
     records: tuple[Part, ...] | None = None
+    silent_minutes: int | None = None
+    usual_minutes: int | None = None
 
     @property
     def subject(self) -> Subject:
@@ -199,6 +203,8 @@ class Figures:
             return "report"
         if self.attempts is not None:
             return "attempts"
+        if self.silent_minutes is not None:
+            return "live"
         return "target" if self.records is None else "records"
 
     @property
@@ -276,6 +282,31 @@ def record_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> 
     """The figures of what was wrong with a unit's dossiers: no target, only how many were faulty."""
     plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
     return replace(plain, records=parts(past, calendar.number(day), now))
+
+
+def live_figures(
+    calendar: Calendar, day: date, *, silent: timedelta, worked: timedelta, usual: int
+) -> Figures:
+    """The figures of a unit that reports live, in the midst of a working day: no target, only for how much working time
+    nothing has come. In `worked`, before the day, `usual` citizens did."""
+    minute = timedelta(minutes=1)
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(
+        plain,
+        silent_minutes=silent // minute,
+        usual_minutes=-(-worked // (minute * usual)) if usual else None,
+    )
+
+
+def usual_work(calendar: Calendar, number: int, past: Past) -> tuple[int, int]:
+    """What was done on the working days before the one of this number, and how many these are: at most USUAL_DAYS, and
+    none if there are fewer than USUAL_LEAST."""
+    days = [
+        done
+        for each in range(number - 1, 0, -1)
+        if calendar.works(each) and (done := _at(past.done, each)) is not None
+    ][:USUAL_DAYS]
+    return (max(0, sum(days)), len(days)) if len(days) >= USUAL_LEAST else (0, 0)
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:

@@ -24,6 +24,7 @@ RuleName = Literal[
     "not_reported",
     "activations_failing",
     "data_quality",
+    "stalled_live",
 ]
 
 
@@ -302,6 +303,27 @@ def _explain_quality(seen: Figures) -> str:
     return f"{', '.join(told) or 'nothing wrong'}, {taken} taken of late"
 
 
+def live_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Stalled*, of a unit that reports live, judged each minute: in working time nothing has come for half an hour,
+    and in four times as long as usually lies between two citizens. Clear: something has."""
+    if seen.silent_minutes is None or seen.usual_minutes is None or not seen.works:
+        return Condition.SILENT
+    return Condition.BAD if seen.silent_minutes >= allowed_minutes(seen, limits) else Condition.CLEAR
+
+
+def live_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same time: twice as long a warning, four times critical."""
+    silent, allowed = seen.silent_minutes or 0, allowed_minutes(seen, limits)
+    if silent >= limits.live_critical_times * allowed:
+        return Severity.CRITICAL
+    return Severity.WARNING if silent >= limits.live_warning_times * allowed else Severity.NOTICE
+
+
+def allowed_minutes(seen: Figures, limits: Thresholds) -> int:
+    """For so many minutes of working time nothing may come."""
+    return max(limits.live_minutes, limits.stalled_gaps * (seen.usual_minutes or 0))
+
+
 def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
     share = value * 100
     if share >= warning * whole:
@@ -383,6 +405,16 @@ RULES: dict[RuleName, Rule] = {
             quality_severity,
             _explain_quality,
             about="records",
+        ),
+        Rule(
+            "stalled_live",
+            live_condition,
+            lambda _limits: 1,
+            live_severity,
+            lambda seen: (
+                f"nothing for {seen.silent_minutes} minutes, one in {seen.usual_minutes} minutes before"
+            ),
+            about="live",
         ),
     )
 }

@@ -42,6 +42,11 @@ class Thresholds:
     forecast_critical_percent: int = 70
     #: stalled: nothing in so many times the usual gap between two citizens
     stalled_gaps: int = 4
+    #: stalled, of a unit that reports live: nothing for so many minutes of working time, too; a warning from so many
+    #: times as long on, critical from so many
+    live_minutes: int = 30
+    live_warning_times: int = 2
+    live_critical_times: int = 4
     #: stalled: a warning from so many idle working days on, critical from so many
     stalled_warning_days: int = 2
     stalled_critical_days: int = 4
@@ -120,6 +125,9 @@ _BOUNDS: Mapping[str, _Bound] = {
     "forecast_warning_percent": _Bound(0, 100, "a share cannot be negative", "all would be warnings"),
     "forecast_critical_percent": _Bound(0, 100, "a share cannot be negative", "all would be critical"),
     "stalled_gaps": _Bound(1, 1_000, _ALWAYS, _NEVER),
+    "live_minutes": _Bound(1, 10_000, _ALWAYS, _NEVER),
+    "live_warning_times": _Bound(2, 1_000, "all would be warnings", "nothing would be a warning"),
+    "live_critical_times": _Bound(2, 1_000, "all would be critical", "nothing would be critical"),
     "stalled_warning_days": _Bound(1, 1_000, "days are counted from 1", "nothing would be a warning"),
     "stalled_critical_days": _Bound(1, 1_000, "days are counted from 1", "nothing would be critical"),
     "quota_percent": _Bound(1, 100, _NEVER, "days on which the quota was met would be missed"),
@@ -162,6 +170,7 @@ _ORDERS: Sequence[tuple[str, str, str]] = (
     ("risk_warning_percent", "risk_critical_percent", "no warning would be left between"),
     ("forecast_critical_percent", "forecast_warning_percent", "no warning would be left between"),
     ("stalled_warning_days", "stalled_critical_days", "no warning would be left between"),
+    ("live_warning_times", "live_critical_times", "no warning would be left between"),
     ("quota_percent", "quota_clear_percent", "a unit would be bad and clear at once, and flap"),
     ("quota_closings", "quota_warning_closings", "nothing milder than a warning would be left"),
     ("unreported_warning_days", "unreported_critical_days", "no warning would be left between"),

@@ -35,6 +35,7 @@ from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
+from tiendo_notifier.storage.pulses import Pulse
 from tiendo_notifier.storage.silences import Silence
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
@@ -42,8 +43,8 @@ from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
 #: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
-#: activate went; what was wrong with its dossiers.
-REPORT, ATTEMPTS, RECORDS = "report", "attempts", "records"
+#: activate went; what was wrong with its dossiers; whether anything comes from it right now.
+REPORT, ATTEMPTS, RECORDS, LIVE = "report", "attempts", "records", "live"
 #: Those of which each closing tells how they add up.
 ADDED_UP = (ATTEMPTS, RECORDS)
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
@@ -54,7 +55,7 @@ _tallies_decoder = msgspec.json.Decoder(Tallies)
 
 def is_narrowed(indicator: str) -> bool:
     """Whether what a key counts is less than a whole indicator over the whole campaign."""
-    return indicator not in (REPORT, *ADDED_UP) and goal_of(indicator).narrowed
+    return indicator not in (REPORT, LIVE, *ADDED_UP) and goal_of(indicator).narrowed
 
 
 def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
@@ -150,6 +151,73 @@ class Session:
             if (case := self._report(campaign, unit, due.day, reported=unit not in missing))
         ]
         self._settle_all(cases, [Key(due.campaign, unit, REPORT) for unit in due.expected])
+
+    def judge_live(
+        self, campaign: CampaignPublication, through: datetime, heard: Mapping[str, Pulse]
+    ) -> None:
+        """Judge whether anything comes from the units that report live, which are `heard`: all that came `through` an
+        instant is known. Only what moves is kept: whether anything comes is asked each minute."""
+        at = through.astimezone(VIETNAM).replace(tzinfo=None)
+        calendar = calendar_of(campaign)
+        day = min(at.date(), calendar.last_day)
+        cases = []
+        if at.date() == day:
+            cases = [self._live(campaign, calendar, unit, at, pulse) for unit, pulse in heard.items()]
+        # Whoever reports live no more, or whose campaign is over, is no longer waited for.
+        for key, stood in self._before.items():
+            over = at.date() > day or key.unit not in heard
+            if key.campaign == campaign.campaign and key.indicator == LIVE and stood.incident and over:
+                seen = plan.live_figures(
+                    calendar, day, silent=timedelta(), worked=timedelta(minutes=1), usual=1
+                )
+                cases.append(self._case(campaign, key, day, key.unit, seen, stood, plan.Past()))
+        moved = [
+            case
+            for case in cases
+            if case is not None
+            and case.decision is not None
+            and (case.decision.outcome != "held" or case.decision.tell is not None)
+        ]
+        self._settle_all(moved, [Key(campaign.campaign, unit, LIVE) for unit in heard])
+
+    def _live(
+        self,
+        campaign: CampaignPublication,
+        calendar: plan.Calendar,
+        unit: str,
+        at: datetime,
+        pulse: Pulse,
+    ) -> _Case | None:
+        """One live unit; None: it is no working time, or what is usual isn't known."""
+        key = Key(campaign.campaign, unit, LIVE)
+        day = at.date()
+        held = self._policies.of(campaign.campaign, unit, day).rhythm
+        works = works_of(campaign)
+        if not rhythm.is_working(held, at, works):
+            return None
+        since = pulse.since.astimezone(VIETNAM).replace(tzinfo=None)
+        usual, days = self._usual(campaign.campaign, unit, calendar, calendar.number(day))
+        seen = plan.live_figures(
+            calendar,
+            day,
+            silent=rhythm.worked(held, since, at, works),
+            worked=rhythm.day_length(held) * days,
+            usual=usual,
+        )
+        return self._case(campaign, key, day, unit, seen, self._stood(key), plan.Past())
+
+    def _usual(self, campaign: str, unit: str, calendar: plan.Calendar, number: int) -> tuple[int, int]:
+        """What the unit usually does for its targets together, in so many working days."""
+        stood = [
+            self._stood(Key(campaign, unit, target.indicator))
+            for target in self._reference.targets(campaign, unit)
+        ]
+        found = [
+            plan.usual_work(calendar, number, _past_decoder.decode(each.past))
+            for each in stood
+            if each is not None
+        ]
+        return sum(usual for usual, _ in found), max((days for _, days in found), default=0)
 
     def _settle_all(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> None:
         """Decide what is told of cases of one campaign and day; `siblings`: all that are looked at together."""
@@ -340,7 +408,8 @@ class Session:
 
     def _settle(self, case: _Case, parents: set[Key]) -> None:
         """Decide whether the target's news is told, and keep all that follows."""
-        self._note_gap(case)
+        if case.key.indicator != LIVE:
+            self._note_gap(case)
         stood, after, decision = case.stood, case.after, case.decision
         incident, number = (stood.incident, stood.news) if stood is not None else (None, 0)
         if decision is not None:
@@ -349,6 +418,8 @@ class Session:
             around = self._circumstances(case, decision, parents)
             kept_back = holding.kept_back(decision, after, case.seen.day_number, around)
             message = None
+            if case.key.indicator == LIVE and decision.outcome == "held" and kept_back is not None:
+                return  # As it was a minute ago.
             if decision.tell is not None and kept_back is None:
                 number += 1
                 message = self._tell(case, incident, number, decision)
