@@ -289,7 +289,7 @@ class _Run:
         passwords = self.data.database_passwords()
         replicas: list[Replica] = []
         async with contextlib.AsyncExitStack() as stack:
-            base = free_port_base(9500, 2 * len(SERVICES))
+            base = free_port_base(9500 + os.getpid() % 1000 * 10, 2 * len(SERVICES))
             for number in (1, 2):
                 for service in SERVICES:
                     proxy = Proxy(self.database.dial)
