@@ -199,7 +199,8 @@ class _Run:
             await self._until("ready", self._ready(fleet))
             now = datetime.now(UTC)
             campaign = Campaign(_communes(now), PROVINCE, now)
-            await self._put(fleet, campaign, closing_time(now, self.wanted.seconds * 0.6))
+            self.cut_off = closing_time(now, self.wanted.seconds * 0.6)
+            await self._put(fleet, campaign)
             self.say("ready; the load begins")
             load = Load(
                 fleet.replicas,
@@ -288,7 +289,7 @@ class _Run:
         passwords = self.data.database_passwords()
         replicas: list[Replica] = []
         async with contextlib.AsyncExitStack() as stack:
-            base = free_port_base(9500, 2 * len(SERVICES))
+            base = free_port_base(9500 + os.getpid() % 1000 * 10, 2 * len(SERVICES))
             for number in (1, 2):
                 for service in SERVICES:
                     proxy = Proxy(self.database.dial)
@@ -333,11 +334,12 @@ class _Run:
             env["TIENDO_CHAOS_MUTANT"] = self.wanted.mutant
         return env
 
-    async def _put(self, fleet: Fleet, campaign: Campaign, cut_off: datetime) -> None:
+    async def _put(self, fleet: Fleet, campaign: Campaign) -> None:
         headers = {"Authorization": f"Bearer {self.data.admin_key()}"}
         async with httpx2.AsyncClient(timeout=30, trust_env=False, headers=headers) as http:
             answer = await http.put(
-                f"{fleet.of('aggregator')[0].url}/v1/campaigns/{campaign.id}", json=campaign.document(cut_off)
+                f"{fleet.of('aggregator')[0].url}/v1/campaigns/{campaign.id}",
+                json=campaign.document(self.cut_off),
             )
             assert answer.status_code == 200, answer.text
             await alerts.subscribe(
@@ -397,6 +399,8 @@ class _Run:
                 "SELECT count(*) FROM notifier.delivery WHERE state = 'pending'"
             )
             left += [f"{pending} deliveries are pending"] if pending else []
+            closed = await connection.fetchval("SELECT max(day) FROM aggregator.closed_day")
+            left += [f"nothing is closed after {closed}"] if closed != self.cut_off.date() else []
         finally:
             await connection.close()
         return left
