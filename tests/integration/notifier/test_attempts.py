@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.integration.notifier.test_decisions import decided_again
+from tests.integration.notifier.test_decisions import again_of
 from tests.support.notifier import CAMPAIGN, UNIT, Endpoint, Notifier, at, day_of, progress, target
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.state import Attempts, FailedFor, ProgressPublished, Records
@@ -66,7 +66,7 @@ async def test_a_reason_that_fails_more_often_is_told_and_tried_on_record(
     decisions = (await notifier.get("decisions", campaign=CAMPAIGN, unit=UNIT))["decisions"]
     assert decisions
     for stored in decisions:
-        again = decided_again(stored)
+        again = again_of(stored)
         assert (again["outcome"], again["reason"]) == (stored["outcome"], stored["reason"])
     listed = await notifier.http.get("/v1/reminders", params={"campaign": CAMPAIGN})
     assert listed.status_code == 200, listed.text

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.integration.notifier.test_decisions import decided_again
+from tests.integration.notifier.test_decisions import again_of
 from tests.support.notifier import (
     CAMPAIGN,
     SIBLING,
@@ -70,7 +70,7 @@ async def test_who_falls_silent_in_working_time_is_told_until_something_comes(
     live = [each for each in decisions if each["indicator"] == "live"]
     assert [each["outcome"] for each in live] == ["resolved", "opened"]
     for stored in live:
-        again = decided_again(stored)
+        again = again_of(stored)
         assert (again["outcome"], again["reason"]) == (stored["outcome"], stored["reason"])
 
     # It is silent once more, and reports daily from now on: nobody waits for it any more.

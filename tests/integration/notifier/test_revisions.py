@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.integration.notifier.test_decisions import decided_again
+from tests.integration.notifier.test_decisions import again_of
 from tests.support.notifier import (
     CAMPAIGN,
     LAST,
@@ -77,7 +77,7 @@ async def test_a_missed_target_is_withdrawn_once_when_late_records_reach_it(
         ("withdrawn", str(day_of(52))),
     ]
     for stored in judged:
-        again = decided_again(stored)
+        again = again_of(stored)
         assert (again["outcome"], again["reason"]) == (stored["outcome"], stored["reason"])
     (figures,) = (await notifier.get("rules", campaign=CAMPAIGN))["rules"]
     assert (figures["rule"], figures["fired"], figures["withdrawn"]) == ("target_missed", 1, 1)

@@ -4,10 +4,11 @@ A segment is +1 on its first day and −1 on the day after its last; a restateme
 segments after and takes away those before (tiendo_common.events.restatements.deltas). The sums telescope to
 the last state of every record, in whatever order topics are read.
 
-A passage says of such a change since when it had been waited for: see `PASSAGES`.
+A passage says of such a change since when it had been waited for: see `PASSAGES`. Work that names a team is summed by
+team beside the counters: in their key, a team would multiply rows that most questions have to sum up again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -16,10 +17,12 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from tiendo_aggregator.rules.faults import FAULT_OF, FaultCell
 from tiendo_common.events.catalogue import type_of
 from tiendo_common.events.restatements import (
     AccountRestated,
     ApprovalRestated,
+    ApprovalRestatement,
     AttemptFailed,
     Channel,
     Cohort,
@@ -109,12 +112,14 @@ class LeanSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: Channel
     cohorts: tuple[Cohort, ...] = ()
     since: date | msgspec.UnsetType = msgspec.UNSET
+    team: str | None = None
 
 
 class LeanData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a restatement is counted."""
+    """What of a restatement is counted. `change` says whether it is a fault of a dossier."""
 
     known_day: date
+    change: str
     before: tuple[LeanSegment, ...]
     after: tuple[LeanSegment, ...]
 
@@ -189,6 +194,8 @@ Counts = Sequence[int]
 PassageKey = tuple[str, date, date, int, date]
 #: unit, day, known day, index of PASSAGES, and which `BLOCK` days of waiting, from the 0th on.
 Block = tuple[str, date, date, int, int]
+#: collecting unit, team, day, known day, indicator, level
+TeamCell = tuple[str, str, date, date, int, int]
 #: A cell, then the index of KINDS and a value; level 0: of whatever level.
 PartCell = tuple[str, int, date, date, int, int, int, str]
 
@@ -201,10 +208,13 @@ _OF_CHANNEL, _OF_COHORT = (
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The net change at each distinct boundary; and of the passages, by days of waiting."""
+    """The net change at each distinct boundary; of the passages, by days of waiting; of work by team; and what was
+    wrong with dossiers."""
 
     counts: Mapping[Boundary, Counts] = field(default_factory=dict)
     waits: Mapping[Block, Counts] = field(default_factory=dict)
+    teams: Mapping[TeamCell, int] = field(default_factory=dict)
+    faults: Mapping[FaultCell, int] = field(default_factory=dict)
 
     @property
     def passages(self) -> dict[PassageKey, int]:
@@ -227,6 +237,8 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
     path: a call for each boundary would take longer than all it does."""
     sums: dict[Boundary, list[int]] = {}
     waits: dict[Block, list[int]] = {}
+    teams: defaultdict[TeamCell, int] = defaultdict(int)
+    faults: defaultdict[FaultCell, int] = defaultdict(int)
     known_sum, known_wait = sums.get, waits.get
     window = ACTIVATION_WINDOW.days
     indicator_of = _INDICATOR_OF.get
@@ -249,6 +261,8 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                     counts[_OF_CHANNEL[s.channel]] += n
                     for cohort in s.cohorts:
                         counts[_OF_COHORT[cohort]] += n
+                    if s.team is not None:
+                        teams[s.collecting, s.team, day, known, indicator, s.level] += n
                     if s.until_day is None or n != sign:
                         break
                     day, n = s.until_day, -sign
@@ -273,6 +287,9 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                 _add_approved(waits, known, sign, segments)
             else:
                 _add_activated(waits, known, sign, segments)
+        fault = FAULT_OF[indicator].get(data.change)
+        if fault is not None:
+            _add_fault(faults, fault, data)
         if indicator == 1:
             approval: LeanApprovalData = data  # type: ignore[assignment]
             if approval.rejected_after is not msgspec.UNSET:
@@ -285,7 +302,7 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                 _add_right(waits, known, 1, account.failures_after)
             if account.failures_before is not msgspec.UNSET:
                 _add_right(waits, known, -1, account.failures_before)
-    return Folded(sums, waits)  # nobody changes them from here on
+    return Folded(sums, waits, teams, faults)  # nobody changes them from here on
 
 
 _Waits = dict[Block, list[int]]
@@ -363,16 +380,29 @@ def _add_attempt(waits: _Waits, event: AttemptFailed | LeanAttempt) -> None:
         _add_right(waits, known, 1, [failure])
 
 
+def _add_fault(faults: dict[FaultCell, int], fault: int, data: LeanData) -> None:
+    """It is the fault of whoever did the work last that the dossier stood on."""
+    segments = data.before
+    if isinstance(data, LeanApprovalData | ApprovalRestatement) and data.rejected_after:
+        segments = data.rejected_after
+    if segments:
+        faults[segments[-1].collecting, data.known_day, fault] += 1
+
+
 def add_up(parts: Sequence[Folded]) -> Folded:
     """The changes of all of them together."""
     if len(parts) == 1:
         return parts[0]
     counts: dict[Boundary, Counts] = {}
     waits: dict[Block, Counts] = {}
+    teams: Counter[TeamCell] = Counter()
+    faults: Counter[FaultCell] = Counter()
     for part in parts:
         _add_each(counts, part.counts)
         _add_each(waits, part.waits)
-    return Folded(counts, waits)
+        teams.update(part.teams)
+        faults.update(part.faults)
+    return Folded(counts, waits, teams, faults)
 
 
 KeyT = TypeVar("KeyT", bound=Hashable)

@@ -1,4 +1,4 @@
-"""What was wrong with dossiers: added to with the work by team, read for closings."""
+"""What was wrong with dossiers: added to with the counters, read for closings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -7,17 +7,27 @@ from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.faults import FAULTS, Fault, FaultCell
 from tiendo_common.eventlog.port import Connection
 
+#: The columns that identify a row, in the order in which all who write there write.
+FAULT_KEY = ("collecting", "known_day", "what")
+_COLUMNS = ", ".join([*FAULT_KEY, "n"])
+_FROM_ARRAYS = f"unnest($1::text[], $2::date[], $3::smallint[], $4::int[]) AS new ({_COLUMNS})"
 
-async def add_faults(connection: Connection, sums: Mapping[FaultCell, int]) -> None:
-    """Add to the faults, in the caller's transaction; sorted, so that replicas lock rows in the same order."""
-    rows = [(*cell, n) for cell, n in sorted(sums.items()) if n]
+
+def adding_faults(source: str, table: str = "fault") -> str:
+    """One statement that adds rows. Sorted, so that replicas which touch the same rows lock them in the same order."""
+    key = ", ".join(FAULT_KEY)
+    return (
+        f"INSERT INTO {table} AS old ({_COLUMNS}) SELECT {_COLUMNS} FROM {source} ORDER BY {key} "  # noqa: S608
+        f"ON CONFLICT ({key}) DO UPDATE SET n = old.n + excluded.n"
+    )
+
+
+async def add_faults(connection: Connection, sums: Mapping[FaultCell, int], table: str = "fault") -> None:
+    """Add to the faults, or to another table like theirs, in the caller's transaction. Whoever adds to the work by
+    team, too, does that first: all write in one order."""
+    rows = [(*cell, n) for cell, n in sums.items() if n]
     if rows:
-        await connection.execute(
-            "INSERT INTO fault AS old (collecting, known_day, what, n) "
-            "SELECT * FROM unnest($1::text[], $2::date[], $3::smallint[], $4::int[]) "
-            "ON CONFLICT (collecting, known_day, what) DO UPDATE SET n = old.n + excluded.n",
-            *zip(*rows, strict=True),
-        )
+        await connection.execute(adding_faults(_FROM_ARRAYS, table), *zip(*rows, strict=True))
 
 
 async def faults(

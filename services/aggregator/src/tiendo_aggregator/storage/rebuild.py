@@ -7,6 +7,7 @@ from datetime import date
 from tiendo_aggregator.rules.checksum import MODULUS
 from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
+from tiendo_aggregator.storage.faults import FAULT_KEY, add_faults, adding_faults
 from tiendo_aggregator.storage.passages import (
     WAITED_KEY,
     add_waits,
@@ -14,12 +15,14 @@ from tiendo_aggregator.storage.passages import (
     each_with,
     passages_of_table,
 )
+from tiendo_aggregator.storage.teams import TEAM_KEY, add_team_work, adding_work
 from tiendo_common.eventlog.port import Connection, Partition
 
 #: So many differences are named; all are counted.
 MOST_NAMED = 1000
 
 _SIDES = ("live", "rebuilt")
+_TABLES = ("counter", "waited", "team_counter", "fault")
 
 
 # What the rebuilt rows have more than the live ones.
@@ -33,6 +36,16 @@ _WAITS = (
     f"SELECT * FROM (SELECT {', '.join(WAITED_KEY)}, {each_with('r.n', '-', 'l.n')} AS n "  # noqa: S608
     f"FROM live_waited AS l FULL JOIN rebuilt_waited AS r USING ({', '.join(WAITED_KEY)})) AS each "
     "WHERE 0 <> ANY(n)"
+)
+_WORK = (
+    f"SELECT * FROM (SELECT {', '.join(TEAM_KEY)}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n "  # noqa: S608
+    f"FROM live_team_counter AS l FULL JOIN rebuilt_team_counter AS r USING ({', '.join(TEAM_KEY)})) AS each "
+    "WHERE n <> 0"
+)
+_FAULTS = (
+    f"SELECT * FROM (SELECT {', '.join(FAULT_KEY)}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n "  # noqa: S608
+    f"FROM live_fault AS l FULL JOIN rebuilt_fault AS r USING ({', '.join(FAULT_KEY)})) AS each "
+    "WHERE n <> 0"
 )
 # A passage's indicator and kind, as the fold tells them, for the key that its weight comes from.
 _PARTS_OF_PASSAGES = ", ".join(
@@ -54,14 +67,14 @@ class Differing:
 async def begin_rebuild(connection: Connection) -> None:
     """Make the session's tables, empty."""
     await end_rebuild(connection)
-    for table in ("counter", "waited"):
+    for table in _TABLES:
         for side in _SIDES:
             await connection.execute(f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING INDEXES)")
 
 
 async def end_rebuild(connection: Connection) -> None:
     """Drop them."""
-    for table in ("counter", "waited"):
+    for table in _TABLES:
         for side in _SIDES:
             await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{side}_{table}")
 
@@ -76,12 +89,22 @@ async def copy_live(connection: Connection, units: Sequence[str] | None) -> None
     await connection.execute(
         "INSERT INTO live_waited SELECT * FROM waited WHERE $1::text[] IS NULL OR unit = ANY($1)", units
     )
+    await connection.execute(
+        "INSERT INTO live_team_counter SELECT * FROM team_counter "
+        "WHERE $1::text[] IS NULL OR collecting = ANY($1)",
+        units,
+    )
+    await connection.execute(
+        "INSERT INTO live_fault SELECT * FROM fault WHERE $1::text[] IS NULL OR collecting = ANY($1)", units
+    )
 
 
 async def add_rebuilt(connection: Connection, folded: Folded) -> None:
-    """Add what was folded to the rebuilt counters and passages."""
+    """Add what was folded to the rebuilt counters, passages, work by team and faults."""
     await add_counts(connection, folded.counts, "rebuilt_counter")
     await add_waits(connection, folded.waits, "rebuilt_waited")
+    await add_team_work(connection, folded.teams, "rebuilt_team_counter")
+    await add_faults(connection, folded.faults, "rebuilt_fault")
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
@@ -107,12 +130,15 @@ async def checksums(connection: Connection, units: Sequence[str] | None) -> tupl
 async def differing(connection: Connection, units: Sequence[str] | None) -> Differing:
     """Where the live copy and what was rebuilt differ."""
     rows = await connection.fetchval(
-        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w)"  # noqa: S608
+        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w) "  # noqa: S608
+        f"+ (SELECT count(*) FROM ({_WORK}) AS t) + (SELECT count(*) FROM ({_FAULTS}) AS f)"
     )
     named = await connection.fetch(
         f"SELECT DISTINCT unit, day FROM (SELECT of.unit, day FROM ({_COUNTERS}) AS c "  # noqa: S608
         "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
-        f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w) AS each "
+        f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w "
+        f"UNION ALL SELECT collecting, day FROM ({_WORK}) AS t "
+        f"UNION ALL SELECT collecting, known_day FROM ({_FAULTS}) AS f) AS each "
         f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
         units,
     )
@@ -120,10 +146,12 @@ async def differing(connection: Connection, units: Sequence[str] | None) -> Diff
 
 
 async def repair(connection: Connection) -> None:
-    """Add what the live counters and passages lack, in the caller's transaction. A sum of changes stays right when more
-    is folded meanwhile."""
+    """Add what the live counters, passages, work by team and faults lack, in the caller's transaction. A sum of changes
+    stays right when more is folded meanwhile."""
     await connection.execute(adding(f"({_COUNTERS}) AS d"))
     await connection.execute(adding_waits(f"({_WAITS}) AS d"))
+    await connection.execute(adding_work(f"({_WORK}) AS d"))
+    await connection.execute(adding_faults(f"({_FAULTS}) AS d"))
 
 
 async def alone_with_positions(

@@ -85,25 +85,29 @@ class ProgressPublisher:
             if reached == self._closed_for and not look:
                 return
             campaigns = await self._plans.all()
+            closed = set()
             for stored in campaigns:
                 with self._leave_open.if_off_tree(stored.campaign.id):
-                    await self._close_days(stored, reached, complete_to)
+                    if await self._close_days(stored, reached, complete_to):
+                        closed.add(stored.campaign.id)
             self._closed_for = reached
             if look:
                 self._next_look = time.monotonic() + self.PAUSE.total_seconds()
                 today = self._origin.clock.today()
                 for stored in campaigns:
-                    if is_watched(stored.campaign, today):
+                    # Figures of after a cut-off would be taken for the day's last word, and lack what that says.
+                    if stored.campaign.id in closed and is_watched(stored.campaign, today):
                         with self._leave_out.if_off_tree(stored.campaign.id):
                             await self._publish_changes(stored.campaign, today, complete_to)
 
-    async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> None:
+    async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> bool:
+        """Close what is due; whether nothing is any more. Another replica may be at it."""
         campaign = stored.campaign
         local = reached.astimezone(VIETNAM).replace(tzinfo=None)
         for day in days_to_close(campaign, stored.known_since, stored.closed_through, local):
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
-                    return
+                    return False
                 plan = await self._plans.get(campaign.id)
                 followed = self._units.history.follow(campaign.province, campaign.first_day, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
@@ -120,6 +124,7 @@ class ProgressPublisher:
                 targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
+        return True
 
     async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
         async with self._pool.acquire() as connection, connection.transaction():

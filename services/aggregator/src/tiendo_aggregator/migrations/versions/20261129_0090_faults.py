@@ -3,11 +3,12 @@
 from alembic import op
 
 revision = "20261129_0090_faults"
-down_revision = "20261129_0072_contests"
+down_revision = "20261129_0100_teams"
 
 
 def upgrade() -> None:
-    # Its consumer, that of work by team, goes on from where it is: faults that became known before are not in it.
+    # The revision before has the counters begin anew, and faults with them. An instance that was at it already has the
+    # faults from now on; a rebuild with repair_because adds those before.
     op.execute(
         """
         CREATE TABLE fault (
