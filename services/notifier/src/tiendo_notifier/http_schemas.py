@@ -13,6 +13,7 @@ from tiendo_notifier.rules.life import Outcome
 from tiendo_notifier.rules.policies import Document as PolicyDocument
 from tiendo_notifier.rules.table import RULES, RuleName, Severity
 from tiendo_notifier.rules.thresholds import Thresholds as Limits
+from tiendo_notifier.rules.vendors import shown
 from tiendo_notifier.storage.destinations import Wanted
 from tiendo_notifier.storage.policies import Stored
 from tiendo_notifier.storage.tables import (
@@ -293,9 +294,14 @@ class DestinationIn(Sent):
     """Where to send alerts, and which."""
 
     url: str = Field(
-        description="http or https, to a public address; mailto: and one e-mail address; or zalo: and a mobile number "
-        "as 84 and nine digits.",
-        examples=["https://example.org/hook", "mailto:vanphong@example.vn", "zalo:84900000000"],
+        description="http or https, to a public address; mailto: and one e-mail address; zalo: and a mobile number as "
+        "84 and nine digits; or apprise: and the URL of one of some vendors' services.",
+        examples=[
+            "https://example.org/hook",
+            "mailto:vanphong@example.vn",
+            "zalo:84900000000",
+            "apprise:tgram://123456789:abcdefg_hijklmnop/-1001234567890",
+        ],
     )
     secret: str | None = Field(
         None,
@@ -353,7 +359,7 @@ class Destination(Document):
     """Where alerts go. Its secret is never shown."""
 
     name: str
-    url: str
+    url: str = Field(description="Of a vendor's service without its tokens, which are secret, too.")
     units: list[str] | None
     rules: list[RuleFilter] | None
     least: SeverityName
@@ -369,7 +375,7 @@ class Destination(Document):
 
     @classmethod
     def of(cls, row: DestinationRow) -> Self:
-        return cls.model_validate(row.model_dump() | {"least": _severity(row.least)})
+        return cls.model_validate(row.model_dump() | {"least": _severity(row.least), "url": shown(row.url)})
 
 
 class DestinationKept(Destination):
