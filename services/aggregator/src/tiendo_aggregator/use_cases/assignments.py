@@ -99,9 +99,9 @@ class Assignments:
                     remedy=f"PUT /v1/campaigns/{campaign}/actors/{assignment.actor} makes one.",
                 )
             on = min(max(assignment.from_day, plan.first_day), plan.last_day)
-            followed = self._units.history.follow(plan.province, plan.first_day, on)
+            followed = plan.followed(self._units.history, on)
             followed.require(on, on, field="from_day")
-            units = set(followed.tree.below(followed.root))
+            units = set(followed.tree.below(followed.root)) - followed.above
             check_assignment(assignment, plan, units, await newest(connection, Assignment, campaign))
             return await self._next(connection, campaign, assignment, by)
 

@@ -91,10 +91,9 @@ class Contests:
         known_at: date | None,
     ) -> Runner:
         plan, eve = stored.campaign, contest.eve
-        tree = self._units.gazetteer.as_of(plan.first_day)
-        communes = communes_of(group, tree)
+        communes = communes_of(group, plan.followed(self._units.history, plan.first_day).tree)
         # The contest's days are the campaign's; a reorganisation among them is followed to the day that is looked at.
-        followed = self._units.history.follow(plan.province, plan.first_day, day)
+        followed = plan.followed(self._units.history, day)
         followed.require(day, day, field="as_of")
         there = {followed.places[code] for code in communes}
         mixed = sorted(
