@@ -89,6 +89,7 @@ def wire(kit: Kit) -> None:
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)
     assignments = Assignments(kit.pool, plans, units, scopes, kit.clock, lambda: teams.complete_to)
+    contests = Contests(kit.pool, plans, scopes, units, lambda: teams.complete_to)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -118,7 +119,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_router(kit.clock, units, plans, progress, reconciliation, kit.rooms))
     kit.app.include_router(make_units_router(UnitChanges(kit.pool, units, plans, origin)))
     kit.app.include_router(make_pace_router(plans, revisions, paces, forecasts, side_by_side))
-    kit.app.include_router(make_contests_router(Contests(kit.pool, plans, scopes, units)))
+    kit.app.include_router(make_contests_router(contests))
     kit.app.include_router(make_proof_router(reconciliation, rebuild))
     kit.measured.append(reconciliation.measure)
     kit.app.include_router(make_declared_router(declarations))

@@ -20,6 +20,7 @@ from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.storage.assignments import (
     PaperT,
     Version,
+    actors_of,
     add_paper,
     lock_assignments,
     newest,
@@ -91,8 +92,7 @@ class Assignments:
         plan = (await self._plans.get(campaign)).campaign
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_assignments(connection, campaign)
-            actors = {each.id for each in await newest(connection, Actor, campaign)}
-            if assignment.actor not in actors:
+            if assignment.actor not in await actors_of(connection, campaign):
                 raise Invalid(
                     f"{campaign} has no actor {assignment.actor!r}.",
                     field="actor",

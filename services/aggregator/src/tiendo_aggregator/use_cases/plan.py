@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
+from tiendo_aggregator.rules.contests import check_known
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.plan import (
     Campaign,
@@ -25,6 +26,7 @@ from tiendo_aggregator.rules.progress import eligible_below
 from tiendo_aggregator.rules.rebasing import rebased_plan, too_many
 from tiendo_aggregator.rules.sub_campaigns import check_parent, check_sub_campaigns
 from tiendo_aggregator.rules.units import Tree
+from tiendo_aggregator.storage.assignments import actors_of
 from tiendo_aggregator.storage.plan import (
     PlanDatabase,
     PlanVersion,
@@ -83,6 +85,8 @@ class Plans:
             others = {each.campaign.id: each.campaign for each in await stored_campaigns(session)}
             check_parent(plan.campaign, others, history)
             check_sub_campaigns(plan.campaign, others.values(), history)
+            actors = await actors_of(await driver_connection(session), plan.campaign.id)
+            check_known(plan.campaign.contests, actors, plan.campaign.id)
             old = await stored_plan(session, plan.campaign.id)
             _check_match(plan.campaign.id, old, if_match)
             plan = self._taking_shares(plan, shares, old)
