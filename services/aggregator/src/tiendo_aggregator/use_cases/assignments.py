@@ -1,6 +1,6 @@
 """Actors off the tree and their assignments: put, and how far they are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -42,8 +42,7 @@ class AssignmentReport:
     """A campaign's actors and assignments as of the end of a day, as known at the end of `known_at` (None: now).
 
     `unassigned`: what teams did on the campaign's days that no assignment counts; `without_team`: what was done on them
-    by nobody who named a team. With what assignments count they make up all work, once all is counted that was accepted
-    up to `complete_to`.
+    by nobody who named a team. With what assignments count they make up all work.
     """
 
     campaign: str
@@ -59,22 +58,12 @@ class AssignmentReport:
 class Assignments:
     """Who off the tree has what to do, and what their teams have done."""
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        plans: Plans,
-        units: Units,
-        scopes: Scopes,
-        clock: Clock,
-        complete_to: Callable[[], datetime | None],
-    ) -> None:
-        """`complete_to`: up to which instant work by team is counted whole."""
+    def __init__(self, pool: asyncpg.Pool, plans: Plans, units: Units, scopes: Scopes, clock: Clock) -> None:
         self._pool = pool
         self._plans = plans
         self._units = units
         self._scopes = scopes
         self._clock = clock
-        self._complete_to = complete_to
 
     async def put_actor(self, campaign: str, actor: Actor, by: str) -> Version[Actor]:
         """Make this the actor; the same again changes nothing, another one is the next version. Raises
@@ -127,8 +116,6 @@ class Assignments:
 
     async def report(self, campaign: str, *, as_of: date | None, known_at: date | None) -> AssignmentReport:
         """How far all are. Raises what `Scopes.of` raises."""
-        # Before the counts are read: they hold at least what was complete by then.
-        by_team = self._complete_to()
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=None)
         plan, units = scope.stored.campaign, scope.codes
         async with (
@@ -147,7 +134,7 @@ class Assignments:
             campaign,
             scope.day,
             known_at,
-            None if by_team is None or scope.complete_to is None else min(by_team, scope.complete_to),
+            scope.complete_to,
             actor_standings(actors, of_actors),
             [(each, found[each.id]) for each in assignments],
             unassigned,

@@ -1,7 +1,7 @@
 """How the contests of a campaign stand."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -46,16 +46,7 @@ class ContestReport:
 class Contests:
     """Ranks groups: of units by the citizens who live there, of actors by what their teams do of their assignments."""
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        plans: Plans,
-        scopes: Scopes,
-        units: Units,
-        complete_to: Callable[[], datetime | None],
-    ) -> None:
-        """`complete_to`: up to which instant work by team is counted whole."""
-        self._complete_to = complete_to
+    def __init__(self, pool: asyncpg.Pool, plans: Plans, scopes: Scopes, units: Units) -> None:
         self._pool = pool
         self._plans = plans
         self._scopes = scopes
@@ -63,8 +54,6 @@ class Contests:
 
     async def report(self, campaign: str, *, as_of: date | None, known_at: date | None) -> ContestReport:
         """Raises what `Scopes.of` raises; Invalid for a day to come."""
-        # Before the counts are read: they hold at least what was complete by then.
-        by_team = self._complete_to()
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=None)
         if scope.day > scope.today:
             raise Invalid(
@@ -82,10 +71,7 @@ class Contests:
                 await self._standing(connection, stored, each, scope.day, known_at)
                 for each in stored.campaign.contests
             ]
-        complete_to = scope.complete_to
-        if any(each.of_actors for each in stored.campaign.contests):
-            complete_to = None if by_team is None or complete_to is None else min(by_team, complete_to)
-        return ContestReport(campaign, scope.day, known_at, complete_to, contests)
+        return ContestReport(campaign, scope.day, known_at, scope.complete_to, contests)
 
     async def _standing(
         self,

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261129_0080_sub_campaigns"
-down_revision = "20261129_0072_contests"
+down_revision = "20261129_0100_teams"
 
 
 def upgrade() -> None:
