@@ -16,6 +16,7 @@ from tiendo_aggregator.rules.plan import (
     Campaign,
     Figure,
     Plan,
+    check_place,
     check_plan,
     check_targets,
     spread,
@@ -141,6 +142,7 @@ def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> No
 
 def assign(plan: Plan, tree: Tree) -> None:
     """As a plan that is put is looked at."""
+    check_place(plan.campaign, tree)
     check_plan(plan, tree)
     check_targets(plan, tree)
     unit_targets(plan, tree)

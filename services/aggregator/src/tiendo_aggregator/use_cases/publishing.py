@@ -104,7 +104,7 @@ class ProgressPublisher:
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
                     return False
                 plan = await self._plans.get(campaign.id)
-                followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+                followed = campaign.followed(self._units.history, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
                 documents = await self._with_targets(connection, plan, followed, day, documents)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
@@ -130,9 +130,9 @@ class ProgressPublisher:
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
     ) -> list[ProgressPublication]:
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
-        units = list(followed.places)
+        units = followed.codes_below(followed.root)
         counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
         done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
@@ -149,7 +149,7 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day), list(followed.places)
+        goals, units = still_due(plan, day), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
             await daily_changes(connection, units, goals, eve, day, None),
