@@ -2,18 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.campaigns import campaign
 from tests.support.units import CENSUS, QUANG_BINH_BY_HAND, REFORM, country, reform_rows, row, sent, small
 from tiendo_aggregator.errors import EditionContradicted
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.exemptions import Exempted, ExemptionDecision, exempt_citizens
-from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, unit_targets
+from tiendo_aggregator.rules.plan import Plan, UnitTargets, unit_targets
 from tiendo_aggregator.rules.progress import Count, UnitProgress, unit_progress
 from tiendo_aggregator.rules.rebasing import check_edition, rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import (
@@ -38,18 +39,7 @@ def plan_of(
     """A plan from FIRST on, with targets of half and a third of the eligible."""
     whole = sum(eligible.values())
     plan = Plan(
-        campaign=Campaign(
-            id="c",
-            name="C",
-            plan_number="1",
-            plan_issued_on=FIRST,
-            province=province,
-            first_day=FIRST,
-            last_day=FIRST,
-            day_cut_off=time(21),
-            figures=(),
-            units=units,
-        ),
+        campaign=campaign(FIRST, FIRST, province=province, units=units),
         targets={"intake": whole // 2, "activated": whole // 3},
         eligible=eligible,
     )

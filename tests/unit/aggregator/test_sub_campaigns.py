@@ -1,10 +1,11 @@
 """Sub-campaigns: what makes a campaign a part of another."""
 
-from datetime import date, time
+from datetime import date
 from typing import Any
 
 import pytest
 
+from tests.support.campaigns import campaign
 from tests.support.units import CENSUS, country, row, small
 from tiendo_aggregator.errors import PlanContradicted
 from tiendo_aggregator.rules.going_on import GoingOn, Stop
@@ -19,16 +20,12 @@ HISTORY = History(country())
 TOWN, WARD, ELSEWHERE = "608", "23281", "23427"
 
 
-def campaign(id_: str, **change: Any) -> Campaign:
-    fields: dict[str, Any] = {
-        "name": id_, "plan_number": "1", "plan_issued_on": FIRST, "province": "62", "first_day": FIRST,
-        "last_day": LAST, "day_cut_off": time(21), "figures": (), **change,
-    }  # fmt: skip
-    return Campaign(id=id_, **fields)
+def named(id_: str, first_day: date = FIRST, last_day: date = LAST, **more: Any) -> Campaign:
+    return campaign(first_day, last_day, id=id_, **more)
 
 
-WHOLE = campaign("whole")
-PART = campaign("part", parent="whole", units=(TOWN,))
+WHOLE = named("whole")
+PART = named("part", parent="whole", units=(TOWN,))
 
 
 def check(one: Campaign, *others: Campaign, history: History = HISTORY) -> None:
@@ -37,11 +34,11 @@ def check(one: Campaign, *others: Campaign, history: History = HISTORY) -> None:
 
 def test_a_campaign_of_some_units_days_or_all_of_them_is_a_part() -> None:
     check(PART, WHOLE)
-    check(campaign("same", parent="whole"), WHOLE)
-    check(campaign("deeper", parent="part", units=(WARD,), first_day=LAST), WHOLE, PART)
+    check(named("same", parent="whole"), WHOLE)
+    check(named("deeper", parent="part", units=(WARD,), first_day=LAST), WHOLE, PART)
     # After the last day of one that goes on.
-    open_end = campaign("whole", going_on=GoingOn(indicator="intake"))
-    check(campaign("late", parent="whole", first_day=date(2024, 3, 1), last_day=date(2024, 4, 1)), open_end)
+    open_end = named("whole", going_on=GoingOn(indicator="intake"))
+    check(named("late", parent="whole", first_day=date(2024, 3, 1), last_day=date(2024, 4, 1)), open_end)
 
 
 @pytest.mark.parametrize(
@@ -63,23 +60,23 @@ def test_a_campaign_of_some_units_days_or_all_of_them_is_a_part() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_part_is_refused(field: str, words: str, change: dict[str, Any]) -> None:
-    x = campaign("x", **{"parent": "part", "units": (WARD,), **change})
+    x = named("x", **{"parent": "part", "units": (WARD,), **change})
     with pytest.raises(Invalid, match=words) as caught:
         check(x, WHOLE, PART)
     assert caught.value.field == field
 
 
 def test_parts_of_each_other_are_refused_and_the_ring_is_named() -> None:
-    low = campaign("low", parent="part", units=(TOWN,))
+    low = named("low", parent="part", units=(TOWN,))
     with pytest.raises(Invalid, match="part in low in part") as caught:
-        check(campaign("part", parent="low", units=(TOWN,)), WHOLE, low)
+        check(named("part", parent="low", units=(TOWN,)), WHOLE, low)
     assert caught.value.field == "parent"
 
 
 def test_a_parent_keeps_what_its_parts_are_about() -> None:
-    check_sub_campaigns(campaign("whole", units=(TOWN, ELSEWHERE)), [PART], HISTORY)
+    check_sub_campaigns(named("whole", units=(TOWN, ELSEWHERE)), [PART], HISTORY)
     stopped = GoingOn(indicator="intake", stop=Stop(number="1", signed_by="S", last_day=date(2024, 3, 9)))
-    late = campaign("late", parent="whole", units=(TOWN,), last_day=date(2024, 3, 10))
+    late = named("late", parent="whole", units=(TOWN,), last_day=date(2024, 3, 10))
     changes: list[tuple[str, Campaign, dict[str, Any]]] = [
         ("first_day", PART, {"first_day": date(2023, 11, 12)}),
         ("last_day", PART, {"last_day": date(2024, 2, 28)}),
@@ -91,7 +88,7 @@ def test_a_parent_keeps_what_its_parts_are_about() -> None:
     ]
     for field, part, change in changes:
         with pytest.raises(PlanContradicted, match=f"^{part.id} is a part of this campaign") as caught:
-            check_sub_campaigns(campaign("whole", **change), [WHOLE, part], HISTORY)
+            check_sub_campaigns(named("whole", **change), [WHOLE, part], HISTORY)
         assert caught.value.field == field
 
 
@@ -101,12 +98,12 @@ def test_a_part_on_a_later_tree_has_what_its_parents_units_became() -> None:
     )
     merged = Reorganisation(effective_on=CENSUS, rows=(row("00003", "00003"),))
     after = {"first_day": CENSUS, "last_day": CENSUS}
-    parent = campaign("whole", province="01", first_day=FIRST, last_day=CENSUS)
+    parent = named("whole", province="01", first_day=FIRST, last_day=CENSUS)
     # Commune 00003 came from another province: it has never been the parent's.
-    part = campaign("part", parent="whole", province="01", **after)
+    part = named("part", parent="whole", province="01", **after)
     with pytest.raises(Invalid, match="00003"):
         check(part, parent, history=History(gazetteer, [merged]))
-    check(campaign("part", parent="whole", province="01", units=("00001",), **after), parent,
+    check(named("part", parent="whole", province="01", units=("00001",), **after), parent,
           history=History(gazetteer, [merged]))  # fmt: skip
 
 
@@ -120,5 +117,5 @@ def test_each_fault_of_units_is_named() -> None:
     ]
     for units, field, words in faults:
         with pytest.raises(Invalid, match=words) as caught:
-            check_place(campaign("x", units=units), tree)
+            check_place(named("x", units=units), tree)
         assert caught.value.field == field
