@@ -227,6 +227,8 @@ async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
             INSERT INTO consumer_position (consumer, topic, partition)
                 SELECT 'teams', topic, partition FROM consumer_position WHERE consumer = 'counters';
             TRUNCATE waited, team_counter;
+            -- What came later.
+            ALTER TABLE campaign DROP COLUMN parent, DROP COLUMN units;
             DROP TABLE fault
             """
         )

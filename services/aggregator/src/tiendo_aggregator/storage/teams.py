@@ -90,6 +90,31 @@ async def actuals(
     }
 
 
+async def work_on_days(
+    connection: Connection,
+    assignments: Sequence[Assignment],
+    units: Sequence[str],
+    eve: date,
+    as_of: date,
+    known_at: date | None,
+) -> dict[tuple[str, date], int]:
+    """What the teams of each assignment did at these units on each of its days up to the end of `as_of`; what they did
+    before `eve` is put on it."""
+    return {
+        (assignment, day): n
+        for assignment, day, n in await connection.fetch(
+            "SELECT line.assignment, greatest(day, $11), sum(n) "  # noqa: S608
+            f"FROM {_LINES} JOIN team_counter AS counted ON {_OF_LINE} "
+            "WHERE counted.collecting = ANY($8) AND counted.day <= $9 AND counted.known_day <= $10 GROUP BY 1, 2",
+            *_lines(assignments),
+            units,
+            as_of,
+            known_at or date.max,
+            eve,
+        )
+    }
+
+
 async def unassigned_work(
     connection: Connection,
     assignments: Sequence[Assignment],

@@ -20,6 +20,7 @@ from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.storage.assignments import (
     PaperT,
     Version,
+    actors_of,
     add_paper,
     lock_assignments,
     newest,
@@ -80,17 +81,16 @@ class Assignments:
         plan = (await self._plans.get(campaign)).campaign
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_assignments(connection, campaign)
-            actors = {each.id for each in await newest(connection, Actor, campaign)}
-            if assignment.actor not in actors:
+            if assignment.actor not in await actors_of(connection, campaign):
                 raise Invalid(
                     f"{campaign} has no actor {assignment.actor!r}.",
                     field="actor",
                     remedy=f"PUT /v1/campaigns/{campaign}/actors/{assignment.actor} makes one.",
                 )
             on = min(max(assignment.from_day, plan.first_day), plan.last_day)
-            followed = self._units.history.follow(plan.province, plan.first_day, on)
+            followed = plan.followed(self._units.history, on)
             followed.require(on, on, field="from_day")
-            units = set(followed.tree.below(followed.root))
+            units = set(followed.tree.below(followed.root)) - followed.above
             check_assignment(assignment, plan, units, await newest(connection, Assignment, campaign))
             return await self._next(connection, campaign, assignment, by)
 

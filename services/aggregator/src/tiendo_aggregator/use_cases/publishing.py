@@ -109,14 +109,15 @@ class ProgressPublisher:
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
                     return False
                 plan = await self._plans.get(campaign.id)
-                followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+                followed = campaign.followed(self._units.history, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
                 documents = await self._with_targets(connection, plan, followed, day, documents)
-                tried = await attempts(connection, list(followed.places), campaign.first_day, day)
+                units = followed.codes_below(followed.root)
+                tried = await attempts(connection, units, campaign.first_day, day)
                 documents = with_attempts(
                     documents, followed.tree, followed.root, rebased_sums(tried, followed)
                 )
-                wrong = await faults(connection, list(followed.places), campaign.first_day, day)
+                wrong = await faults(connection, units, campaign.first_day, day)
                 documents = with_records(
                     documents, followed.tree, followed.root, rebased_sums(wrong, followed)
                 )
@@ -154,9 +155,9 @@ class ProgressPublisher:
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
     ) -> list[ProgressPublication]:
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
-        units = list(followed.places)
+        units = followed.codes_below(followed.root)
         counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
         done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
@@ -173,7 +174,7 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day - REVISED_DAYS), list(followed.places)
+        goals, units = still_due(plan, day - REVISED_DAYS), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
             await daily_changes(connection, units, goals, eve, day, None),
@@ -210,11 +211,7 @@ class ProgressPublisher:
     ) -> dict[tuple[str, date], ProgressPublication]:
         """The last words on the days before, of units that have been the same since."""
         days = [day - timedelta(days=n) for n in range(1, REVISED_DAYS.days + 1)]
-        same = [
-            each
-            for each in days
-            if self._units.history.follow(campaign.province, campaign.first_day, each) is followed
-        ]
+        same = [each for each in days if campaign.followed(self._units.history, each) is followed]
         keys = {f"{campaign.id}/{unit}/{each}": (unit, each) for each in same for unit in sorted(units)}
         documents, _ = await published(connection, list(keys), self.PAUSE)
         return {keys[key]: document for key, document in documents.items()}

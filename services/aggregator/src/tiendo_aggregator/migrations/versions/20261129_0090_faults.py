@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "20261129_0090_faults"
-down_revision = "20261129_0100_teams"
+down_revision = "20261129_0080_sub_campaigns"
 
 
 def upgrade() -> None:
