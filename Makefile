@@ -69,6 +69,7 @@ lock: $(UV) ## Write requirements/*.lock anew from the manifests
 	$(COMPILE) cli/pyproject.toml --group pyproject.toml:build -o requirements/run.lock
 	$(COMPILE) cli/pyproject.toml --group pyproject.toml:build --group pyproject.toml:dev \
 		-c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) services/notifier/pyproject.toml --extra apprise -c requirements/dev.lock -o requirements/apprise.lock
 
 clean: ## Remove what the other targets made, but for data folders
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .lint-imports.log

@@ -29,6 +29,7 @@ from tiendo_common.events.state import (
     UnitSpan,
 )
 from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.vendors import Vendors
 from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.channels.zalo import Zalo
@@ -122,7 +123,7 @@ async def _drain(pool: asyncpg.Pool) -> tuple[float, float]:
             _NOTICES,
         )
         webhooks = Webhooks(WallClock(), allowed=[ip_network("127.0.0.0/8")])
-        sender = Sender(pool, Ways(webhooks, Mail(None), Zalo(None, None, WallClock())))
+        sender = Sender(pool, Ways(webhooks, Mail(None), Zalo(None, None, WallClock()), Vendors(None)))
         began = time.perf_counter()
         working = asyncio.create_task(sender.run())
         wanted = _NOTICES // _DESTINATIONS

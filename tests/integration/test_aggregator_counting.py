@@ -226,7 +226,10 @@ async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
             UPDATE consumer_position SET consumer = 'counters' WHERE consumer = 'counting';
             INSERT INTO consumer_position (consumer, topic, partition)
                 SELECT 'teams', topic, partition FROM consumer_position WHERE consumer = 'counters';
-            TRUNCATE waited, team_counter
+            TRUNCATE waited, team_counter;
+            -- What came later.
+            ALTER TABLE campaign DROP COLUMN parent, DROP COLUMN units;
+            DROP TABLE fault
             """
         )
         async with producers(database) as feed, aggregator(database, tmp_path) as service:

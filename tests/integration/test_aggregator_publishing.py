@@ -22,9 +22,24 @@ from tests.support.postgres import Database
 from tiendo_aggregator.storage import publishing
 from tiendo_aggregator.use_cases import publishing as use_case
 from tiendo_common.clock import VIETNAM
-from tiendo_common.eventlog.port import Connection
+from tiendo_common.eventlog.port import Connection, NewEvent
 from tiendo_common.events.catalogue import EventDecoder
-from tiendo_common.events.state import IndicatorProgress, ProgressPublished
+from tiendo_common.events.restatements import (
+    AccountRestated,
+    AttemptFailed,
+    FailedAttempt,
+    Failure,
+    IntakeRestated,
+)
+from tiendo_common.events.state import (
+    Attempts,
+    FailedFor,
+    Goal,
+    IndicatorProgress,
+    ProgressPublished,
+    Records,
+    RevisedDay,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -246,3 +261,153 @@ async def test_a_closing_says_of_each_target_what_the_forecast_says(
         }
         assert [each.activated.expected is msgspec.UNSET for each in told] == [True] * 4 + [False] * 3
         assert all(each.approved.expected is msgspec.UNSET for each in told)
+
+
+async def test_a_closing_says_what_late_records_made_of_the_days_before(
+    database: Database, tmp_path: Path
+) -> None:
+    late = restated("activated", [segment(D + timedelta(1), "23427")], known=D + timedelta(2))
+    async with planned(database, tmp_path) as (service, feed):
+        for number in range(4):
+            if number == 2:
+                await feed.append([late])
+            if number == 3:
+                event = late.event
+                assert isinstance(event, AccountRestated)
+                await feed.append(
+                    [
+                        restated(
+                            "activated",
+                            [],
+                            event.data.after,
+                            known=D + timedelta(3),
+                            record=event.data.record_id,
+                        )
+                    ]
+                )
+            await service.drain(feed)
+            await tick(service, feed, at(number, 21))
+            await closed_through(service, D + timedelta(number))
+        rows = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23427/%' ORDER BY seq"
+        )
+        told = [decoder.decode(row["body"]).data.revised for row in rows]
+        assert told[:2] == [msgspec.UNSET, msgspec.UNSET]
+
+        def day(number: int, value: int, done: int) -> RevisedDay:
+            of = D + timedelta(number)
+            return RevisedDay(goal=Goal("activated"), day=of, value=value, baseline=0, done=done)
+
+        assert told[2] == (day(1, 1, 1),)
+        # Voided: of the day that was said to be otherwise it is said that it is again as it was.
+        assert told[3] == (day(1, 0, 0), day(2, 0, 0))
+        elsewhere = await service.kit.pool.fetch(
+            "SELECT body FROM log_progress WHERE key LIKE 'kon-tum-2023/23281/%'"
+        )
+        assert all(decoder.decode(row["body"]).data.revised is msgspec.UNSET for row in elsewhere)
+
+
+async def test_a_closing_says_how_attempts_to_activate_have_gone_by_then(
+    database: Database, tmp_path: Path
+) -> None:
+    def failed(number: int, unit: str, known: int) -> NewEvent:
+        event = restated("activated", [segment(D, unit)], known=D + timedelta(known)).event
+        day = D + timedelta(number)
+        data = FailedAttempt(
+            record_id=None, reason="network", occurred_at=event.time, known_day=D + timedelta(known),
+            collecting=unit, channel=None, failure=Failure(unit=unit, reason="network", day=day),
+        )  # fmt: skip
+        attributes = {
+            name: getattr(event, name) for name in ("id", "source", "subject", "time", "partitionkey")
+        }
+        return NewEvent("activation", AttemptFailed(**attributes, data=data))
+
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append(
+            [
+                failed(-1, "23427", 0),  # before the campaign
+                failed(0, "23427", 0),
+                restated("activated", [segment(D, "23281", collecting="23427")], known=D),
+            ]
+        )
+        await service.drain(feed)
+        await tick(service, feed, at(0, 21))
+        await closed_through(service, D)
+        await feed.append([failed(0, "23427", 1), failed(1, "23281", 1)])  # the first one comes late
+        await service.drain(feed)
+        await tick(service, feed, at(1, 21))
+        await closed_through(service, D + timedelta(1))
+        rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key ~ '/.*/' ORDER BY seq")
+        told = {
+            (event.data.unit, event.data.day): event.data.attempts
+            for event in (decoder.decode(row["body"]) for row in rows)
+            if event.data.attempts is not msgspec.UNSET
+        }
+
+    def tally(activated: int, attempts: int) -> Attempts:
+        return Attempts(activated=activated, failed=(FailedFor(reason="network", attempts=attempts),))
+
+    # Where it was tried, and in the district and the province above it.
+    assert {unit for unit, _ in told} == {"23427", "612", "62", "23281", "608"}
+    assert (told["23427", D], told["23427", D + timedelta(1)]) == (tally(1, 1), tally(1, 2))
+    assert (told["62", D], told["62", D + timedelta(1)]) == (tally(1, 1), tally(1, 3))
+    assert told["23281", D + timedelta(1)] == tally(0, 1)
+
+
+async def test_a_closing_says_what_was_wrong_with_dossiers_by_then(
+    database: Database, tmp_path: Path
+) -> None:
+    taken = segment(D, "23281", collecting="23427")
+
+    def voided(known: int) -> NewEvent:
+        event = restated("intake", [], [taken], known=D + timedelta(known)).event
+        assert isinstance(event, IntakeRestated)
+        data = msgspec.structs.replace(event.data, change="voided")
+        return NewEvent("intake", msgspec.structs.replace(event, data=data))
+
+    async with planned(database, tmp_path) as (service, feed):
+        await feed.append([restated("intake", [taken], known=D) for _ in range(4)])
+        for number, events in enumerate([[voided(0)], [], [voided(2), voided(2)]]):
+            await feed.append(events)
+            await service.drain(feed)
+            await tick(service, feed, at(number, 21))
+            await closed_through(service, D + timedelta(number))
+        rows = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE key ~ '/.*/' ORDER BY seq")
+        told = {
+            (event.data.unit, event.data.day): event.data.records
+            for event in (decoder.decode(row["body"]) for row in rows)
+            if event.data.records is not msgspec.UNSET
+        }
+
+    def so_far(voided: int) -> Records:
+        return Records(taken=4, voided=voided, corrected=0, rejected=0)
+
+    assert {unit for unit, _ in told} == {"23427", "612", "62"}
+    for unit in ("23427", "62"):
+        assert [told[unit, D + timedelta(number)] for number in range(3)] == [so_far(1), so_far(1), so_far(3)]
+
+
+async def test_the_unit_on_top_is_published_each_minute_after_all_others(
+    database: Database, tmp_path: Path
+) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+
+        async def top() -> datetime:
+            found = (await live(service)).get("62")
+            return found.data.complete_to if found is not None else at(-1, 0)
+
+        async def published_through(now: datetime) -> None:
+            await tick(service, feed, now)
+
+            async def so() -> bool:
+                return await top() >= now
+
+            await eventually(so)
+
+        await published_through(at(0, 8))
+        others = {unit: event.id for unit, event in (await live(service)).items() if unit != "62"}
+        await published_through(at(0, 8) + timedelta(minutes=1))
+        again = await live(service)
+        assert {unit: event.id for unit, event in again.items() if unit != "62"} == others
+        last = await service.kit.pool.fetchval("SELECT key FROM log_progress ORDER BY seq DESC LIMIT 1")
+        assert last == "kon-tum-2023/62"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from tiendo_notifier.rules.holding import Circumstances, kept_back
-from tiendo_notifier.rules.life import Decision, Standing, judge
+from tiendo_notifier.rules.life import Decision, Revised, Standing, judge
 from tiendo_notifier.rules.plan import Figures
 from tiendo_notifier.rules.policies import Policy
 
@@ -22,6 +22,7 @@ def decided_again(
         held.thresholds,
         off=held.off,
         historical=historical,
+        revised=msgspec.convert(inputs["revised"], Revised | None),
     )
     assert decision is not None
     around = msgspec.convert(inputs["around"], Circumstances)

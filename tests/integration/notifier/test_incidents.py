@@ -383,3 +383,16 @@ async def test_open_incidents_make_a_list_that_can_be_issued(notifier: Notifier)
         ({"campaign": "nowhere"}, 404), ({"campaign": CAMPAIGN, "unit": "99999"}, 404), ({}, 422),
     ):  # fmt: skip
         assert (await notifier.http.get("/v1/reminders", params=params)).status_code == status
+
+
+async def test_an_incident_whose_rule_is_switched_off_is_over_and_still_says_which_it_was(
+    notifier: Notifier,
+) -> None:
+    await pace(notifier)
+    await notifier.aggregator.publish(target())
+    await notifier.close_day(1, 80, 80)
+    off = ["quota_missed", "at_risk", "behind_pace"]
+    assert (await notifier.put_policy(thresholds=PACE, off=off)).status_code == 200
+    await notifier.close_day(2, 80, 160)
+    over = await the_incident(notifier)
+    assert (over["state"], over["rule"], over["rules"]) == ("resolved", "behind_pace", ["behind_pace"])

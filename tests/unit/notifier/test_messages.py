@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.notifier.test_plan import closing
 from tiendo_notifier.rules.messages import clears, in_language
+from tiendo_notifier.rules.shares import Part
 from tiendo_notifier.rules.table import RULES, RuleName
 
 DAY = date(2023, 12, 7)
@@ -30,10 +31,25 @@ def test_a_missed_quota_says_who_what_how_far_what_is_needed_who_answers_and_wha
     )
 
 
+#: The rules that speak of no target: what they speak of, and a word for it.
+ABOUT: dict[RuleName, tuple[str, str]] = {
+    "not_reported": ("report", "báo cáo"),
+    "activations_failing": ("attempts", "kích hoạt"),
+    "data_quality": ("records", "hồ sơ"),
+    "stalled_live": ("live", "hồ sơ"),
+}
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_names_the_unit_and_has_a_next_step_in_both_languages(rule: RuleName) -> None:
     seen = replace(closing(target=5_000, value=1_300, done=0), recent=30, recent_days=7, expected_high=3_000)
-    indicator, work = ("report", "báo cáo") if rule == "not_reported" else ("intake", "thu nhận")
+    indicator, work = ABOUT.get(rule, ("intake", "thu nhận"))
+    if rule == "activations_failing":
+        seen = replace(seen, attempts=(Part("network", 30, 90, 10, 400),))
+    if rule == "stalled_live":
+        seen = replace(seen, silent_minutes=40, usual_minutes=7)
+    if rule == "data_quality":
+        seen = replace(seen, records=(Part("voided", 12, 90, 0, 400), Part("rejected", 0, 90, 1, 400)))
     said = clears("worsened", rule, WHO, None, indicator, DAY, seen)
     assert said.behind.vi.startswith(WHO)
     assert said.behind.en.startswith(WHO)

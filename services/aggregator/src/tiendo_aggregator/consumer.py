@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tiendo_aggregator.rules import counting
 from tiendo_aggregator.storage.counting import add_counts
+from tiendo_aggregator.storage.faults import add_faults
 from tiendo_aggregator.storage.passages import add_waits
 from tiendo_aggregator.storage.teams import add_team_work
 from tiendo_common.eventlog.consumer import Batch
@@ -16,7 +17,8 @@ TOPICS = ("intake", "approval", "activation")
 
 class Counters:
     """Citizens by unit, day, indicator and level; how many of them came by each channel and are of each cohort; since
-    when what happened to them had been waited for; and which team did the work."""
+    when what happened to them had been waited for; which team did the work; and what was wrong
+    with dossiers."""
 
     def __init__(self) -> None:
         self._decoder = EventDecoder[counting.Lean](counting.LEAN)
@@ -29,3 +31,4 @@ class Counters:
         await add_counts(connection, folded.counts)
         await add_waits(connection, folded.waits)
         await add_team_work(connection, folded.teams)
+        await add_faults(connection, folded.faults)

@@ -13,6 +13,7 @@ from tiendo_notifier.rules.life import Outcome
 from tiendo_notifier.rules.policies import Document as PolicyDocument
 from tiendo_notifier.rules.table import RULES, RuleName, Severity
 from tiendo_notifier.rules.thresholds import Thresholds as Limits
+from tiendo_notifier.rules.vendors import shown
 from tiendo_notifier.storage.destinations import Wanted
 from tiendo_notifier.storage.policies import Stored
 from tiendo_notifier.storage.tables import (
@@ -27,8 +28,16 @@ Indicator = Annotated[
     str,
     Field(
         description="What is counted: intake, approved or activated, as a whole or narrowed to a level, a cohort, an "
-        "earlier last day; or report: whether daily counts are declared in time.",
-        examples=["intake", "activated:level-2:officials:by-2023-11-30", "report"],
+        "earlier last day; or report: whether daily counts are declared in time; or attempts: how attempts to activate "
+        "go; or records: what was wrong with dossiers; or live: whether anything comes from a unit that reports live.",
+        examples=[
+            "intake",
+            "activated:level-2:officials:by-2023-11-30",
+            "report",
+            "attempts",
+            "records",
+            "live",
+        ],
     ),
 ]
 #: PostgreSQL has no text with a zero character in it: without this, asking for one would be our error.
@@ -38,7 +47,7 @@ Text = Annotated[
 SeverityName = Literal["notice", "warning", "critical"]
 IncidentState = Literal["open", "notified", "acknowledged", "escalated", "resolved"]
 RuleFilter = Literal[RuleName, "lag"]
-Step = Literal["opened", "worsened", "resolved"]
+Step = Literal["opened", "worsened", "resolved", "withdrawn"]
 DeliveryState = Literal["pending", "delivered", "failed"]
 DestinationName = Annotated[
     str,
@@ -89,6 +98,30 @@ class Figures(Document):
         description="Working days in a row without a report by the cut-off; null: this is not about reports.",
     )
     expected_high: int | None = Field(None, description="The upper end of its 80% interval.")
+    attempts: list["Share"] | None = Field(
+        None,
+        description="Attempts to activate by the reason for which they failed; null: this is not about attempts.",
+    )
+    records: list["Share"] | None = Field(
+        None, description="Dossiers by what was wrong with them; null: this is not about dossiers."
+    )
+    silent_minutes: int | None = Field(
+        None,
+        description="Minutes of working time in which nothing has come; null: the unit doesn't report live.",
+    )
+    usual_minutes: int | None = Field(
+        None, description="Minutes of working time that usually lie between two; null: that isn't known."
+    )
+
+
+class Share(Document):
+    """One kind's part in all there was at a unit: in the last three days, and in the fourteen before those."""
+
+    kind: str = Field(examples=["old_device", "voided"])
+    recent: int
+    recent_all: int
+    usual: int
+    usual_all: int
 
 
 class StepOut(Document):
@@ -184,6 +217,7 @@ class Finding(Document):
     firing: bool
     severity: SeverityName | None
     explanation: str
+    withdrawn: bool = Field(False, description="It fired, and late records show that it should not have.")
 
 
 class Decision(Document):
@@ -198,7 +232,8 @@ class Decision(Document):
                                        "the outcome is `not_judged`.")  # fmt: skip
     day: date
     outcome: Outcome = Field(
-        description="opened, worsened, resolved: the incident moved. reached_early: good news. held: nothing moved, "
+        description="opened, worsened, resolved: the incident moved. withdrawn: it is over, and late records show that "
+        "it should not have been. reached_early: good news. held: nothing moved, "
         "see `reason`. not_judged: no closing figures of those days are known."
     )
     severity: SeverityName | None
@@ -210,7 +245,8 @@ class Decision(Document):
     kept_back: str | None = Field(description="Why it was not told, where it would have been.")
     at: AwareDatetime
     inputs: dict[str, Any] = Field(
-        description="`before`: the standing before; `figures`. With the policy, the same inputs decide the same."
+        description="`before`: the standing before; `figures`; `revised`: how rules stand by late records, where these "
+        "changed what was said of days. With the policy, the same inputs decide the same."
     )
     policy: dict[str, Any] | None = Field(
         description="`thresholds` and rules that were `off`, with the versions they come from; null: decided before "
@@ -236,6 +272,7 @@ class RuleFigures(Document):
     escalated: int = Field(description="Nobody had acknowledged in time.")
     resolved: int
     resolved_untold: int = Field(description="Over before anybody was told.")
+    withdrawn: int = Field(description="It fired, and late records showed that it should not have.")
     seconds_to_acknowledge: float | None = Field(description="The median, from the first news.")
     days_to_resolve: float | None = Field(description="The median, from the day it opened.")
 
@@ -257,9 +294,14 @@ class DestinationIn(Sent):
     """Where to send alerts, and which."""
 
     url: str = Field(
-        description="http or https, to a public address; mailto: and one e-mail address; or zalo: and a mobile number "
-        "as 84 and nine digits.",
-        examples=["https://example.org/hook", "mailto:vanphong@example.vn", "zalo:84900000000"],
+        description="http or https, to a public address; mailto: and one e-mail address; zalo: and a mobile number as "
+        "84 and nine digits; or apprise: and the URL of one of some vendors' services.",
+        examples=[
+            "https://example.org/hook",
+            "mailto:vanphong@example.vn",
+            "zalo:84900000000",
+            "apprise:tgram://123456789:abcdefg_hijklmnop/-1001234567890",
+        ],
     )
     secret: str | None = Field(
         None,
@@ -317,7 +359,7 @@ class Destination(Document):
     """Where alerts go. Its secret is never shown."""
 
     name: str
-    url: str
+    url: str = Field(description="Of a vendor's service without its tokens, which are secret, too.")
     units: list[str] | None
     rules: list[RuleFilter] | None
     least: SeverityName
@@ -333,7 +375,7 @@ class Destination(Document):
 
     @classmethod
     def of(cls, row: DestinationRow) -> Self:
-        return cls.model_validate(row.model_dump() | {"least": _severity(row.least)})
+        return cls.model_validate(row.model_dump() | {"least": _severity(row.least), "url": shown(row.url)})
 
 
 class DestinationKept(Destination):
@@ -394,7 +436,7 @@ class Rhythm(Document):
     digests: list[str] = Field(description="When those are told.")
     reports: Literal["daily", "live"] = Field(
         description="daily: an unacknowledged incident goes one level up when the next working day is over. "
-        "live: after `escalate_minutes` of working time."
+        "live: after `escalate_minutes` of working time; and `stalled_live` in place of `stalled`."
     )
     escalate_from: SeverityName | Literal["never"] = Field(description="From which severity on.")
     escalate_minutes: int

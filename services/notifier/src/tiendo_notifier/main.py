@@ -9,6 +9,7 @@ from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublish
 from tiendo_common.service.kit import Kit
 from tiendo_common.service.runtime import Wire, serve
 from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.vendors import Vendors
 from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.channels.zalo import Zalo, ZaloClient
@@ -67,7 +68,12 @@ def wiring(settings: NotifierSettings) -> Wire:
         account = settings.zalo_account
         zalo_client = ZaloClient(account) if account is not None else None
         tokens = SharedTokens(kit.pool, zalo_client) if zalo_client is not None else None
-        ways = Ways(webhooks, Mail(settings.mail_server), Zalo(zalo_client, tokens, WallClock()))
+        ways = Ways(
+            webhooks,
+            Mail(settings.mail_server),
+            Zalo(zalo_client, tokens, WallClock()),
+            Vendors(settings.mail_link),
+        )
         lists = Lists(settings.database_url)
 
         async def close_lists() -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from tiendo_common.events.declarations import DailyDeclarations
 from tiendo_common.events.envelope import Event
-from tiendo_common.events.restatements import Cohort
+from tiendo_common.events.restatements import Cohort, FailureReason
 
 Indicator = Literal["intake", "approved", "activated"]
 
@@ -122,10 +122,49 @@ class NarrowedProgress(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
 
 
+class RevisedDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit's figures on a goal were at the end of an earlier day, as far as it is known now: that day's own last
+    word, or a revision of it, said otherwise."""
+
+    goal: Goal
+    day: date
+    value: int
+    baseline: int
+    done: int
+
+
+class FailedFor(msgspec.Struct, frozen=True, kw_only=True):
+    """How many attempts failed for one reason."""
+
+    reason: FailureReason
+    attempts: int
+
+
+class Attempts(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts to activate from the campaign's first day on, as far as they are known now: so the difference of two
+    days has what came late, too. `activated` is the work credited to the unit; `failed` are the attempts that failed at
+    it, by reason, without those of which there were none."""
+
+    activated: int
+    failed: tuple[FailedFor, ...]
+
+
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a unit's dossiers from the campaign's first day on, as far as it is known now: those `taken` by
+    it, and how often one that it had taken was voided, corrected, or turned down."""
+
+    taken: int
+    voided: int
+    corrected: int
+    rejected: int
+
+
 class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     """A unit's newest totals on `day`; every fact accepted up to `complete_to` is in them.
 
-    `narrowed`: in a day's last word only, of a unit that has such targets.
+    `narrowed`: in a day's last word only, of a unit that has such targets. `revised`: likewise, of a unit with targets,
+    while late records have changed any of the seven days before; a target's days end with its own last day.
+    `attempts`: likewise, of a unit at which attempts failed. `records`: likewise, of one whose dossiers had faults.
     """
 
     campaign: str
@@ -136,6 +175,9 @@ class ProgressPublication(msgspec.Struct, frozen=True, kw_only=True):
     approved: IndicatorProgress
     activated: IndicatorProgress
     narrowed: tuple[NarrowedProgress, ...] | msgspec.UnsetType = msgspec.UNSET
+    revised: tuple[RevisedDay, ...] | msgspec.UnsetType = msgspec.UNSET
+    attempts: Attempts | msgspec.UnsetType = msgspec.UNSET
+    records: Records | msgspec.UnsetType = msgspec.UNSET
 
 
 class UnitPublished(Event, frozen=True, kw_only=True, tag="vn.tiendo.aggregator.unit-published.v1"):

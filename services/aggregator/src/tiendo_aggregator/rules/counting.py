@@ -17,10 +17,12 @@ from typing import Literal, TypeVar, get_args
 
 import msgspec
 
+from tiendo_aggregator.rules.faults import FAULT_OF, FaultCell
 from tiendo_common.events.catalogue import type_of
 from tiendo_common.events.restatements import (
     AccountRestated,
     ApprovalRestated,
+    ApprovalRestatement,
     AttemptFailed,
     Channel,
     Cohort,
@@ -114,9 +116,10 @@ class LeanSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LeanData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What of a restatement is counted."""
+    """What of a restatement is counted. `change` says whether it is a fault of a dossier."""
 
     known_day: date
+    change: str
     before: tuple[LeanSegment, ...]
     after: tuple[LeanSegment, ...]
 
@@ -205,11 +208,13 @@ _OF_CHANNEL, _OF_COHORT = (
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The net change at each distinct boundary; of the passages, by days of waiting; and of work by team."""
+    """The net change at each distinct boundary; of the passages, by days of waiting; of work by team; and what was
+    wrong with dossiers."""
 
     counts: Mapping[Boundary, Counts] = field(default_factory=dict)
     waits: Mapping[Block, Counts] = field(default_factory=dict)
     teams: Mapping[TeamCell, int] = field(default_factory=dict)
+    faults: Mapping[FaultCell, int] = field(default_factory=dict)
 
     @property
     def passages(self) -> dict[PassageKey, int]:
@@ -233,6 +238,7 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
     sums: dict[Boundary, list[int]] = {}
     waits: dict[Block, list[int]] = {}
     teams: defaultdict[TeamCell, int] = defaultdict(int)
+    faults: defaultdict[FaultCell, int] = defaultdict(int)
     known_sum, known_wait = sums.get, waits.get
     window = ACTIVATION_WINDOW.days
     indicator_of = _INDICATOR_OF.get
@@ -281,6 +287,9 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                 _add_approved(waits, known, sign, segments)
             else:
                 _add_activated(waits, known, sign, segments)
+        fault = FAULT_OF[indicator].get(data.change)
+        if fault is not None:
+            _add_fault(faults, fault, data)
         if indicator == 1:
             approval: LeanApprovalData = data  # type: ignore[assignment]
             if approval.rejected_after is not msgspec.UNSET:
@@ -293,7 +302,7 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                 _add_right(waits, known, 1, account.failures_after)
             if account.failures_before is not msgspec.UNSET:
                 _add_right(waits, known, -1, account.failures_before)
-    return Folded(sums, waits, teams)  # nobody changes them from here on
+    return Folded(sums, waits, teams, faults)  # nobody changes them from here on
 
 
 _Waits = dict[Block, list[int]]
@@ -371,6 +380,15 @@ def _add_attempt(waits: _Waits, event: AttemptFailed | LeanAttempt) -> None:
         _add_right(waits, known, 1, [failure])
 
 
+def _add_fault(faults: dict[FaultCell, int], fault: int, data: LeanData) -> None:
+    """It is the fault of whoever did the work last that the dossier stood on."""
+    segments = data.before
+    if isinstance(data, LeanApprovalData | ApprovalRestatement) and data.rejected_after:
+        segments = data.rejected_after
+    if segments:
+        faults[segments[-1].collecting, data.known_day, fault] += 1
+
+
 def add_up(parts: Sequence[Folded]) -> Folded:
     """The changes of all of them together."""
     if len(parts) == 1:
@@ -378,11 +396,13 @@ def add_up(parts: Sequence[Folded]) -> Folded:
     counts: dict[Boundary, Counts] = {}
     waits: dict[Block, Counts] = {}
     teams: Counter[TeamCell] = Counter()
+    faults: Counter[FaultCell] = Counter()
     for part in parts:
         _add_each(counts, part.counts)
         _add_each(waits, part.waits)
         teams.update(part.teams)
-    return Folded(counts, waits, teams)
+        faults.update(part.faults)
+    return Folded(counts, waits, teams, faults)
 
 
 KeyT = TypeVar("KeyT", bound=Hashable)

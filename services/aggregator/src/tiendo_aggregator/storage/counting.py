@@ -250,6 +250,25 @@ async def work_done(
     ]
 
 
+async def daily_work(
+    connection: Connection, units: Sequence[str], goals: Sequence[str], first_day: date, last_day: date
+) -> list[tuple[str, tuple[str, date], int]]:
+    """The net change of each of these days that is credited to these units, as those who did the work. Those of one
+    goal, unit and day are to be summed."""
+    return [
+        (unit, (goal, day), n)
+        async for goal, (unit, day, n) in _of_goals(
+            connection,
+            goals,
+            "SELECT indicator, {level}, collecting, day, sum({n}) FROM counter WHERE collecting = ANY($1) "
+            "AND day BETWEEN $2 AND $3 AND indicator = ANY($4) GROUP BY 1, 2, 3, 4",
+            units,
+            first_day,
+            last_day,
+        )
+    ]
+
+
 async def all_totals(connection: Connection, units: Sequence[str]) -> defaultdict[Whole, int]:
     """Every cell of these units, whenever it became known."""
     cells: defaultdict[Whole, int] = defaultdict(int)

@@ -11,6 +11,7 @@ from tiendo_aggregator.rules.counting import (
     APPROVED,
     BLOCK,
     FAILED,
+    INDICATORS,
     RESIDENCE,
     RIGHT,
     TAKEN,
@@ -21,6 +22,9 @@ from tiendo_aggregator.rules.counting import (
 )
 from tiendo_aggregator.rules.reconciliation import Part
 from tiendo_common.eventlog.port import Connection
+from tiendo_common.events.restatements import FailureReason
+
+_REASONS: Mapping[int, FailureReason] = {what: reason for reason, what in FAILED.items()}
 
 #: The columns that identify a row, in the order in which all who write there write, and of a block.
 WAITED_KEY = ("unit", "day", "known_day", "what", "block")
@@ -110,6 +114,27 @@ async def since_when(
             known_at or date.max,
             [TAKEN, APPROVED],
             [*FAILED.values(), *RIGHT.values()],
+        )
+    ]
+
+
+async def attempts(
+    connection: Connection, units: Sequence[str], first_day: date, last_day: date
+) -> list[tuple[str, FailureReason | None, int]]:
+    """The attempts to activate of these days at these units: the reason for which they failed, None of those that did
+    not (the work credited to them), and how many."""
+    return [
+        (unit, None if what is None else _REASONS[what], n)
+        for unit, what, n in await connection.fetch(
+            "SELECT unit, what, sum(n) FROM passage "
+            "WHERE unit = ANY($1) AND day BETWEEN $2 AND $3 AND what = ANY($4) GROUP BY 1, 2 "
+            "UNION ALL SELECT collecting, NULL, sum(n) FROM counter "
+            "WHERE collecting = ANY($1) AND day BETWEEN $2 AND $3 AND indicator = $5 GROUP BY 1",
+            units,
+            first_day,
+            last_day,
+            list(_REASONS),
+            INDICATORS.index("activated"),
         )
     ]
 

@@ -7,6 +7,7 @@ from datetime import date
 from tiendo_aggregator.rules.checksum import MODULUS
 from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
+from tiendo_aggregator.storage.faults import FAULT_KEY, add_faults, adding_faults
 from tiendo_aggregator.storage.passages import (
     WAITED_KEY,
     add_waits,
@@ -21,7 +22,7 @@ from tiendo_common.eventlog.port import Connection, Partition
 MOST_NAMED = 1000
 
 _SIDES = ("live", "rebuilt")
-_TABLES = ("counter", "waited", "team_counter")
+_TABLES = ("counter", "waited", "team_counter", "fault")
 
 
 # What the rebuilt rows have more than the live ones.
@@ -39,6 +40,11 @@ _WAITS = (
 _WORK = (
     f"SELECT * FROM (SELECT {', '.join(TEAM_KEY)}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n "  # noqa: S608
     f"FROM live_team_counter AS l FULL JOIN rebuilt_team_counter AS r USING ({', '.join(TEAM_KEY)})) AS each "
+    "WHERE n <> 0"
+)
+_FAULTS = (
+    f"SELECT * FROM (SELECT {', '.join(FAULT_KEY)}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n "  # noqa: S608
+    f"FROM live_fault AS l FULL JOIN rebuilt_fault AS r USING ({', '.join(FAULT_KEY)})) AS each "
     "WHERE n <> 0"
 )
 # A passage's indicator and kind, as the fold tells them, for the key that its weight comes from.
@@ -88,13 +94,17 @@ async def copy_live(connection: Connection, units: Sequence[str] | None) -> None
         "WHERE $1::text[] IS NULL OR collecting = ANY($1)",
         units,
     )
+    await connection.execute(
+        "INSERT INTO live_fault SELECT * FROM fault WHERE $1::text[] IS NULL OR collecting = ANY($1)", units
+    )
 
 
 async def add_rebuilt(connection: Connection, folded: Folded) -> None:
-    """Add what was folded to the rebuilt counters, passages and work by team."""
+    """Add what was folded to the rebuilt counters, passages, work by team and faults."""
     await add_counts(connection, folded.counts, "rebuilt_counter")
     await add_waits(connection, folded.waits, "rebuilt_waited")
     await add_team_work(connection, folded.teams, "rebuilt_team_counter")
+    await add_faults(connection, folded.faults, "rebuilt_fault")
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
@@ -121,13 +131,14 @@ async def differing(connection: Connection, units: Sequence[str] | None) -> Diff
     """Where the live copy and what was rebuilt differ."""
     rows = await connection.fetchval(
         f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w) "  # noqa: S608
-        f"+ (SELECT count(*) FROM ({_WORK}) AS t)"
+        f"+ (SELECT count(*) FROM ({_WORK}) AS t) + (SELECT count(*) FROM ({_FAULTS}) AS f)"
     )
     named = await connection.fetch(
         f"SELECT DISTINCT unit, day FROM (SELECT of.unit, day FROM ({_COUNTERS}) AS c "  # noqa: S608
         "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
         f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w "
-        f"UNION ALL SELECT collecting, day FROM ({_WORK}) AS t) AS each "
+        f"UNION ALL SELECT collecting, day FROM ({_WORK}) AS t "
+        f"UNION ALL SELECT collecting, known_day FROM ({_FAULTS}) AS f) AS each "
         f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
         units,
     )
@@ -135,11 +146,12 @@ async def differing(connection: Connection, units: Sequence[str] | None) -> Diff
 
 
 async def repair(connection: Connection) -> None:
-    """Add what the live counters, passages and work by team lack, in the caller's transaction. A sum of changes stays
-    right when more is folded meanwhile."""
+    """Add what the live counters, passages, work by team and faults lack, in the caller's transaction. A sum of changes
+    stays right when more is folded meanwhile."""
     await connection.execute(adding(f"({_COUNTERS}) AS d"))
     await connection.execute(adding_waits(f"({_WAITS}) AS d"))
     await connection.execute(adding_work(f"({_WORK}) AS d"))
+    await connection.execute(adding_faults(f"({_FAULTS}) AS d"))
 
 
 async def alone_with_positions(

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, datetime, timedelta
 
 import asyncpg
 import msgspec
 import structlog
 
-from tiendo_aggregator.rules.closing import still_due, with_targets
+from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_attempts, with_records, with_targets
 from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
@@ -17,7 +17,9 @@ from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import Followed
-from tiendo_aggregator.storage.counting import count, daily_changes, work_done
+from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
+from tiendo_aggregator.storage.faults import faults
+from tiendo_aggregator.storage.passages import attempts
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_aggregator.storage.publishing import close_day, may_publish, published, published_targets
 from tiendo_aggregator.use_cases.off_tree import LeaveOut
@@ -43,6 +45,9 @@ class ProgressPublisher:
 
     #: A unit is published at most once in this time.
     PAUSE = timedelta(seconds=1)
+    #: The unit on top is published at least once in this time, changed or not: of all others it is then known that
+    #: nothing has come.
+    REPEAT = timedelta(minutes=1)
 
     def __init__(
         self,
@@ -107,6 +112,15 @@ class ProgressPublisher:
                 followed = campaign.followed(self._units.history, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
                 documents = await self._with_targets(connection, plan, followed, day, documents)
+                units = followed.codes_below(followed.root)
+                tried = await attempts(connection, units, campaign.first_day, day)
+                documents = with_attempts(
+                    documents, followed.tree, followed.root, rebased_sums(tried, followed)
+                )
+                wrong = await faults(connection, units, campaign.first_day, day)
+                documents = with_records(
+                    documents, followed.tree, followed.root, rebased_sums(wrong, followed)
+                )
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
                 targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)
@@ -125,7 +139,18 @@ class ProgressPublisher:
                 for key, document in by_key.items()
                 if key not in fresh and (key not in last or not _says_the_same(last[key], document))
             }
+            # The top stands first, and is said last: whoever has read it has read all that came before.
+            top, document = next(iter(by_key.items()))
+            changed.pop(top, None)
+            if top not in last or self._says_more(last[top], document, fresh=top in fresh):
+                changed[top] = document
             await self._append(connection, list(changed), list(changed.values()))
+
+    def _says_more(self, last: ProgressPublication, document: ProgressPublication, *, fresh: bool) -> bool:
+        """Whether the unit on top is to be published again."""
+        if fresh:
+            return False
+        return not _says_the_same(last, document) or document.complete_to - last.complete_to >= self.REPEAT
 
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
@@ -149,14 +174,17 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day), followed.codes_below(followed.root)
+        goals, units = still_due(plan, day - REVISED_DAYS), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
             await daily_changes(connection, units, goals, eve, day, None),
             followed,
         )
-        narrowed = [goal for goal in goals if goal_of(goal).narrowed]
-        done = rebased_sums(await work_done(connection, units, day, narrowed), followed)
+        done = rebased_sums(
+            await daily_work(connection, units, goals, day - REVISED_DAYS, day),
+            followed,
+        )
+        told = await self._told(connection, stored.campaign, followed, day, {unit for unit, _ in targets})
         exempt = exempt_citizens(stored.exemptions, day, None, followed)
         # Some hundred forecasts: consumers and questions must not wait for them.
         return await asyncio.to_thread(
@@ -170,7 +198,23 @@ class ProgressPublisher:
             day,
             changes,
             done,
+            told,
         )
+
+    async def _told(
+        self,
+        connection: Connection,
+        campaign: Campaign,
+        followed: Followed,
+        day: date,
+        units: Collection[str],
+    ) -> dict[tuple[str, date], ProgressPublication]:
+        """The last words on the days before, of units that have been the same since."""
+        days = [day - timedelta(days=n) for n in range(1, REVISED_DAYS.days + 1)]
+        same = [each for each in days if campaign.followed(self._units.history, each) is followed]
+        keys = {f"{campaign.id}/{unit}/{each}": (unit, each) for each in same for unit in sorted(units)}
+        documents, _ = await published(connection, list(keys), self.PAUSE)
+        return {keys[key]: document for key, document in documents.items()}
 
     async def _moved_targets(
         self, connection: Connection, stored: StoredPlan, followed: Followed

@@ -158,4 +158,5 @@ def _of(folded: Folded, units: frozenset[str] | None) -> Folded:
         {each: n for each, n in folded.counts.items() if each[4] in units or each[5] in units},
         {each: n for each, n in folded.waits.items() if each[0] in units},
         {each: n for each, n in folded.teams.items() if each[0] in units},
+        {each: n for each, n in folded.faults.items() if each[0] in units},
     )

@@ -8,8 +8,10 @@ from typing import Self
 from tiendo_common.errors import Invalid
 from tiendo_notifier.channels import journal, mail, zalo
 from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.vendors import Vendors
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.channels.zalo import Zalo
+from tiendo_notifier.rules import vendors
 from tiendo_notifier.rules.letters import Language
 from tiendo_notifier.rules.messages import in_language
 from tiendo_notifier.rules.tries import Answer
@@ -23,17 +25,20 @@ class Ways:
         "": Webhooks.TIMEOUT,
         mail.SCHEME: Mail.TIMEOUT,
         zalo.SCHEME: Zalo.TIMEOUT,
+        vendors.SCHEME: Vendors.TIMEOUT,
     }
 
-    def __init__(self, webhooks: Webhooks, mail: Mail, zalo: Zalo) -> None:
+    def __init__(self, webhooks: Webhooks, mail: Mail, zalo: Zalo, services: Vendors) -> None:
         self._webhooks = webhooks
         self._mail = mail
         self._zalo = zalo
+        self._services = services
         self._held = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self._held.enter_async_context(self._webhooks)
         await self._held.enter_async_context(self._zalo)
+        await self._held.enter_async_context(self._services)
         return self
 
     async def __aexit__(
@@ -44,7 +49,7 @@ class Ways:
     @staticmethod
     def is_signed(url: str) -> bool:
         """Whether what goes there is signed, and a secret is of any use."""
-        return not url.startswith((mail.SCHEME, zalo.SCHEME))
+        return not url.startswith((mail.SCHEME, zalo.SCHEME, vendors.SCHEME))
 
     async def check(self, url: str, language: Language | None, secret: str | None) -> None:
         """Raise Invalid, or RefusedAddress, unless notices can be sent there in this language."""
@@ -52,6 +57,8 @@ class Ways:
             self._mail.check(url)
         elif url.startswith(zalo.SCHEME):
             self._zalo.check(url, language)
+        elif url.startswith(vendors.SCHEME):
+            await self._services.check(url)
         else:
             await self._webhooks.check(url)
         if secret is not None and not self.is_signed(url):
@@ -67,4 +74,6 @@ class Ways:
             return await self._mail.send(url, language, message_id, notice)
         if url.startswith(zalo.SCHEME):
             return await self._zalo.send(url, message_id, notice)
+        if url.startswith(vendors.SCHEME):
+            return await self._services.send(url, language, notice)
         return await self._webhooks.send(url, secrets, message_id, in_language(notice, language))

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from statistics import median
 
+#: Messages that nothing is wrong, or nothing more.
+GOOD_NEWS = ("incident.resolved", "incident.withdrawn", "target.reached_early", "together.ended")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -32,7 +35,7 @@ class Alert:
     @property
     def warns(self) -> bool:
         """Whether it says that something is wrong."""
-        return self.kind not in ("incident.resolved", "target.reached_early", "together.ended")
+        return self.kind not in GOOD_NEWS
 
     def speaks_of(self, target: Target) -> bool:
         """Whether it names the target."""

@@ -13,6 +13,7 @@ firing until a closing is clear. The worst rule that fires leads the incident.
 | open | one fires that is more severe than this incident ever was | worsened |
 | open | still firing, no worse than it was | held |
 | open | none fires any more | resolved |
+| open | none fires any more, and none of what did was so, as late records show | withdrawn |
 
 Severity only ever rises within an incident, so it worsens twice at most, however its figures swing: worsening
 notifies, easing does not. "In a row" counts closings that were judged: a day without figures, and one to which the plan
@@ -29,12 +30,19 @@ from datetime import date, timedelta
 from typing import Literal
 
 from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.table import RULES, Condition, RuleName, Severity, reached_early
+from tiendo_notifier.rules.table import (
+    RULES_ABOUT,
+    Condition,
+    Rule,
+    RuleName,
+    Severity,
+    reached_early,
+)
 from tiendo_notifier.rules.thresholds import Thresholds
 
-Outcome = Literal["opened", "worsened", "resolved", "reached_early", "held", "not_judged"]
+Outcome = Literal["opened", "worsened", "resolved", "withdrawn", "reached_early", "held", "not_judged"]
 #: What is told to whoever wants to know.
-News = Literal["opened", "worsened", "resolved", "reached_early"]
+News = Literal["opened", "worsened", "resolved", "withdrawn", "reached_early"]
 
 #: So many openings are remembered: more than it takes to see that a target flaps.
 OPENINGS = 8
@@ -83,8 +91,18 @@ AT_REST = Standing()
 
 
 @dataclass(frozen=True, slots=True)
+class Revised:
+    """What late records make of what rules said of days: how these `rules` stand, had all been known in time. `over`:
+    the target's last day is gone, and the figures are that day's by what is known now: nothing but it is looked at."""
+
+    rules: Mapping[RuleName, RuleStanding]
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule said of a closing that it did not find clear."""
+    """What one rule said of a closing that it did not find clear. `withdrawn`: it fired, and late records show that it
+    should not have."""
 
     rule: RuleName
     condition: Condition
@@ -92,6 +110,7 @@ class Finding:
     firing: bool
     severity: Severity | None
     explanation: str
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +138,30 @@ def judge(
     *,
     historical: bool,
     off: Collection[RuleName] = (),
+    revised: Revised | None = None,
 ) -> tuple[Standing, Decision | None]:
     """The standing after a closing, and what was decided, if anything. `told` is left as it was: see `telling`. Rules
     that are `off` say nothing and remember nothing."""
     findings, rules = [], {}
-    for rule in RULES.values():
+    for rule in RULES_ABOUT[seen.subject]:
         if rule.name in off:
             continue
         stood = before.rules.get(rule.name, UNMOVED)
-        condition = rule.condition(seen, limits) if seen.works or seen.reached else Condition.SILENT
-        if condition is Condition.SILENT:
-            after = stood
+        if revised is None:
+            corrected = stood
+            condition, after = step(rule, stood, seen, limits)
         else:
-            run = stood.run + 1 if condition is Condition.BAD else 0
-            fires = condition is Condition.BAD and run >= rule.patience(limits)
-            after = RuleStanding(run, fires or (stood.firing and condition is not Condition.CLEAR))
+            corrected = revised.rules.get(rule.name, stood)
+            condition, after = (_looked_back if revised.over else step)(rule, corrected, seen, limits)
         if after != UNMOVED:
             rules[rule.name] = after
         if after != UNMOVED or stood != UNMOVED:
             severity = rule.severity(seen, after.run, limits) if condition is Condition.BAD else None
+            withdrawn = stood.firing and not corrected.firing and not after.firing
             findings.append(
-                Finding(rule.name, condition, after.run, after.firing, severity, rule.explain(seen))
+                Finding(
+                    rule.name, condition, after.run, after.firing, severity, rule.explain(seen), withdrawn
+                )
             )
     early = before.reached_early or reached_early(seen, limits)
     firing = [finding for finding in findings if finding.firing]
@@ -167,12 +189,41 @@ def judge(
     )
 
 
+def step(
+    rule: Rule, stood: RuleStanding, seen: Figures, limits: Thresholds
+) -> tuple[Condition, RuleStanding]:
+    """What a rule makes of one closing more."""
+    condition = rule.condition(seen, limits) if seen.works or seen.reached else Condition.SILENT
+    if condition is Condition.SILENT:
+        return condition, stood
+    run = stood.run + 1 if condition is Condition.BAD else 0
+    fires = condition is Condition.BAD and run >= rule.patience(limits)
+    return condition, RuleStanding(run, fires or (stood.firing and condition is not Condition.CLEAR))
+
+
+def _looked_back(
+    rule: Rule, corrected: RuleStanding, last: Figures, limits: Thresholds
+) -> tuple[Condition, RuleStanding]:
+    """What a rule makes of the `last` day once it is gone: of days it has said all; how things stood is of no interest
+    any more unless the target was reached."""
+    if rule.of_days:
+        return rule.condition(last, limits), corrected
+    return (Condition.CLEAR, UNMOVED) if last.reached else (Condition.SILENT, corrected)
+
+
 def _at_rest(
     before: Standing, after: Standing, seen: Figures, findings: tuple[Finding, ...], historical: bool
 ) -> tuple[Standing, Decision | None]:
     """Nothing fires after the closing."""
     led = next((finding.rule for finding in findings), None)
     said = "; ".join(finding.explanation for finding in findings)
+    withdrawn = [finding.rule for finding in findings if finding.withdrawn]
+    fired = {name for name, stood in before.rules.items() if stood.firing}
+    # A target that was reached in time was never missed, whatever else was said of it.
+    if before.open and withdrawn and ("target_missed" in withdrawn or fired <= set(withdrawn)):
+        tell_so: News | None = "withdrawn" if before.told is not None and not historical else None
+        why = f"late records show that {', '.join(withdrawn)} was not so: {said}"
+        return after, Decision("withdrawn", withdrawn[0], before.peak, why, findings, tell_so)
     if before.open:
         tell: News | None = "resolved" if before.told is not None and not historical else None
         return after, Decision("resolved", led, before.peak, f"all rules clear: {said}", findings, tell)

@@ -12,13 +12,17 @@ from tiendo_common.events.goals import goal_of
 from tiendo_common.events.restatements import Cohort
 from tiendo_notifier.rules.life import News
 from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.table import RuleName
+from tiendo_notifier.rules.shares import RECENT_DAYS, USUAL_DAYS
+from tiendo_notifier.rules.table import RuleName, most_over
 
 WORK = {
     "intake": ("thu nhận hồ sơ", "intake"),
     "approved": ("phê duyệt", "approval"),
     "activated": ("kích hoạt", "activation"),
     "report": ("báo cáo", "reporting"),
+    "attempts": ("thao tác kích hoạt", "activation attempts"),
+    "records": ("chất lượng hồ sơ", "quality of dossiers"),
+    "live": ("tiếp nhận trực tuyến", "live reporting"),
 }
 
 
@@ -89,20 +93,21 @@ def clears(
 ) -> Clears:
     """What is to be said of a target, from the closing figures of `day`; `unit` and `parent` are names."""
     vi, en = work(indicator)
-    behind = _good(news, unit, indicator, day, seen)
+    behind = _withdrawn(rule, unit, indicator) if news == "withdrawn" else None
+    behind = behind or _good(news, rule, unit, indicator, day, seen)
     if behind is None:
         assert rule is not None
         behind = _TROUBLE[rule](unit, indicator, day, seen)
     above_vi = f"; cấp trên: {parent}" if parent else ""
     above_en = f"; above it: {parent}" if parent else ""
-    good = news in ("resolved", "reached_early") or rule is None
+    good = news in ("resolved", "withdrawn", "reached_early") or rule is None
     return Clears(
         who=Message(unit, unit),
         what=Message(vi, en),
         behind=behind,
         needed=_need(seen),
         answers=Message(f"Chịu trách nhiệm: {unit}{above_vi}.", f"{unit} answers for it{above_en}."),
-        next=_NOTHING if good or rule is None else _NEXT[rule],
+        next=_NOTHING if good or rule is None else _next(rule, seen),
     )
 
 
@@ -217,7 +222,9 @@ def _chosen(document: Any, language: str) -> Any:
     return [_chosen(each, language) for each in document] if isinstance(document, list) else document
 
 
-def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Message | None:
+def _good(
+    news: News, rule: RuleName | None, unit: str, indicator: str, day: date, seen: Figures
+) -> Message | None:
     vi, en = work(indicator)
     if news == "reached_early":
         return Message(
@@ -228,10 +235,26 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
         )
     if news != "resolved":
         return None
+    if seen.attempts is not None:
+        return Message(
+            f"{unit}: tỷ lệ kích hoạt thất bại đến hết {_vi_day(day)} đã trở lại như thường lệ.",
+            f"{unit}: by {_en_day(day)} activations fail no more than they usually do.",
+        )
     if seen.unreported_days is not None:
         return Message(
             f"{unit} đã báo cáo lại trước giờ chốt {_vi_day(day)}.",
             f"{unit} reports again: it had by the cut-off of {_en_day(day)}.",
+        )
+    if seen.silent_minutes is not None and rule is None:
+        return Message(
+            f"{unit}: không còn theo dõi trực tuyến.", f"{unit}: nobody waits for live figures any more."
+        )
+    if seen.silent_minutes is not None:
+        return Message(f"{unit}: đã có số liệu trở lại.", f"{unit}: something comes again.")
+    if seen.records is not None:
+        return Message(
+            f"{unit}: hồ sơ sai sót đến hết {_vi_day(day)} đã giảm xuống dưới ngưỡng.",
+            f"{unit}: by {_en_day(day)} few dossiers are faulty any more.",
         )
     if seen.reached:
         return Message(
@@ -240,6 +263,19 @@ def _good(news: News, unit: str, indicator: str, day: date, seen: Figures) -> Me
     return Message(
         f"{unit} đã kịp tiến độ {vi}: đến hết {_vi_day(day)} được {_vi(seen.actual)}, kế hoạch {_vi(seen.planned)}.",
         f"{unit} is back on pace with {en}: {_en(seen.actual)} of the {_en(seen.planned)} planned by {_en_day(day)}.",
+    )
+
+
+def _withdrawn(rule: RuleName | None, unit: str, indicator: str) -> Message:
+    vi, en = work(indicator)
+    if rule == "target_missed":
+        return Message(
+            f"{unit}: số liệu đến muộn cho thấy đã đạt chỉ tiêu {vi}{_whole(indicator)}; rút lại cảnh báo không đạt.",
+            f"{unit}: late records show that it reached its {en} target in time; the alert is withdrawn.",
+        )
+    return Message(
+        f"{unit}: số liệu đến muộn cho thấy chỉ tiêu ngày về {vi} không bị hụt như đã báo; rút lại cảnh báo.",
+        f"{unit}: late records show that its daily {en} quotas were not missed as was said; the alert is withdrawn.",
     )
 
 
@@ -312,6 +348,86 @@ def _unreported(unit: str, _indicator: str, day: date, seen: Figures) -> Message
     )
 
 
+def _failing(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    part = most_over(seen.attempts)
+    assert part is not None
+    vi, en = _FAILURES[part.kind]
+    return Message(
+        f"{unit}: kích hoạt thất bại vì {vi} tăng: {_vi(part.recent)}/{_vi(part.recent_all)} lượt trong "
+        f"{RECENT_DAYS} ngày đến {_vi_day(day)}, trước đó {_vi(part.usual)}/{_vi(part.usual_all)}.",
+        f"{unit}: more activations fail because {en}: {_en(part.recent)} of {_en(part.recent_all)} attempts in the "
+        f"{RECENT_DAYS} days to {_en_day(day)}, {_en(part.usual)} of {_en(part.usual_all)} before.",
+    )
+
+
+def _stalled_live(unit: str, _indicator: str, _day: date, seen: Figures) -> Message:
+    silent, usual = seen.silent_minutes or 0, seen.usual_minutes or 0
+    return Message(
+        f"{unit}: trong giờ làm việc đã {_vi(silent)} phút không có hồ sơ hay kích hoạt nào; thường lệ cứ "
+        f"{_vi(usual)} phút có một.",
+        f"{unit}: nothing has come for {_en(silent)} minutes of working time; usually something does every "
+        f"{_en(usual)} minutes.",
+    )
+
+
+def _quality(unit: str, _indicator: str, day: date, seen: Figures) -> Message:
+    parts = [part for part in seen.records or () if part.recent]
+    taken = next((part.recent_all for part in parts), 0)
+    vi = ", ".join(f"{_vi(part.recent)} {_FAULTS[part.kind][0]}" for part in parts)
+    en = ", ".join(f"{_en(part.recent)} {_FAULTS[part.kind][1]}" for part in parts)
+    return Message(
+        f"{unit}: nhiều hồ sơ sai sót trong {RECENT_DAYS} ngày đến {_vi_day(day)}: {vi}; trong khi thu nhận "
+        f"{_vi(taken)}.",
+        f"{unit}: many dossiers were faulty in the {RECENT_DAYS} days to {_en_day(day)}: {en}; {_en(taken)} were "
+        "taken.",
+    )
+
+
+_FAULTS: dict[str, tuple[str, str]] = {
+    "voided": ("bị hủy", "voided"),
+    "corrected": ("phải sửa", "corrected"),
+    "rejected": ("bị từ chối", "turned down"),
+}
+
+
+def _next(rule: RuleName, seen: Figures) -> Message:
+    part = most_over(seen.attempts) if rule == "activations_failing" else None
+    return _NEXT[rule] if part is None else _NEXT_OF_FAILURES[part.kind]
+
+
+#: Why an attempt failed.
+_FAILURES: dict[str, tuple[str, str]] = {
+    "old_device": ("mã kích hoạt gửi về máy cũ", "the code goes to an old device"),
+    "no_smartphone": ("không có điện thoại thông minh", "there is no smartphone"),
+    "phone_not_owned": (
+        "số điện thoại không chính chủ",
+        "the phone number is not in the owner's name",
+    ),
+    "network": ("mạng", "of the network"),
+    "other": ("lý do khác", "of other reasons"),
+}
+_NEXT_OF_FAILURES: dict[str, Message] = {
+    "old_device": Message(
+        "Việc cần làm: hướng dẫn gỡ liên kết máy cũ, hẹn người dân đến điểm hỗ trợ.",
+        "Next: show how the old device is unlinked, and ask people to the service desk.",
+    ),
+    "no_smartphone": Message(
+        "Việc cần làm: lập danh sách người không có điện thoại thông minh, tách khỏi lượt kích hoạt.",
+        "Next: list who has no smartphone, and stop trying with them.",
+    ),
+    "phone_not_owned": Message(
+        "Việc cần làm: mời nhà mạng đến chuẩn hóa thuê bao cùng điểm lưu động.",
+        "Next: have the carriers put numbers in their owners' names at the same desks.",
+    ),
+    "network": Message(
+        "Việc cần làm: kiểm tra mạng tại điểm, báo nhà mạng, đổi giờ hoặc đổi điểm.",
+        "Next: check the network at the desk, call the carrier, move the hour or the place.",
+    ),
+    "other": Message(
+        "Việc cần làm: hỏi tổ hỗ trợ các lượt thất bại gần nhất và báo cấp trên.",
+        "Next: ask the team about the latest failures, and tell the level above.",
+    ),
+}
 _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "behind_pace": _pace,
     "at_risk": _risk,
@@ -320,6 +436,9 @@ _TROUBLE: dict[RuleName, Callable[[str, str, date, Figures], Message]] = {
     "quota_missed": _quota,
     "target_missed": _missed,
     "not_reported": _unreported,
+    "activations_failing": _failing,
+    "data_quality": _quality,
+    "stalled_live": _stalled_live,
 }
 _NOTHING = Message("Không cần làm gì thêm.", "Nothing more is to be done.")
 _NEXT: dict[RuleName, Message] = {
@@ -351,10 +470,31 @@ _NEXT: dict[RuleName, Message] = {
         "Việc cần làm: gọi người phụ trách báo cáo, gửi bổ sung ngay hôm nay.",
         "Next: call whoever reports, and send it today.",
     ),
+    "activations_failing": _NEXT_OF_FAILURES["other"],
+    "stalled_live": Message(
+        "Việc cần làm: gọi ngay điểm thu nhận, hỏi máy, mạng và người trực.",
+        "Next: call the desk now and ask after machine, network and staff.",
+    ),
+    "data_quality": Message(
+        "Việc cần làm: xem lý do từng hồ sơ, hướng dẫn lại tổ thu nhận, đối chiếu trước khi gửi.",
+        "Next: read why, dossier by dossier, show the teams, and compare before sending.",
+    ),
 }
 
 
 def _need(seen: Figures) -> Message:
+    if seen.attempts is not None:
+        return Message(
+            f"Thường lệ là tỷ lệ của {USUAL_DAYS} ngày trước đó.",
+            f"What is usual is taken from the {USUAL_DAYS} days before.",
+        )
+    if seen.silent_minutes is not None:
+        return Message("Xem lại sau khi gọi.", "Look again after the call.")
+    if seen.records is not None:
+        return Message(
+            "Mỗi công dân chỉ tính một lần, đúng, đủ, sạch, sống.",
+            "Each citizen counts once: correct, complete, clean, live.",
+        )
     if seen.unreported_days is not None:
         return Message("Cần một báo cáo mỗi ngày làm việc.", "One report is needed each working day.")
     target_vi, target_en = _vi(seen.target), _en(seen.target)
@@ -379,7 +519,7 @@ def _need(seen: Figures) -> Message:
 
 def _whole(indicator: str) -> str:
     """Said in Vietnamese of a target that is due when the campaign ends."""
-    return " của cả đợt" if indicator == "report" or goal_of(indicator).due is None else ""
+    return " của cả đợt" if indicator in WORK or goal_of(indicator).due is None else ""
 
 
 def _vi_day(day: date) -> str:

@@ -8,12 +8,20 @@ weigh the same they differ by at most one. The aggregator plans by the same rule
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
+from typing import Literal, NamedTuple
+
+from tiendo_notifier.rules.shares import Part, Tallies, Tally, parts
 
 #: The pace of late is that of so many days back, and none of fewer working days.
 RECENT_DAYS, RECENT_LEAST = 7, 3
 #: What a unit usually does is that of so many working days before it stopped, and nothing of fewer.
 USUAL_DAYS, USUAL_LEAST = 14, 5
+
+
+#: What figures are about: a target; whether a unit reports; how attempts to activate go there; what was wrong with its
+#: dossiers; whether anything comes from it right now.
+Subject = Literal["target", "report", "attempts", "records", "live"]
 
 
 def planned(owed: int, weight: int, whole: int) -> int:
@@ -64,23 +72,64 @@ class Calendar:
         return sum(weight > 0 for weight in self.weights[number:]) if self.weights else self.days - number
 
 
+class Revision(NamedTuple):
+    """What late records made of a day of this number, as the closing `by` a later day told it. Numbers are from 1; the
+    one of `by` may be past the campaign's last."""
+
+    by: int
+    number: int
+    reached: int
+    baseline: int
+    done: int
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
     the work `done` on it, the `baseline` as it was known then, what was `expected` of the last day (final, high), and
     the `target` if the closing named it, as it does of a narrowed goal. None of a day of which no closing is known; of
-    one without a forecast or a target, too."""
+    one without a forecast or a target, too. What was `revised` since stands beside it, in the order in which it was
+    told: so it can be seen what was known when."""
 
     reached: Sequence[int | None] = ()
     done: Sequence[int | None] = ()
     baseline: Sequence[int | None] = ()
     expected: Sequence[tuple[int, int] | None] = ()
     target: Sequence[int | None] = ()
+    revised: Sequence[Revision] = ()
 
     def until(self, number: int) -> "Past":
         """What is known of all days before the one of this number (from 1)."""
         columns = (self.reached, self.done, self.baseline, self.expected, self.target)
-        return Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+        known = Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
+        return replace(known, revised=self.revised)
+
+    def and_revised(self, told: Sequence[Revision]) -> "Past":
+        """The same with what one closing told, where that is new. A closing from before the one that was heard last
+        says nothing any more."""
+        if self.revised and any(each.by < self.revised[-1].by for each in told):
+            return self
+        known = self.corrected()
+        news = [
+            each
+            for each in told
+            if _at(known.reached, each.number) is not None
+            and (
+                (each.reached, each.baseline, each.done)
+                != tuple(_at(column, each.number) for column in (known.reached, known.baseline, known.done))
+            )
+        ]
+        return replace(self, revised=[*self.revised, *news]) if news else self
+
+    def corrected(self) -> "Past":
+        """The days as they are known by now."""
+        if not self.revised:
+            return self
+        reached, baseline, done = list(self.reached), list(self.baseline), list(self.done)
+        for each in self.revised:
+            place = each.number - 1
+            reached[place], baseline[place], done[place] = each.reached, each.baseline, each.done
+        return Past(reached, done, baseline, self.expected, self.target)
 
     def and_then(
         self,
@@ -97,6 +146,7 @@ class Past:
             [*self.baseline, baseline],
             [*self.expected, expected],
             [*self.target, target],
+            self.revised,
         )
 
 
@@ -113,7 +163,10 @@ class Figures:
     For `idle_days` working days up to this one nothing was done; in the `usual_days` before them, `usual` was.
     `expected` is the forecast of the last day and `expected_high` the upper end of its 80% interval (None: there
     is no forecast). `unreported_days`: on so many working days in a row, up to this one, no report had come by the
-    cut-off (None: the figures are not about reports).
+    cut-off (None: the figures are not about reports). `attempts`: how often an attempt to activate failed, by reason
+    (None: they are not about attempts). `records`: how many dossiers were faulty, by kind (None: likewise).
+    `silent_minutes`: for so much working time nothing has come from the unit; `usual_minutes` of it usually lie between
+    two citizens, rounded up (None: likewise; or it isn't known).
     """
 
     day_number: int
@@ -138,6 +191,21 @@ class Figures:
     expected: int | None = None
     expected_high: int | None = None
     unreported_days: int | None = None
+    attempts: tuple[Part, ...] | None = None
+    records: tuple[Part, ...] | None = None
+    silent_minutes: int | None = None
+    usual_minutes: int | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """What they are about."""
+        if self.unreported_days is not None:
+            return "report"
+        if self.attempts is not None:
+            return "attempts"
+        if self.silent_minutes is not None:
+            return "live"
+        return "target" if self.records is None else "records"
 
     @property
     def reached(self) -> bool:
@@ -202,6 +270,43 @@ def report_figures(calendar: Calendar, day: date, past: Past, *, reported: bool)
         missing += before == 0
     plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
     return replace(plain, unreported_days=missing)
+
+
+def attempt_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> Figures:
+    """The figures of a unit's attempts to activate: no target, only how often they failed."""
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, attempts=parts(past, calendar.number(day), now))
+
+
+def record_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> Figures:
+    """The figures of what was wrong with a unit's dossiers: no target, only how many were faulty."""
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(plain, records=parts(past, calendar.number(day), now))
+
+
+def live_figures(
+    calendar: Calendar, day: date, *, silent: timedelta, worked: timedelta, usual: int
+) -> Figures:
+    """The figures of a unit that reports live, in the midst of a working day: no target, only for how much working time
+    nothing has come. In `worked`, before the day, `usual` citizens did."""
+    minute = timedelta(minutes=1)
+    plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
+    return replace(
+        plain,
+        silent_minutes=silent // minute,
+        usual_minutes=-(-worked // (minute * usual)) if usual else None,
+    )
+
+
+def usual_work(calendar: Calendar, number: int, past: Past) -> tuple[int, int]:
+    """What was done on the working days before the one of this number, and how many these are: at most USUAL_DAYS, and
+    none if there are fewer than USUAL_LEAST."""
+    days = [
+        done
+        for each in range(number - 1, 0, -1)
+        if calendar.works(each) and (done := _at(past.done, each)) is not None
+    ][:USUAL_DAYS]
+    return (max(0, sum(days)), len(days)) if len(days) >= USUAL_LEAST else (0, 0)
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:

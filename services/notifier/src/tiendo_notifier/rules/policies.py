@@ -36,11 +36,15 @@ def in_force(documents: Sequence[tuple[str, int, Document]]) -> Policy:
     for _, _, document in documents:
         if document.off is not None:
             off = document.off
-    rhythm: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     for _, _, document in documents:
-        rhythm |= document.rhythm
+        told |= document.rhythm
+    rhythm = msgspec.convert(told, Rhythm)
+    # Where a unit reports live, standing still is seen at once and not once more at the cut-off.
+    idle: RuleName = "stalled" if rhythm.reports == "live" else "stalled_live"
+    off = off if idle in off else (*off, idle)
     return Policy(
-        rhythm=msgspec.convert(rhythm, Rhythm),
+        rhythm=rhythm,
         thresholds=merged([document.thresholds for _, _, document in documents]),
         off=off,
         versions={unit: version for unit, version, _ in documents},

@@ -113,6 +113,30 @@ def after_working_time(rhythm: Rhythm, begin: datetime, length: timedelta, works
     return None
 
 
+def worked(rhythm: Rhythm, begin: datetime, end: datetime, works: Works) -> timedelta:
+    """How much working time lies between two instants; shifts that overlap count once."""
+    total, done = timedelta(), begin
+    for start, stop in _working(rhythm, begin.date(), works):
+        if start >= end:
+            break
+        start, stop = max(start, done), min(stop, end)
+        if start < stop:
+            total += stop - start
+            done = stop
+    return total
+
+
+def day_length(rhythm: Rhythm) -> timedelta:
+    """How much working time a working day has."""
+    day = datetime.combine(date(2000, 1, 2), time())  # any day: nobody asks which it was
+    return worked(rhythm, day, day + timedelta(days=2), lambda each: each == day.date())
+
+
+def is_working(rhythm: Rhythm, at: datetime, works: Works) -> bool:
+    """Whether people work at this instant."""
+    return worked(rhythm, at, at + timedelta(microseconds=1), works) > timedelta()
+
+
 def _working(rhythm: Rhythm, day: date, works: Works) -> Iterator[tuple[datetime, datetime]]:
     """The shifts of working days, from that of the evening before `day` on."""
     for n in range(-1, FAR):

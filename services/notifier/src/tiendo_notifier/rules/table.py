@@ -4,16 +4,27 @@ A rule looks at one target (campaign, unit, indicator) at the closing of one day
 what follows for the incident is the same for all rules (see `life`). `docs/alerts.md` has the same table for officers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Literal
+from fractions import Fraction
+from typing import Literal, get_args
 
-from tiendo_notifier.rules.plan import Figures
+from tiendo_notifier.rules.plan import Figures, Subject
+from tiendo_notifier.rules.shares import Part
 from tiendo_notifier.rules.thresholds import Thresholds
 
 RuleName = Literal[
-    "behind_pace", "at_risk", "forecast_miss", "stalled", "quota_missed", "target_missed", "not_reported"
+    "behind_pace",
+    "at_risk",
+    "forecast_miss",
+    "stalled",
+    "quota_missed",
+    "target_missed",
+    "not_reported",
+    "activations_failing",
+    "data_quality",
+    "stalled_live",
 ]
 
 
@@ -40,7 +51,9 @@ class Rule:
     """One row of the table.
 
     `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
-    closing that is the `run`-th in a row. `explain` says what was looked at.
+    closing that is the `run`-th in a row. `explain` says what was looked at. `of_days`: it says of days that they were
+    missed, so late records can unsay it (see `revisions`); the others look at how things stand, which the next closing
+    sets right. `about`: of which figures it speaks.
     """
 
     name: RuleName
@@ -48,6 +61,8 @@ class Rule:
     patience: Callable[[Thresholds], int]
     severity: Callable[[Figures, int, Thresholds], Severity]
     explain: Callable[[Figures], str]
+    of_days: bool = False
+    about: Subject = "target"
 
 
 def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
@@ -190,6 +205,125 @@ def reported_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
     return Severity.WARNING if days >= limits.unreported_warning_days else Severity.NOTICE
 
 
+def failing_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Activations failing*: one reason made at least 15 points more of the attempts of the last three days fail than
+    it usually does. Clear: less than 5, or none failed. Too few attempts, of late or before, say nothing."""
+    part = most_over(seen.attempts)
+    if part is None or not seen.works:
+        return Condition.SILENT
+    if not any(each.recent for each in seen.attempts or ()):
+        return Condition.CLEAR
+    if min(part.recent_all, part.usual_all) < limits.failing_attempts:
+        return Condition.SILENT
+    if not _over(part, limits.failing_clear_points):
+        return Condition.CLEAR
+    return Condition.BAD if _over(part, limits.failing_points) else Condition.BETWEEN
+
+
+def failing_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same points: 30 a warning, 50 critical."""
+    part = most_over(seen.attempts)
+    assert part is not None
+    if _over(part, limits.failing_critical_points):
+        return Severity.CRITICAL
+    return Severity.WARNING if _over(part, limits.failing_warning_points) else Severity.NOTICE
+
+
+def most_over(parts: Sequence[Part] | None) -> Part | None:
+    """The kind whose share is furthest over its usual one; None: there is none."""
+    return max(
+        parts or (),
+        key=lambda part: part.recent * part.usual_all - part.usual * part.recent_all,
+        default=None,
+    )
+
+
+def _over(part: Part, points: int) -> bool:
+    """Whether its share is at least so many points of a hundred over its usual one. In whole numbers: nothing is
+    rounded."""
+    over = part.recent * part.usual_all - part.usual * part.recent_all
+    return over * 100 >= points * part.recent_all * part.usual_all
+
+
+def _explain_failing(seen: Figures) -> str:
+    part = most_over(seen.attempts)
+    if part is None:
+        return "no attempt failed"
+    return (
+        f"{part.recent} of {part.recent_all} attempts of late failed for {part.kind}, {part.usual} of "
+        f"{part.usual_all} before"
+    )
+
+
+def quality_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Data quality*: of the dossiers taken in the last three days, as many were voided, corrected or turned down in
+    them as its bound says, and enough for a call. Clear: each is under half of its bound. What was found now may be
+    wrong since long ago: it is held against what is taken now, since that is what can still be done better."""
+    worst = worst_fault(seen, limits)
+    if worst is None or not seen.works:
+        return Condition.SILENT
+    part, bound = worst
+    if not _at_least(part, bound, limits.quality_clear_percent):
+        return Condition.CLEAR
+    enough = part.recent >= limits.least_gap and part.recent_all >= limits.quality_records
+    return Condition.BAD if enough and _at_least(part, bound, 100) else Condition.BETWEEN
+
+
+def quality_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same bound: twice as many a warning, four times critical."""
+    worst = worst_fault(seen, limits)
+    assert worst is not None
+    if _at_least(*worst, limits.quality_critical_percent):
+        return Severity.CRITICAL
+    return Severity.WARNING if _at_least(*worst, limits.quality_warning_percent) else Severity.NOTICE
+
+
+def worst_fault(seen: Figures, limits: Thresholds) -> tuple[Part, int] | None:
+    """The kind of fault that is furthest over its bound, and the bound, as a percentage; None: there is none."""
+    bounds = {
+        "voided": limits.voided_percent,
+        "corrected": limits.corrected_percent,
+        "rejected": limits.rejected_percent,
+    }
+    return max(
+        ((part, bounds[part.kind]) for part in seen.records or ()),
+        key=lambda each: Fraction(each[0].recent, each[1]),
+        default=None,
+    )
+
+
+def _at_least(part: Part, bound: int, percent: int) -> bool:
+    """Whether its share is at least this percentage of its bound."""
+    return part.recent > 0 and part.recent * 10_000 >= bound * percent * part.recent_all
+
+
+def _explain_quality(seen: Figures) -> str:
+    told = [f"{part.recent} {part.kind}" for part in seen.records or () if part.recent]
+    taken = next((part.recent_all for part in seen.records or ()), 0)
+    return f"{', '.join(told) or 'nothing wrong'}, {taken} taken of late"
+
+
+def live_condition(seen: Figures, limits: Thresholds) -> Condition:
+    """*Stalled*, of a unit that reports live, judged each minute: in working time nothing has come for half an hour,
+    and in four times as long as usually lies between two citizens. Clear: something has."""
+    if seen.silent_minutes is None or seen.usual_minutes is None or not seen.works:
+        return Condition.SILENT
+    return Condition.BAD if seen.silent_minutes >= allowed_minutes(seen, limits) else Condition.CLEAR
+
+
+def live_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
+    """By the same time: twice as long a warning, four times critical."""
+    silent, allowed = seen.silent_minutes or 0, allowed_minutes(seen, limits)
+    if silent >= limits.live_critical_times * allowed:
+        return Severity.CRITICAL
+    return Severity.WARNING if silent >= limits.live_warning_times * allowed else Severity.NOTICE
+
+
+def allowed_minutes(seen: Figures, limits: Thresholds) -> int:
+    """For so many minutes of working time nothing may come."""
+    return max(limits.live_minutes, limits.stalled_gaps * (seen.usual_minutes or 0))
+
+
 def _under(value: int, whole: int, warning: int, critical: int) -> Severity:
     share = value * 100
     if share >= warning * whole:
@@ -206,6 +340,7 @@ RULES: dict[RuleName, Rule] = {
             lambda _limits: 1,
             missed_severity,
             lambda seen: f"{seen.value} of the target of {seen.target}",
+            of_days=True,
         ),
         Rule(
             "forecast_miss",
@@ -245,6 +380,7 @@ RULES: dict[RuleName, Rule] = {
             lambda limits: limits.quota_closings,
             quota_severity,
             lambda seen: f"{seen.done} done of the day's quota of {seen.quota}",
+            of_days=True,
         ),
         Rule(
             "not_reported",
@@ -252,8 +388,39 @@ RULES: dict[RuleName, Rule] = {
             lambda _limits: 1,
             reported_severity,
             lambda seen: f"no report by the cut-off, {seen.unreported_days} days in a row",
+            about="report",
+        ),
+        Rule(
+            "activations_failing",
+            failing_condition,
+            lambda _limits: 1,
+            failing_severity,
+            _explain_failing,
+            about="attempts",
+        ),
+        Rule(
+            "data_quality",
+            quality_condition,
+            lambda _limits: 1,
+            quality_severity,
+            _explain_quality,
+            about="records",
+        ),
+        Rule(
+            "stalled_live",
+            live_condition,
+            lambda _limits: 1,
+            live_severity,
+            lambda seen: (
+                f"nothing for {seen.silent_minutes} minutes, one in {seen.usual_minutes} minutes before"
+            ),
+            about="live",
         ),
     )
+}
+#: Those that speak of each kind of figures.
+RULES_ABOUT: Mapping[Subject, Sequence[Rule]] = {
+    subject: [rule for rule in RULES.values() if rule.about == subject] for subject in get_args(Subject)
 }
 
 

@@ -42,6 +42,11 @@ class Thresholds:
     forecast_critical_percent: int = 70
     #: stalled: nothing in so many times the usual gap between two citizens
     stalled_gaps: int = 4
+    #: stalled, of a unit that reports live: nothing for so many minutes of working time, too; a warning from so many
+    #: times as long on, critical from so many
+    live_minutes: int = 30
+    live_warning_times: int = 2
+    live_critical_times: int = 4
     #: stalled: a warning from so many idle working days on, critical from so many
     stalled_warning_days: int = 2
     stalled_critical_days: int = 4
@@ -60,6 +65,24 @@ class Thresholds:
     #: not reported: a warning from so many days in a row on, critical from so many
     unreported_warning_days: int = 2
     unreported_critical_days: int = 4
+    #: activations failing: bad from so many points on by which a reason's share of the attempts is over its usual one,
+    #: clear under that many; nothing is said of fewer attempts, of late or before
+    failing_points: int = 15
+    failing_clear_points: int = 5
+    failing_attempts: int = 30
+    #: activations failing: a warning from so many points on, critical from so many
+    failing_warning_points: int = 30
+    failing_critical_points: int = 50
+    #: data quality: bad from this share of the dossiers on that were taken of late, clear under so much of that share;
+    #: nothing bad is said of fewer dossiers
+    voided_percent: int = 5
+    corrected_percent: int = 20
+    rejected_percent: int = 20
+    quality_clear_percent: int = 50
+    quality_records: int = 30
+    #: data quality: a warning from so much of that share on, critical from so much
+    quality_warning_percent: int = 200
+    quality_critical_percent: int = 400
     #: reached early: told when at least so many working days are left
     early_days: int = 1
 
@@ -102,6 +125,9 @@ _BOUNDS: Mapping[str, _Bound] = {
     "forecast_warning_percent": _Bound(0, 100, "a share cannot be negative", "all would be warnings"),
     "forecast_critical_percent": _Bound(0, 100, "a share cannot be negative", "all would be critical"),
     "stalled_gaps": _Bound(1, 1_000, _ALWAYS, _NEVER),
+    "live_minutes": _Bound(1, 10_000, _ALWAYS, _NEVER),
+    "live_warning_times": _Bound(2, 1_000, "all would be warnings", "nothing would be a warning"),
+    "live_critical_times": _Bound(2, 1_000, "all would be critical", "nothing would be critical"),
     "stalled_warning_days": _Bound(1, 1_000, "days are counted from 1", "nothing would be a warning"),
     "stalled_critical_days": _Bound(1, 1_000, "days are counted from 1", "nothing would be critical"),
     "quota_percent": _Bound(1, 100, _NEVER, "days on which the quota was met would be missed"),
@@ -118,6 +144,20 @@ _BOUNDS: Mapping[str, _Bound] = {
     "least_gap_percent": _Bound(
         0, 50, "a share cannot be negative", "half of a target may be missing unheard"
     ),
+    "failing_points": _Bound(1, 100, _ALWAYS, _NEVER),
+    "failing_clear_points": _Bound(1, 100, "a share that is as usual would not be clear", _ALWAYS),
+    "failing_attempts": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
+    "failing_warning_points": _Bound(1, 100, "all would be warnings", "nothing would be a warning"),
+    "failing_critical_points": _Bound(1, 100, "all would be critical", "nothing would be critical"),
+    "voided_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "corrected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "rejected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
+    "quality_clear_percent": _Bound(1, 99, "it would hardly ever clear", "it would be bad and clear at once"),
+    "quality_records": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
+    "quality_warning_percent": _Bound(
+        101, 10_000, "nothing milder than a warning would be left", "nothing would be one"
+    ),
+    "quality_critical_percent": _Bound(101, 10_000, "all would be critical", "nothing would be critical"),
     "early_days": _Bound(1, 1_100, "on the last day nothing is early", _NEVER),
 }
 #: Of each pair the first must be smaller than the second, or else what is said follows.
@@ -130,9 +170,14 @@ _ORDERS: Sequence[tuple[str, str, str]] = (
     ("risk_warning_percent", "risk_critical_percent", "no warning would be left between"),
     ("forecast_critical_percent", "forecast_warning_percent", "no warning would be left between"),
     ("stalled_warning_days", "stalled_critical_days", "no warning would be left between"),
+    ("live_warning_times", "live_critical_times", "no warning would be left between"),
     ("quota_percent", "quota_clear_percent", "a unit would be bad and clear at once, and flap"),
     ("quota_closings", "quota_warning_closings", "nothing milder than a warning would be left"),
     ("unreported_warning_days", "unreported_critical_days", "no warning would be left between"),
+    ("failing_clear_points", "failing_points", "a unit would be bad and clear at once, and flap"),
+    ("failing_points", "failing_warning_points", "nothing milder than a warning would be left"),
+    ("failing_warning_points", "failing_critical_points", "no warning would be left between"),
+    ("quality_warning_percent", "quality_critical_percent", "no warning would be left between"),
     ("missed_critical_percent", "missed_warning_percent", "no warning would be left between"),
 )
 

@@ -42,6 +42,7 @@ _STATUSES = {
     "incident.worsened": "Nặng hơn",
     "incident.escalated": "Chuyển cấp trên",
     "incident.resolved": "Đã khắc phục",
+    "incident.withdrawn": "Rút lại",
     "target.reached_early": "Đạt trước hạn",
     "together.formed": "Nhiều đơn vị",
     "together.worsened": "Nhiều đơn vị, nặng hơn",

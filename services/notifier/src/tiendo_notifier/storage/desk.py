@@ -150,7 +150,7 @@ async def went_into(connection: Connection, destination: str, messages: Sequence
 async def judged_through(connection: Connection) -> dict[str, date]:
     """The last day of each campaign whose closing was judged."""
     rows = await connection.fetch(
-        "SELECT campaign, max(judged_day) FROM standing WHERE indicator <> 'report' GROUP BY 1"
+        "SELECT campaign, max(judged_day) FROM standing WHERE indicator NOT IN ('report', 'live') GROUP BY 1"
     )
     return {row["campaign"]: row["max"] for row in rows}
 

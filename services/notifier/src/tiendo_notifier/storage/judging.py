@@ -128,7 +128,9 @@ async def write(
             "$8::text[], $9::smallint[], $10::date[], $11::date[], $12::date[], $13::jsonb[], $14::int[], $15::text[], "
             "$16::timestamptz[]) AS new (id, campaign, unit, unit_name, indicator, rule, rules, state, severity, "
             "opened_day, last_day, resolved_day, figures, news, addressee, next_step) "
-            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, rule = excluded.rule, "
+            "ON CONFLICT (id) DO UPDATE SET unit_name = excluded.unit_name, "
+            # Nothing leads any more where the rules that did are switched off: it stays known what did.
+            "rule = coalesce(nullif(excluded.rule, ''), incident.rule), "
             "rules = ARRAY(SELECT DISTINCT unnest(incident.rules || excluded.rules) ORDER BY 1), "
             "severity = excluded.severity, last_day = excluded.last_day, resolved_day = excluded.resolved_day, "
             "figures = excluded.figures, news = greatest(incident.news, excluded.news), "
@@ -151,9 +153,10 @@ async def write(
 
 
 async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
-    """What the closings of each target said (JSON)."""
+    """What the closings said of each target, and of all else that is judged by them (JSON)."""
     rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, past::text FROM standing WHERE campaign = $1 AND indicator <> 'report'",
+        "SELECT campaign, unit, indicator, past::text FROM standing "
+        "WHERE campaign = $1 AND indicator NOT IN ('report', 'live')",
         campaign,
     )
     return {Key(*row[:3]): row[3] for row in rows}

@@ -21,7 +21,7 @@ from tiendo_notifier.storage.tables import (
 )
 
 #: The decisions that are steps in an incident's life.
-STEPS = ("opened", "worsened", "resolved")
+STEPS = ("opened", "worsened", "resolved", "withdrawn")
 
 RowT = TypeVar("RowT", IncidentRow, DecisionRow, DeliveryRow)
 

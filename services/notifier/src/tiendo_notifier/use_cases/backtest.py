@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -13,25 +14,40 @@ from tiendo_common.clock import VIETNAM, local_day
 from tiendo_common.errors import Conflict, NotFound
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import (
+    Attempts,
     CampaignPublication,
     ExpectedEnd,
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    Records,
+    RevisedDay,
 )
 from tiendo_notifier.rules import backtest as rules
 from tiendo_notifier.rules import plan
 from tiendo_notifier.rules.backtest import Alert, Miss, Score, Target
 from tiendo_notifier.rules.policies import Document
+from tiendo_notifier.rules.shares import Tallies, Tally
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.policies import WHOLE, Stored
 from tiendo_notifier.use_cases.policies import InForce, Policies
 from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import Session, calendar_of, is_narrowed
+from tiendo_notifier.use_cases.session import (
+    ADDED_UP,
+    ATTEMPTS,
+    RECORDS,
+    Session,
+    attempts_of,
+    calendar_of,
+    is_narrowed,
+    records_of,
+)
 from tiendo_notifier.use_cases.telling import News
 
 _past_decoder = msgspec.json.Decoder(plan.Past)
+_tallies_decoder = msgspec.json.Decoder(Tallies)
+ToldT = TypeVar("ToldT", Attempts, Records)
 _NOTHING = IndicatorProgress(value=0, baseline=0, done=0)
 #: A campaign that still runs: a target counts as missed if it is under this share of the plan by now.
 MISSED_PERCENT = 90
@@ -76,7 +92,14 @@ class Backtests:
         self._policies.check_all(policies, known, documents)
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
             standings = await judging.on_record(connection, campaign)
-        pasts = {key: _past_decoder.decode(past) for key, past in standings.items()}
+        tallies = {
+            key: _tallies_decoder.decode(past) for key, past in standings.items() if key.indicator in ADDED_UP
+        }
+        pasts = {
+            key: _past_decoder.decode(past)
+            for key, past in standings.items()
+            if key.indicator not in ADDED_UP
+        }
         if not pasts:
             raise Conflict(
                 f"No day of {campaign} was judged yet: there is nothing to try rules on.",
@@ -84,20 +107,27 @@ class Backtests:
                 remedy=f"tiendo replay {campaign} lives through it.",
             )
         # Ten thousand judgements take a second: consumers and questions must not wait for them.
-        return await asyncio.to_thread(self._live, known, policies, pasts)
+        return await asyncio.to_thread(self._live, known, policies, pasts, tallies)
 
     def _live(
-        self, campaign: CampaignPublication, policies: InForce, pasts: Mapping[Key, plan.Past]
+        self,
+        campaign: CampaignPublication,
+        policies: InForce,
+        pasts: Mapping[Key, plan.Past],
+        tallies: Mapping[Key, Tallies],
     ) -> Outcome:
         standings: dict[Key, judging.Standing] = {}
         gatherings: dict[Key, Gathering] = {}
         alerts: list[Alert] = []
-        days = max(len(past.reached) for past in pasts.values())
+        days = max(
+            max(len(past.reached), max((each.by for each in past.revised), default=0))
+            for past in pasts.values()
+        )
         for number in range(1, days + 1):
             day = campaign.first_day + timedelta(days=number - 1)
             now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
-            session.judge(_closings(campaign, day, number, pasts, now))
+            session.judge(_closings(campaign, day, number, pasts, tallies, now))
             standings |= session.after
             for key, gathering in session.gathered.items():
                 if gathering is None:
@@ -105,7 +135,7 @@ class Backtests:
                 else:
                     gatherings[key] = gathering
             alerts += [_alert(news) for news in session.news]
-        last = campaign.first_day + timedelta(days=days - 1)
+        last = min(campaign.first_day + timedelta(days=days - 1), campaign.last_day)
         over = last >= campaign.last_day
         missed = list(self._missed(campaign, pasts, last))
         units = {key.unit for key in pasts}
@@ -126,9 +156,10 @@ class Backtests:
         for key, past in sorted(pasts.items()):
             target = self._target(key, past)
             due = goal_of(key.indicator).due
+            known = past.corrected()
             calendar = calendar_of(campaign) if due is None else calendar_of(campaign).until(due)
-            value = past.reached[-1] if past.reached else None
-            baseline = past.baseline[-1] if past.baseline else None
+            value = known.reached[-1] if known.reached else None
+            baseline = known.baseline[-1] if known.baseline else None
             if target is None or value is None or baseline is None:
                 continue
             day = min(last, calendar.last_day)
@@ -167,12 +198,19 @@ def _expected(past: plan.Past, number: int) -> ExpectedEnd | msgspec.UnsetType:
 
 
 def _closings(
-    campaign: CampaignPublication, day: date, number: int, pasts: Mapping[Key, plan.Past], now: datetime
+    campaign: CampaignPublication,
+    day: date,
+    number: int,
+    pasts: Mapping[Key, plan.Past],
+    tallies: Mapping[Key, Tallies],
+    now: datetime,
 ) -> Sequence[ProgressPublication]:
     """The day's closings, as they were published."""
     by_unit: defaultdict[str, dict[str, IndicatorProgress]] = defaultdict(dict)
     narrowed: defaultdict[str, list[NarrowedProgress]] = defaultdict(list)
+    revised: defaultdict[str, list[RevisedDay]] = defaultdict(list)
     for key, past in pasts.items():
+        revised[key.unit] += _revised(campaign, key, past, number)
         if number > len(past.reached):
             continue
         if is_narrowed(key.indicator):
@@ -189,6 +227,12 @@ def _closings(
             done=done,
             expected=_expected(past, number),
         )
+
+    def added_up(unit: str, subject: str, of: Callable[[Tally], ToldT]) -> ToldT | msgspec.UnsetType:
+        days = tallies.get(Key(campaign.campaign, unit, subject), Tallies()).days
+        tally = days[number - 1] if number <= len(days) else None
+        return msgspec.UNSET if tally is None else of(tally)
+
     return [
         ProgressPublication(
             campaign=campaign.campaign,
@@ -199,8 +243,26 @@ def _closings(
             approved=by_unit[unit].get("approved", _NOTHING),
             activated=by_unit[unit].get("activated", _NOTHING),
             narrowed=tuple(narrowed[unit]) if unit in narrowed else msgspec.UNSET,
+            revised=tuple(revised[unit]) if revised[unit] else msgspec.UNSET,
+            attempts=added_up(unit, ATTEMPTS, attempts_of),
+            records=added_up(unit, RECORDS, records_of),
         )
-        for unit in sorted({*by_unit, *narrowed})
+        for unit in sorted({*by_unit, *narrowed, *(unit for unit, days in revised.items() if days)})
+    ]
+
+
+def _revised(campaign: CampaignPublication, key: Key, past: plan.Past, number: int) -> list[RevisedDay]:
+    """What the closing of the day of this number said of the days before."""
+    return [
+        RevisedDay(
+            goal=goal_of(key.indicator),
+            day=campaign.first_day + timedelta(days=each.number - 1),
+            value=each.reached,
+            baseline=each.baseline,
+            done=each.done,
+        )
+        for each in past.revised
+        if each.by == number
     ]
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date, datetime
 
+import msgspec
 import structlog
 
 from tiendo_common.clock import VIETNAM, Clock
@@ -11,6 +12,7 @@ from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import CampaignPublication, ProgressPublication
 from tiendo_notifier.storage import judging, silences
+from tiendo_notifier.use_cases.live import Listener
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.session import Session, calendar_of
@@ -36,6 +38,7 @@ class Judge:
         """`refresh` brings the reference up to date: a target published before the figures must be known
         when they are judged."""
         self._reference = reference
+        self._listener = Listener(reference)
         self._refresh = refresh
         self._clock = clock
 
@@ -43,6 +46,7 @@ class Judge:
         if not published:
             return
         await self._refresh()
+        await self._listen(connection, [progress for progress in published if self._is_live(progress)])
         closings = [progress for progress in published if self._to_be_judged(progress)]
         if not closings:
             return
@@ -52,6 +56,21 @@ class Judge:
         session = await self._session(connection, {closing.campaign for closing in closings})
         for _campaign_and_day, of_day in sorted(by_day.items(), key=lambda each: each[0]):
             session.judge(of_day)
+        await self._store(connection, session)
+
+    async def _listen(self, connection: Connection, published: Sequence[ProgressPublication]) -> None:
+        """Judge whether anything comes from units that report live."""
+        campaigns = sorted({each.campaign for each in published})
+        if not campaigns:
+            return
+        policies = await InForce.read(connection, self._reference, campaigns)
+        told = [each for each in published if policies.any_live(each.campaign, each.day)]
+        heard = await self._listener.listen(connection, told, policies)
+        if not heard:
+            return
+        session = await self._session(connection, heard)
+        for campaign, (through, pulses) in heard.items():
+            session.judge_live(self._reference.campaigns[campaign], through, pulses)
         await self._store(connection, session)
 
     async def reports(self, connection: Connection, due: Sequence[DeclarationsDue]) -> None:
@@ -87,11 +106,24 @@ class Judge:
         )
         await judging.write_gatherings(connection, session.gathered)
         await tell(connection, session.news)
+        if not session.decisions:
+            return
         log.info("judged", decisions=len(session.decisions), told=len(session.news))
+
+    def _is_live(self, progress: ProgressPublication) -> bool:
+        """Whether these are the newest totals of a day that goes on."""
+        campaign = self._reference.campaigns.get(progress.campaign)
+        return (
+            campaign is not None
+            and progress.day >= campaign.first_day
+            and not closes_its_day(progress, campaign)
+        )
 
     def _to_be_judged(self, progress: ProgressPublication) -> bool:
         campaign = self._reference.campaigns.get(progress.campaign)
         if campaign is None:
             log.warning("figures of an unknown campaign passed over", campaign=progress.campaign)
             return False
-        return progress.day in calendar_of(campaign) and closes_its_day(progress, campaign)
+        # After the last day nothing is judged, but what late records say of the days before.
+        told = progress.day in calendar_of(campaign) or progress.revised is not msgspec.UNSET
+        return told and closes_its_day(progress, campaign)

@@ -65,6 +65,11 @@ class InForce:
         """The units for which something is set; empty: the whole campaign."""
         return [unit for at, unit in self._stored if at == campaign]
 
+    def any_live(self, campaign: str, day: date) -> bool:
+        """Whether any unit of the campaign reports live."""
+        places = {None, *(place or None for place in self.places(campaign))}
+        return any(self.of(campaign, place, day).rhythm.reports == "live" for place in places)
+
     def with_one(self, one: Stored) -> "InForce":
         """The same, had this been set, too."""
         return InForce(self._reference, [*self._stored.values(), one])

@@ -7,42 +7,55 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import get_args
 
 import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.goals import goal_of
+from tiendo_common.events.restatements import FailureReason
 from tiendo_common.events.state import (
+    Attempts,
     CampaignPublication,
+    FailedFor,
+    Goal,
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
+    Records,
+    RevisedDay,
 )
-from tiendo_notifier.rules import holding, life, messages, plan, rhythm
+from tiendo_notifier.rules import holding, life, messages, plan, revisions, rhythm
 from tiendo_notifier.rules.holding import Circumstances
 from tiendo_notifier.rules.life import AT_REST
 from tiendo_notifier.rules.policies import Policy
-from tiendo_notifier.rules.table import Severity
+from tiendo_notifier.rules.shares import ALL, Tallies, Tally
+from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
+from tiendo_notifier.storage.pulses import Pulse
 from tiendo_notifier.storage.silences import Silence
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
-#: In the place of an indicator: whether a unit that declares its counts had by the cut-off.
-REPORT = "report"
+#: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
+#: activate went; what was wrong with its dossiers; whether anything comes from it right now.
+REPORT, ATTEMPTS, RECORDS, LIVE = "report", "attempts", "records", "live"
+#: Those of which each closing tells how they add up.
+ADDED_UP = (ATTEMPTS, RECORDS)
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
+_tallies_decoder = msgspec.json.Decoder(Tallies)
 
 
 def is_narrowed(indicator: str) -> bool:
     """Whether what a key counts is less than a whole indicator over the whole campaign."""
-    return indicator != REPORT and goal_of(indicator).narrowed
+    return indicator not in (REPORT, LIVE, *ADDED_UP) and goal_of(indicator).narrowed
 
 
 def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
@@ -63,10 +76,18 @@ class _Case:
     policy: Policy
     historical: bool
     stood: judging.Standing | None
-    past: plan.Past
+    past: plan.Past | Tallies
     before: life.Standing
+    revised: life.Revised | None
     after: life.Standing
     decision: life.Decision | None
+
+    @property
+    def judged_day(self) -> date:
+        """The last day that the target was judged on: none after its own last one, whatever is revised later."""
+        if self.stood is not None and self.revised is not None and self.revised.over:
+            return self.stood.judged_day
+        return self.day
 
 
 class Session:
@@ -112,6 +133,12 @@ class Session:
             for key in (*self._before, *self.after, *(case.key for case in cases))
             if key.campaign == campaign.campaign and is_narrowed(key.indicator)
         }
+        for subject in ADDED_UP:
+            if any(case.key.indicator == subject for case in cases):
+                keys += [
+                    Key(campaign.campaign, unit, subject)
+                    for unit in self._reference.units_with_targets(campaign.campaign)
+                ]
         self._settle_all(cases, [*keys, *narrowed])
 
     def judge_reports(self, due: DeclarationsDue) -> None:
@@ -124,6 +151,73 @@ class Session:
             if (case := self._report(campaign, unit, due.day, reported=unit not in missing))
         ]
         self._settle_all(cases, [Key(due.campaign, unit, REPORT) for unit in due.expected])
+
+    def judge_live(
+        self, campaign: CampaignPublication, through: datetime, heard: Mapping[str, Pulse]
+    ) -> None:
+        """Judge whether anything comes from the units that report live, which are `heard`: all that came `through` an
+        instant is known. Only what moves is kept: whether anything comes is asked each minute."""
+        at = through.astimezone(VIETNAM).replace(tzinfo=None)
+        calendar = calendar_of(campaign)
+        day = min(at.date(), calendar.last_day)
+        cases = []
+        if at.date() == day:
+            cases = [self._live(campaign, calendar, unit, at, pulse) for unit, pulse in heard.items()]
+        # Whoever reports live no more, or whose campaign is over, is no longer waited for.
+        for key, stood in self._before.items():
+            over = at.date() > day or key.unit not in heard
+            if key.campaign == campaign.campaign and key.indicator == LIVE and stood.incident and over:
+                seen = plan.live_figures(
+                    calendar, day, silent=timedelta(), worked=timedelta(minutes=1), usual=1
+                )
+                cases.append(self._case(campaign, key, day, key.unit, seen, stood, plan.Past()))
+        moved = [
+            case
+            for case in cases
+            if case is not None
+            and case.decision is not None
+            and (case.decision.outcome != "held" or case.decision.tell is not None)
+        ]
+        self._settle_all(moved, [Key(campaign.campaign, unit, LIVE) for unit in heard])
+
+    def _live(
+        self,
+        campaign: CampaignPublication,
+        calendar: plan.Calendar,
+        unit: str,
+        at: datetime,
+        pulse: Pulse,
+    ) -> _Case | None:
+        """One live unit; None: it is no working time, or what is usual isn't known."""
+        key = Key(campaign.campaign, unit, LIVE)
+        day = at.date()
+        held = self._policies.of(campaign.campaign, unit, day).rhythm
+        works = works_of(campaign)
+        if not rhythm.is_working(held, at, works):
+            return None
+        since = pulse.since.astimezone(VIETNAM).replace(tzinfo=None)
+        usual, days = self._usual(campaign.campaign, unit, calendar, calendar.number(day))
+        seen = plan.live_figures(
+            calendar,
+            day,
+            silent=rhythm.worked(held, since, at, works),
+            worked=rhythm.day_length(held) * days,
+            usual=usual,
+        )
+        return self._case(campaign, key, day, unit, seen, self._stood(key), plan.Past())
+
+    def _usual(self, campaign: str, unit: str, calendar: plan.Calendar, number: int) -> tuple[int, int]:
+        """What the unit usually does for its targets together, in so many working days."""
+        stood = [
+            self._stood(Key(campaign, unit, target.indicator))
+            for target in self._reference.targets(campaign, unit)
+        ]
+        found = [
+            plan.usual_work(calendar, number, _past_decoder.decode(each.past))
+            for each in stood
+            if each is not None
+        ]
+        return sum(usual for usual, _ in found), max((days for _, days in found), default=0)
 
     def _settle_all(self, cases: Sequence[_Case], siblings: Sequence[Key]) -> None:
         """Decide what is told of cases of one campaign and day; `siblings`: all that are looked at together."""
@@ -153,30 +247,120 @@ class Session:
         name: str,
         seen: plan.Figures,
         stood: judging.Standing | None,
-        past: plan.Past,
+        past: plan.Past | Tallies,
+        revised: life.Revised | None = None,
     ) -> _Case:
         """Judge one by itself."""
         historical = life.is_historical(day, self._today)
         policy = self._policies.of(key.campaign, key.unit, day)
         before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
-        after, decision = life.judge(before, seen, policy.thresholds, off=policy.off, historical=historical)
+        after, decision = life.judge(
+            before, seen, policy.thresholds, off=policy.off, historical=historical, revised=revised
+        )
         name = self._reference.full_name(key.unit, day, name)
-        return _Case(key, campaign, day, name, seen, policy, historical, stood, past, before, after, decision)
+        return _Case(
+            key,
+            campaign,
+            day,
+            name,
+            seen,
+            policy,
+            historical,
+            stood,
+            past,
+            before,
+            revised,
+            after,
+            decision,
+        )
 
     def _cases(self, closing: ProgressPublication) -> list[_Case]:
         calendar = calendar_of(self._reference.campaigns[closing.campaign])
         cases = []
         for target in self._reference.targets(closing.campaign, closing.unit):
-            progress: IndicatorProgress = getattr(closing, target.indicator)
-            cases.append(
-                self._target(closing, calendar, target.indicator, target.value, progress, target.unit_name)
-            )
+            if closing.day in calendar:
+                progress: IndicatorProgress = getattr(closing, target.indicator)
+                case = self._target(
+                    closing, calendar, target.indicator, target.value, progress, target.unit_name
+                )
+            else:
+                case = self._looked_back(closing, calendar, target.indicator, target.value, target.unit_name)
+            cases.append(case)
         for told in () if closing.narrowed is msgspec.UNSET else closing.narrowed:
-            due = told.goal.due
-            own = calendar if due is None else calendar.until(due)
+            own = _days_of(calendar, told.goal)
             if closing.day in own:
                 cases.append(self._target(closing, own, told.goal.name, told.target, told, closing.unit))
+        # Of a narrowed goal whose day is gone nothing more is told but what was revised.
+        for goal in {each.goal: None for each in _revised_days(closing) if each.goal.narrowed}:
+            own = _days_of(calendar, goal)
+            if closing.day not in own:
+                cases.append(self._looked_back(closing, own, goal.name, None, closing.unit))
+        if cases and closing.day in calendar:
+            if closing.attempts is not msgspec.UNSET:
+                cases.append(self._added_up(closing, calendar, ATTEMPTS, tally_of(closing.attempts)))
+            if closing.records is not msgspec.UNSET:
+                cases.append(self._added_up(closing, calendar, RECORDS, tally_of(closing.records)))
         return [case for case in cases if case is not None]
+
+    def _added_up(
+        self, closing: ProgressPublication, calendar: plan.Calendar, subject: str, now: Tally
+    ) -> _Case | None:
+        """How attempts to activate go at a unit, or its dossiers; None: the day was judged already."""
+        key = Key(closing.campaign, closing.unit, subject)
+        stood = self._stood(key)
+        if stood is not None and closing.day <= stood.judged_day:
+            return None
+        past = _tallies_decoder.decode(stood.past) if stood is not None else Tallies()
+        of = plan.attempt_figures if subject == ATTEMPTS else plan.record_figures
+        seen = of(calendar, closing.day, past, now)
+        whole = past.and_then(calendar.number(closing.day), now)
+        campaign = self._reference.campaigns[closing.campaign]
+        return self._case(campaign, key, closing.day, closing.unit, seen, stood, whole)
+
+    def _looked_back(
+        self,
+        closing: ProgressPublication,
+        calendar: plan.Calendar,
+        goal: str,
+        target: int | None,
+        name: str,
+    ) -> _Case | None:
+        """What late records make of a target whose last day is gone (`target` None: the one that its last closing
+        named); None: nothing new."""
+        key = Key(closing.campaign, closing.unit, goal)
+        stood = self._stood(key)
+        if stood is None:
+            return None
+        known = _past_decoder.decode(stood.past).until(calendar.days + 1)
+        past = known.and_revised(_revisions(closing, calendar, goal))
+        if past is known:
+            return None
+        owed = target if target is not None else next((each for each in reversed(past.target) if each), 0)
+        last = revisions.seen_again(calendar, past.corrected(), calendar.days, owed)
+        if last is None:
+            return None
+        campaign = self._reference.campaigns[closing.campaign]
+        again = self._again(key, closing.day, calendar, known, past, calendar.days, owed)
+        revised = life.Revised(again, over=True)
+        return self._case(campaign, key, closing.day, name, last, stood, past, revised)
+
+    def _again(
+        self,
+        key: Key,
+        day: date,
+        calendar: plan.Calendar,
+        known: plan.Past,
+        past: plan.Past,
+        through: int,
+        target: int,
+    ) -> dict[RuleName, life.RuleStanding]:
+        """How the rules of days stand with what was revised, where that makes a difference."""
+        policy = self._policies.of(key.campaign, key.unit, day)
+        was, now = (
+            revisions.looked_at_again(calendar, each, through, target, policy.thresholds, policy.off)
+            for each in (known, past)
+        )
+        return {rule: standing for rule, standing in now.items() if standing != was[rule]}
 
     def _target(
         self,
@@ -193,7 +377,14 @@ class Session:
         if stood is not None and closing.day <= stood.judged_day:
             return None
         known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
-        past = known.until(calendar.number(closing.day))
+        number = calendar.number(closing.day)
+        before = known.until(number)
+        past = before.and_revised(_revisions(closing, calendar, goal))
+        again = (
+            {}
+            if past is before
+            else self._again(key, closing.day, calendar, before, past, number - 1, target)
+        )
         end = progress.expected
         expected = None if end is msgspec.UNSET else (end.final, end.high)
         seen = plan.figures(
@@ -209,14 +400,16 @@ class Session:
         named = target if isinstance(progress, NarrowedProgress) else None
         whole = past.and_then(progress.value, progress.done, progress.baseline, expected, named)
         campaign = self._reference.campaigns[closing.campaign]
-        return self._case(campaign, key, closing.day, name, seen, stood, whole)
+        revised = life.Revised(again) if again else None
+        return self._case(campaign, key, closing.day, name, seen, stood, whole, revised)
 
     def _stood(self, key: Key) -> judging.Standing | None:
         return self.after.get(key) or self._before.get(key)
 
     def _settle(self, case: _Case, parents: set[Key]) -> None:
         """Decide whether the target's news is told, and keep all that follows."""
-        self._note_gap(case)
+        if case.key.indicator != LIVE:
+            self._note_gap(case)
         stood, after, decision = case.stood, case.after, case.decision
         incident, number = (stood.incident, stood.news) if stood is not None else (None, 0)
         if decision is not None:
@@ -225,6 +418,8 @@ class Session:
             around = self._circumstances(case, decision, parents)
             kept_back = holding.kept_back(decision, after, case.seen.day_number, around)
             message = None
+            if case.key.indicator == LIVE and decision.outcome == "held" and kept_back is not None:
+                return  # As it was a minute ago.
             if decision.tell is not None and kept_back is None:
                 number += 1
                 message = self._tell(case, incident, number, decision)
@@ -233,7 +428,7 @@ class Session:
                 self._keep_incident(case, incident, after, decision, number, told=message is not None)
             self._keep_decision(case, incident, decision, around, message, kept_back)
         self.after[case.key] = judging.Standing(
-            case.day, _json(after), incident if after.open else None, _json(case.past), number
+            case.judged_day, _json(after), incident if after.open else None, _json(case.past), number
         )
 
     def _circumstances(self, case: _Case, decision: life.Decision, parents: set[Key]) -> Circumstances:
@@ -389,7 +584,7 @@ class Session:
 
     def _note_gap(self, case: _Case) -> None:
         """Put on record the days of which no figures are left: they are not judged by guessing."""
-        first, last = case.campaign.first_day, case.day - timedelta(days=1)
+        first, last = case.campaign.first_day, case.judged_day - timedelta(days=1)
         if case.stood is not None:
             first = max(first, case.stood.judged_day + timedelta(days=1))
         if first <= last:
@@ -482,7 +677,14 @@ class Session:
                 severity=decision.severity,
                 reason=decision.reason,
                 findings=_json(decision.findings),
-                inputs=_json({"before": case.before, "figures": case.seen, "around": around}),
+                inputs=_json(
+                    {
+                        "before": case.before,
+                        "figures": case.seen,
+                        "revised": case.revised,
+                        "around": around,
+                    }
+                ),
                 policy=_json(case.policy),
                 historical=case.historical,
                 incident=incident,
@@ -533,6 +735,57 @@ class Session:
         good = decision.tell not in ("opened", "worsened")
         self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
         return message.id
+
+
+def tally_of(told: Attempts | Records) -> Tally:
+    """The attempts by the reason for which they failed, or the dossiers by what was wrong with them; and all."""
+    if isinstance(told, Records):
+        return {
+            ALL: told.taken,
+            "voided": told.voided,
+            "corrected": told.corrected,
+            "rejected": told.rejected,
+        }
+    failed = {str(each.reason): each.attempts for each in told.failed}
+    return {ALL: told.activated + sum(failed.values())} | failed
+
+
+def attempts_of(tally: Tally) -> Attempts:
+    """The attempts that add up so: what their tally was made of."""
+    failed = [(reason, tally[reason]) for reason in get_args(FailureReason) if reason in tally]
+    return Attempts(
+        activated=tally[ALL] - sum(n for _, n in failed),
+        failed=tuple(FailedFor(reason=reason, attempts=n) for reason, n in failed),
+    )
+
+
+def records_of(tally: Tally) -> Records:
+    """Likewise the dossiers."""
+    return Records(
+        taken=tally[ALL],
+        voided=tally["voided"],
+        corrected=tally["corrected"],
+        rejected=tally["rejected"],
+    )
+
+
+def _days_of(calendar: plan.Calendar, goal: Goal) -> plan.Calendar:
+    """The campaign's days up to the goal's own last one."""
+    return calendar if goal.due is None else calendar.until(goal.due)
+
+
+def _revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:
+    return () if closing.revised is msgspec.UNSET else closing.revised
+
+
+def _revisions(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[plan.Revision]:
+    """What the closing says of the goal's earlier days."""
+    by = calendar.number(closing.day)
+    return [
+        plan.Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
+        for each in _revised_days(closing)
+        if each.goal.name == goal and each.day in calendar
+    ]
 
 
 def works_of(campaign: CampaignPublication) -> rhythm.Works:
