@@ -23,7 +23,7 @@ from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import IndicatorProgress, ProgressPublished
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 D = date(2023, 11, 11)
 UNITS = 1 + 10 + 102
