@@ -21,7 +21,8 @@ from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Plan, Share, UnitTargets
 from tiendo_aggregator.storage.exemptions import stored_decisions
 from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
-from tiendo_common.database.pool import PASSING_FAULTS, make_engine
+from tiendo_common.database.engine import make_engine
+from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import Cohort
