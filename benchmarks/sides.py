@@ -134,7 +134,7 @@ async def fold(spec: Spec) -> Took:
     """The aggregator's own consumer of what is counted by unit, wired as it wires it, until all is durable in
     PostgreSQL."""
     kit = _aggregator(spec)
-    consumer = next(each for each in kit.consumers if each.name == "counters")
+    consumer = next(each for each in kit.consumers if each.name == "counting")
     watch = _Watch()
     await kit.pool
     running = asyncio.create_task(consumer.run())

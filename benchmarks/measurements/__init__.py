@@ -6,6 +6,7 @@ from benchmarks.measurements.alerts import fan_out, judging
 from benchmarks.measurements.embedded import bulk_intake, replay, single_post, start
 from benchmarks.measurements.figures import figures
 from benchmarks.measurements.latency import latency_kafka, latency_postgres
+from benchmarks.measurements.progress import progress_beside_events, progress_of_country
 from benchmarks.measurements.rebasing import rebasing
 from benchmarks.measurements.scale import scale_units
 from benchmarks.measurements.topics import aggregator_kafka, memory_kafka, publisher
@@ -27,6 +28,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "scale_units": scale_units,
     "rebasing": rebasing,
     "figures": figures,
+    "progress_beside_events": progress_beside_events,
+    "progress_of_country": progress_of_country,
     "judging": judging,
     "fan_out": fan_out,
 }

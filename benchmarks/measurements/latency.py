@@ -113,7 +113,7 @@ async def _positions(url: str) -> AsyncIterator[_Looks]:
         connection = await asyncpg.connect(url)
         try:
             statement = await connection.prepare(
-                "SELECT partition, next FROM consumer_position WHERE consumer = 'counters' AND topic = 'intake'"
+                "SELECT partition, next FROM consumer_position WHERE consumer = 'counting' AND topic = 'intake'"
             )
             while True:
                 for partition, next_ in await statement.fetch():

@@ -126,7 +126,7 @@ async def _rate_of_two(spec: Spec) -> float:
         while True:
             [(done, owners)] = await connection.fetch(
                 "SELECT coalesce(sum(next - 1), 0), count(DISTINCT owner) FROM consumer_position "
-                "WHERE consumer = 'counters'"
+                "WHERE consumer = 'counting'"
             )
             now = time.perf_counter()
             if owners == 2 and first is None:

@@ -11,6 +11,8 @@ import asyncpg
 import httpx2
 import msgspec
 
+from tests.chaos import alerts
+from tests.chaos.alerts import Sink
 from tests.chaos.fleet import Fleet
 from tests.chaos.journal import Account, account, read
 from tests.chaos.lives import Cell, Life, Part, tally
@@ -50,6 +52,7 @@ class Evidence:
     load: Load
     log: LogUnderTest
     poison: Poison
+    sink: Sink
     rising: Rising
     journal: Path
     person_keys: Path
@@ -77,6 +80,7 @@ async def check_all(evidence: Evidence) -> list[Verdict]:
         await _published(evidence),
         await _dead_letters(evidence),
         await _notifier(connection),
+        *await _alerts(evidence),
     ]
 
 
@@ -298,6 +302,19 @@ async def _notifier(connection: asyncpg.Connection) -> Verdict:
     incidents = await connection.fetchval("SELECT count(*) FROM notifier.incident")
     counted = f"{days} days closed, {judged.total()} judgements, {incidents} incidents, {deliveries.total()} deliveries"
     return Verdict("closed days are judged and told", counted, wrong)
+
+
+async def _alerts(evidence: Evidence) -> list[Verdict]:
+    """What was decided is told, decides the same again, and is what the closings come to."""
+    connection = evidence.connection
+    return [
+        Verdict("all that is told reached the sink", *await alerts.reached(connection, evidence.sink)),
+        Verdict("decisions replay to the same incidents", *await alerts.replayed(connection)),
+        Verdict(
+            "incidents are the rules over the closings",
+            *await alerts.standing(connection, evidence.campaign),
+        ),
+    ]
 
 
 def _differences(

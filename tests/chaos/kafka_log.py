@@ -36,7 +36,7 @@ class KafkaLog:
     name = "kafka"
 
     def __init__(self, folder: Path) -> None:
-        port = free_port_base(24_000, count=2)
+        port = free_port_base(22_000 + os.getpid() % 1000 * 10, count=2)
         self._proxy = Proxy(lambda: asyncio.open_connection(HOST, port))
         self._folder = folder
         self._port = port

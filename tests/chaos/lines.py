@@ -40,8 +40,8 @@ class Campaign:
             "last_day": (self.last_day + timedelta(days=20)).isoformat(),
             "day_cut_off": cut_off.astimezone(_VIETNAM).strftime("%H:%M:%S"),
             "targets": [
-                {"indicator": "intake", "value": 50_000},
-                {"indicator": "activated", "value": 30_000},
+                {"indicator": "intake", "value": 3_000},
+                {"indicator": "activated", "value": 600},
             ],
             "eligible": {code: 500 + 7 * place for place, code in enumerate(self.communes)},
             "figures": [

@@ -25,7 +25,8 @@ import asyncpg
 import httpx2
 import psutil
 
-from tests.chaos import faults
+from tests.chaos import alerts, faults
+from tests.chaos.alerts import Sink
 from tests.chaos.checks import Evidence, Verdict, check_all
 from tests.chaos.faults import Surroundings
 from tests.chaos.fleet import FENCED, HOST, REPEATS, Fleet, Replica, end_abandoned, inherited
@@ -47,6 +48,7 @@ from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
 from tiendo_common.database.embedded import EmbeddedPostgres
 from tiendo_common.database.roles import schema_of
 from tiendo_common.errors import TiendoError
+from tiendo_notifier.use_cases.deliver import Sender
 
 PROVINCE = "51"  # Quảng Ngãi, 96 communes
 MUTANTS = Path(__file__).parent / "mutants"
@@ -170,6 +172,7 @@ class _Run:
         self.journal = Journal(root / "journal.jsonl")
         self.log = log_named(wanted.log, root)
         self.poison = Poison()
+        self.sink = Sink()
         kinds = wanted.kinds or (*faults.EVERYWHERE, *self.log.faults)
         self.outcome.skipped = unavailable(kinds)
         self.kinds = [kind for kind in kinds if kind not in self.outcome.skipped]
@@ -189,12 +192,15 @@ class _Run:
             await ensure_roles(self.database.admin_dsn("postgres"), self.data.database_passwords(), DATABASE)
             stack.push_async_callback(self.log.stop)
             await self.log.start()
+            stack.push_async_callback(self.sink.stop)
+            await self.sink.start()
             fleet = await stack.enter_async_context(self._fleet())
             self.say("PostgreSQL takes sessions; the services start")
             await self._until("ready", self._ready(fleet))
             now = datetime.now(UTC)
             campaign = Campaign(_communes(now), PROVINCE, now)
-            await self._put(fleet, campaign, closing_time(now, self.wanted.seconds * 0.6))
+            self.cut_off = closing_time(now, self.wanted.seconds * 0.6)
+            await self._put(fleet, campaign)
             self.say("ready; the load begins")
             load = Load(
                 fleet.replicas,
@@ -218,7 +224,12 @@ class _Run:
             stop = asyncio.Event()
             loading = asyncio.create_task(load.run(stop))
             try:
-                await faults.inflict(around, schedule, {**faults.EVERYWHERE, **self.log.faults})
+                async with asyncio.TaskGroup() as hurting:
+                    seconds = self.wanted.seconds
+                    hurting.create_task(alerts.close_days(around, campaign.id, seconds * 0.3, seconds))
+                    hurting.create_task(
+                        faults.inflict(around, schedule, {**faults.EVERYWHERE, **self.log.faults})
+                    )
                 await asyncio.sleep(max(0.0, began + self.wanted.seconds - time.monotonic()))
             finally:
                 stop.set()
@@ -239,6 +250,7 @@ class _Run:
                 load,
                 self.log,
                 self.poison,
+                self.sink,
                 rising,
                 self.journal.file,
                 self.data.person_keys_file,
@@ -277,7 +289,7 @@ class _Run:
         passwords = self.data.database_passwords()
         replicas: list[Replica] = []
         async with contextlib.AsyncExitStack() as stack:
-            base = free_port_base(9500, 2 * len(SERVICES))
+            base = free_port_base(9500 + os.getpid() % 1000 * 10, 2 * len(SERVICES))
             for number in (1, 2):
                 for service in SERVICES:
                     proxy = Proxy(self.database.dial)
@@ -314,6 +326,7 @@ class _Run:
             "TIENDO_PERSON_KEYS_FILE": str(self.data.person_keys_file),
             "TIENDO_DATA_FACTS": str(DATA),
             "TIENDO_GRACE": "5",
+            "TIENDO_WEBHOOK_ALLOW": f"{HOST}/32",
             "PYTHONUNBUFFERED": "1",
         }
         if self.wanted.mutant is not None:
@@ -321,13 +334,17 @@ class _Run:
             env["TIENDO_CHAOS_MUTANT"] = self.wanted.mutant
         return env
 
-    async def _put(self, fleet: Fleet, campaign: Campaign, cut_off: datetime) -> None:
+    async def _put(self, fleet: Fleet, campaign: Campaign) -> None:
         headers = {"Authorization": f"Bearer {self.data.admin_key()}"}
         async with httpx2.AsyncClient(timeout=30, trust_env=False, headers=headers) as http:
             answer = await http.put(
-                f"{fleet.of('aggregator')[0].url}/v1/campaigns/{campaign.id}", json=campaign.document(cut_off)
+                f"{fleet.of('aggregator')[0].url}/v1/campaigns/{campaign.id}",
+                json=campaign.document(self.cut_off),
             )
             assert answer.status_code == 200, answer.text
+            await alerts.subscribe(
+                http, fleet.of("notifier")[0].url, self.sink, campaign.id, campaign.communes
+            )
 
     async def _until(self, what: str, work: Coroutine[Any, Any, None]) -> None:
         """Wait for something that must come; if it doesn't, the checks say what that means."""
@@ -348,7 +365,8 @@ class _Run:
         what is still behind after a while in which nothing moved."""
         behind: list[str] = []
         moved = time.monotonic()
-        while time.monotonic() - moved < 30:
+        # Those that a killed notifier had in its hands are free again when its claim runs out.
+        while time.monotonic() - moved < Sender.CLAIMS[""] + 10:
             left = await self._behind()
             if not left:
                 return []
@@ -377,11 +395,12 @@ class _Run:
                         left.append(
                             f"{consumer} at {next_} of {topic}/{partition}, head {heads[topic, partition]}"
                         )
-            # Those that a killed notifier had in its hands are free again after 20 s.
             pending = await connection.fetchval(
                 "SELECT count(*) FROM notifier.delivery WHERE state = 'pending'"
             )
             left += [f"{pending} deliveries are pending"] if pending else []
+            closed = await connection.fetchval("SELECT max(day) FROM aggregator.closed_day")
+            left += [f"nothing is closed after {closed}"] if closed != self.cut_off.date() else []
         finally:
             await connection.close()
         return left

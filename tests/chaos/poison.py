@@ -12,9 +12,9 @@ from tiendo_common.events.catalogue import TOPICS, type_of
 #: Which consumers of which service fold a topic, and so must set its poison aside. State topics that are only
 #: read into memory pass it over.
 CONSUMERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "intake": (("aggregator", "counters"),),
-    "approval": (("aggregator", "counters"),),
-    "activation": (("aggregator", "counters"),),
+    "intake": (("aggregator", "counting"),),
+    "approval": (("aggregator", "counting"),),
+    "activation": (("aggregator", "counting"),),
     "dossier": (("activation", "dossiers"),),
     "progress": (("notifier", "progress"),),
     "units": (),

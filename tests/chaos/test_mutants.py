@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 MUTANTS = {
     "position": ("postgres", "late", "counters are the records"),
     "append": ("postgres", "kill,postgres", "counters are the records"),
+    "outbox": ("postgres", "late", "all that is told reached the sink"),
     "sequence": ("kafka", "repeats,foreign", "counters are the records"),
 }
 COMMON = ("--first-seed", "1", "--seconds", "25", "--rate", "60")

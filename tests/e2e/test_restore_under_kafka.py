@@ -277,7 +277,7 @@ def test_consumers_that_have_read_what_is_withdrawn_stop_and_the_aggregator_can_
             assert (await asyncio.to_thread(new_generation, tiendo, urls)).status == 0
         async with started_directly(tiendo, *SERVICES) as (programs, urls):
             said = await not_ready(programs["aggregator"], "some of them were withdrawn")
-            assert "consumer counters: " in said
+            assert "consumer counting: " in said
             assert "restore this service to before, or empty it and read everything anew" in said
         async with started_directly(tiendo) as (_programs, urls):
             await count_anew(urls["aggregator"])
@@ -325,7 +325,7 @@ async def count_anew(url: str) -> None:
         await connection.execute("TRUNCATE counter, dead_letter")
         await connection.execute(
             "UPDATE consumer_position SET next = 1, generation = 1, kafka_offset = NULL "
-            "WHERE consumer = 'counters'"
+            "WHERE consumer = 'counting'"
         )
     await connection.close()
 
@@ -351,7 +351,7 @@ def test_services_that_ran_before_anybody_looked_are_restored_once_more(tiendo: 
         async with started_directly(tiendo) as (_programs, urls):
             assert (await asyncio.to_thread(new_generation, tiendo, urls)).status == 0
         async with started_directly(tiendo, *SERVICES) as (programs, urls):
-            for service, consumer in (("aggregator", "counters"), ("activation", "dossiers")):
+            for service, consumer in (("aggregator", "counting"), ("activation", "dossiers")):
                 said = await not_ready(programs[service], "some of them were withdrawn")
                 assert f"consumer {consumer}: " in said
 

@@ -79,7 +79,7 @@ def tiendo(*arguments: str) -> subprocess.CompletedProcess[str]:
 def up() -> Iterator[Up]:
     with scratch_folder() as folder:
         data = folder / "data"
-        ports = ("--port-base", str(free_port_base(9100)))
+        ports = ("--port-base", str(free_port_base(10_000 + os.getpid() % 1000 * 10)))
         process = subprocess.Popen(
             [sys.executable, "-m", "tiendo", "up", "--data", str(data), "--clock", "driven", *ports],
             stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from tests.support.aggregator import (
     Producers,
     RunningAggregator,
     aggregator,
+    plan_document,
     producers,
     restated,
     segment,
@@ -159,6 +160,96 @@ async def test_what_teams_do_is_counted_for_those_who_were_told_to(
     assert changed["version"] == 2
     versions = (await service.get(f"{CAMPAIGN}/assignments/activate"))["versions"]
     assert [each["assignment"]["person"] for each in versions] == [document()["person"], "Phó bí thư"]
+
+
+async def test_actors_compete_by_what_their_assignments_have_due(
+    service: RunningAggregator, feed: Producers
+) -> None:
+    begin, end = FIRST + timedelta(1), FIRST + timedelta(3)
+
+    def done(day: date, team: str, times: int, known: date | None = None) -> list[Any]:
+        credited = segment(day, THERE, collecting=HERE, team=team)
+        return [restated("activated", [credited], known=known or day) for _ in range(times)]
+
+    # Ten days: 20 in all, of which 8 are due by the end of the fourth; and 3 a day of the second to the fourth.
+    await put(service, "unions", teams=[{"team": "Đội 1"}])
+    women = {"actor": "women-union", "teams": [{"team": "Tổ phụ nữ"}]}
+    await put(service, "women", **women, from_day=str(FIRST + timedelta(6)))
+    daily = {"citizens": 3, "every": "day"}
+    await put(
+        service, "school", actor="school", teams=[{"team": "Đoàn trường"}], from_day=str(begin), quota=daily
+    )
+    await feed.append([
+        *done(FIRST, "Đội 1", 2),
+        *done(begin, "Đội 1", 6),
+        *done(begin, "Đoàn trường", 4),
+        *done(FIRST, "Đoàn trường", 9),  # before its assignment
+        *done(end, "Đoàn trường", 5, known=end + timedelta(1)),
+        *done(end, "Tổ phụ nữ", 7),  # before its assignment, too
+        *done(end + timedelta(1), "Đội 1", 30),
+    ])  # fmt: skip
+    await service.drain(feed)
+    contest = {
+        "id": "c", "name": "Thi đua các đoàn thể", "measure": "share", "indicator": "activated",
+        "first_day": str(begin), "last_day": str(end),
+        "groups": [
+            {"id": "unions", "name": "Đoàn thể", "actors": ["women-union", "youth-union"]},
+            {"id": "schools", "name": "Trường học", "actors": ["school"]},
+        ],
+    }  # fmt: skip
+    by_day = {**contest, "id": "d", "measure": "finish"}
+    plan = await service.put_plan(contests=[contest, by_day])
+    assert plan["contests"] == [contest, by_day]
+    await service.move_clock(noon(end + timedelta(2)))
+
+    async def standing(**asked: str) -> list[list[dict[str, Any]]]:
+        answer = await service.get(f"{CAMPAIGN}/contests", **asked)
+        return [each["groups"] for each in answer["contests"]]
+
+    shares, finishes = await standing()
+    assert shares == [
+        {
+            "id": "unions", "name": "Đoàn thể", "rank": 1, "value": 8, "gained": 6, "target": 8, "eligible": None,
+            "percent": "100.0", "per_1000": None, "met_on": str(begin),
+        },
+        {
+            "id": "schools", "name": "Trường học", "rank": 1, "value": 9, "gained": 9, "target": 9, "eligible": None,
+            "percent": "100.0", "per_1000": None, "met_on": str(end),
+        },
+    ]  # fmt: skip
+    assert [(each["id"], each["rank"]) for each in finishes] == [("unions", 1), ("schools", 2)]
+    # The last five came to be known on the day after.
+    shares, finishes = await standing(as_of=str(end), known_at=str(end))
+    assert [(each["id"], each["value"], each["percent"]) for each in shares] == [
+        ("unions", 8, "100.0"), ("schools", 4, "44.4")
+    ]  # fmt: skip
+    assert [(each["id"], each["rank"]) for each in finishes] == [("unions", 1), ("schools", None)]
+
+    def groups(*actors: list[str]) -> dict[str, Any]:
+        return {"groups": [{"id": f"g{n}", "name": "Nhóm", "actors": each} for n, each in enumerate(actors)]}
+
+    at = "contests.0"
+    one = ["school"]
+    mixed = [{"id": "a", "name": "A", "actors": one}, {"id": "b", "name": "B", "units": [HERE]}]
+    both = [
+        {"id": "a", "name": "A", "actors": one, "units": [HERE]},
+        {"id": "b", "name": "B", "units": [THERE]},
+    ]
+    faults: list[tuple[str, str, dict[str, Any]]] = [
+        (f"{at}.groups.1.actors.0", "no actor 'nobody'", groups(one, ["nobody"])),
+        (f"{at}.groups.1.actors.0", "in 'g0' and in 'g1'", groups(one, one)),
+        (f"{at}.groups.0.actors.1", "in 'g0' twice", groups([*one, *one], ["youth-union"])),
+        (f"{at}.groups.1.units", "another one of actors", {"groups": mixed}),
+        (f"{at}.groups.0", "one of both", {"groups": both}),
+        (f"{at}.measure", "no thousand", {"measure": "per_1000"}),
+        (f"{at}.indicator", "by cohort", {"indicator": "activated:officials"}),
+        (f"{at}.indicator", "days of its own", {"indicator": "activated:by-2023-11-30"}),
+        (f"{at}.first_day", "not days of the campaign", {"first_day": "2023-11-10"}),
+    ]
+    for field, words, change in faults:
+        answer = await service.client.put(CAMPAIGN, json=plan_document(contests=[{**contest, **change}]))
+        assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+        assert words in answer.json()["detail"], answer.text
 
 
 async def test_what_cannot_be_assigned_is_refused_and_nothing_is_written(service: RunningAggregator) -> None:

@@ -61,9 +61,10 @@ TOPIC_INDICATOR: dict[str, Indicator] = {
 Cells = Counter[tuple[str, str, str, int, date]]
 #: The same, then dimension and value.
 Parts = Counter[tuple[str, str, str, int, date, str, str]]
-#: Ways to come, and groups to be in.
+#: Ways to come, groups to be in, and who did it.
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 GROUPS: tuple[tuple[Cohort, ...], ...] = ((), ("elderly",), ("elderly", "workers"), ("students",))
+TEAMS = (None, "Tổ 1", "Tổ 2")
 
 
 def lives(number: int, seed: int = 1) -> list[NewEvent]:
@@ -80,6 +81,7 @@ def lives(number: int, seed: int = 1) -> list[NewEvent]:
             collecting=rng.choice(COMMUNES),
             channel=rng.choice(CHANNELS),
             cohorts=rng.choice(GROUPS),
+            team=rng.choice(TEAMS),
         )
         state: list[Segment] = [taken]
         events.append(restated("intake", state, known=day))
@@ -200,6 +202,49 @@ async def test_every_event_is_counted_once(database: Database, tmp_path: Path) -
         assert by_channel == counted(events).total()
 
 
+async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    """And no replica of that build counts beside it."""
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        assert await totals(database) == counted(events)
+    work = "SELECT * FROM team_counter ORDER BY collecting, team, day, known_day, indicator, level"
+    connection = await asyncpg.connect(database.dsn("aggregator"))
+    try:
+        by_team = await connection.fetch(work)
+        assert by_team
+        # As it was: the teams are behind, and nothing was known of waits.
+        await connection.execute(
+            """
+            UPDATE alembic_version SET version_num = '20261129_0072_contests';
+            ALTER TABLE consumer_position DROP CONSTRAINT consumer_position_one_reading;
+            ALTER TABLE consumer_position ADD CONSTRAINT consumer_position_one_reading
+                CHECK (consumer NOT IN ('totals', 'breakdowns'));
+            UPDATE consumer_position SET consumer = 'counters' WHERE consumer = 'counting';
+            INSERT INTO consumer_position (consumer, topic, partition)
+                SELECT 'teams', topic, partition FROM consumer_position WHERE consumer = 'counters';
+            TRUNCATE waited, team_counter
+            """
+        )
+        async with producers(database) as feed, aggregator(database, tmp_path) as service:
+            await service.drain(feed)
+            assert await totals(database) == counted(events)
+            assert await connection.fetch(work) == by_team
+            assert await connection.fetchval("SELECT count(*) FROM waited") > 0
+            assert set(await service.positions()) == {"counting"}
+            for before in ("counters", "teams"):
+                with pytest.raises(asyncpg.CheckViolationError):
+                    await connection.execute(
+                        "INSERT INTO consumer_position (consumer, topic, partition) VALUES ($1, 'intake', 0)",
+                        before,
+                    )
+    finally:
+        await connection.close()
+
+
 async def test_a_restart_in_between_loses_and_repeats_nothing(database: Database, tmp_path: Path) -> None:
     events = lives(3000)
     middle = len(events) // 2
@@ -278,7 +323,7 @@ async def test_an_unreadable_event_is_put_aside_and_the_rest_counted(
         await service.drain(feed)
         assert await totals(database) == counted(events)
         letters = await service.kit.pool.fetch(
-            "SELECT topic, partition, seq FROM dead_letter WHERE consumer = 'counters' ORDER BY topic"
+            "SELECT topic, partition, seq FROM dead_letter WHERE consumer = 'counting' ORDER BY topic"
         )
         assert [tuple(row) for row in letters] == [("approval", 4, 1), ("intake", 3, 1)]
         await service.become_ready()

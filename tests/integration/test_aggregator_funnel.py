@@ -48,7 +48,7 @@ class World:
         del heads["dossier"]
 
         async def counted() -> bool:
-            return (await self.aggregator.positions())["counters"] == heads
+            return (await self.aggregator.positions())["counting"] == heads
 
         await eventually(counted)
 

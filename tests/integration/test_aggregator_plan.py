@@ -132,6 +132,9 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
         "phases": [],
         "contests": [],
         "going_on": None,
+        "parent": None,
+        "units": [],
+        "sub_campaigns": [],
     }
     [line] = (await service.get("/v1/campaigns"))["campaigns"]
     assert (line["id"], line["province"]) == ("kon-tum-2023", "62")

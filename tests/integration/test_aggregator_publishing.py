@@ -19,7 +19,10 @@ from tests.support.aggregator import (
     segment,
 )
 from tests.support.postgres import Database
+from tiendo_aggregator.storage import publishing
+from tiendo_aggregator.use_cases import publishing as use_case
 from tiendo_common.clock import VIETNAM
+from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import IndicatorProgress, ProgressPublished
 
@@ -131,6 +134,42 @@ async def test_a_day_is_closed_once_its_cut_off_is_counted(database: Database, t
         await tick(service, feed, at(1, 21))
         await closed_through(service, D + timedelta(1))
         assert await closings(service) == [D] * UNITS + [D + timedelta(1)] * UNITS
+
+
+async def test_nothing_is_said_of_a_day_after_its_cut_off_before_its_last_word(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another replica is at it, and not done."""
+    async with planned(database, tmp_path) as (service, feed):
+        await tick(service, feed, at(0, 8))
+
+        async def all_published() -> bool:
+            return len(await live(service)) == UNITS
+
+        await eventually(all_published)
+        looks: list[date] = []
+        held = True
+
+        async def close_day(connection: Connection, campaign: str, day: date) -> bool:
+            looks.append(day)
+            return not held and await publishing.close_day(connection, campaign, day)
+
+        monkeypatch.setattr(use_case, "close_day", close_day)
+        await tick(service, feed, at(0, 22))
+        await feed.append([restated("intake", [segment(D, "23427")], known=D)])
+        await service.drain(feed)
+        seen = len(looks)
+
+        async def looked_again() -> bool:
+            return len(looks) >= seen + 3
+
+        await eventually(looked_again)
+        held = False
+        await closed_through(service, D)
+        first = await service.kit.pool.fetchval("SELECT min(seq) FROM log_progress WHERE key ~ '/.*/'")
+        before = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE seq < $1", first)
+        assert before
+        assert all(decoder.decode(row["body"]).data.complete_to < at(0, 20) for row in before)
 
 
 async def test_days_that_were_jumped_over_are_closed_in_order(database: Database, tmp_path: Path) -> None:

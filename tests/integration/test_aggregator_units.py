@@ -457,7 +457,7 @@ async def test_a_tree_older_than_the_figures_is_refused(service: RunningAggregat
     )
     assert (answer.status_code, answer.json()["field"]) == (422, "tree")
     await post(service, REFORM_DOCUMENT)
-    for unit, words in (("62", "no unit '62'"), ("21025", "not in the province of the campaign, 51")):
+    for unit, words in (("62", "no unit '62'"), ("21025", "none of the campaign's in 51")):
         answer = await service.client.get(
             "/v1/campaigns/kon-tum-2023/progress",
             params={"as_of": LAST, "tree": "2025-07-01", "unit": unit},

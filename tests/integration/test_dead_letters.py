@@ -83,7 +83,7 @@ async def poison(service: RunningAggregator, feed: Producers, *bodies: bytes) ->
     for body in bodies:
         await feed.append_body("intake", 3, body)
     await service.drain(feed)
-    page = await service.get(LETTERS, consumer="counters", limit=500)
+    page = await service.get(LETTERS, consumer="counting", limit=500)
     return [letter["id"] for letter in page["letters"]][-len(bodies) :]
 
 
@@ -137,8 +137,8 @@ async def test_poison_is_listed_without_its_body_and_shown_with_it(
     await feed.append(lives(20))
     ids = await poison(service, feed, *bodies)
     page = await service.get(LETTERS)
-    assert {letter["consumer"] for letter in page["letters"]} == {"counters"}
-    assert page["waiting"] == {"counters": 5}
+    assert {letter["consumer"] for letter in page["letters"]} == {"counting"}
+    assert page["waiting"] == {"counting": 5}
     assert page["next_after"] is None
     assert all("body" not in letter for letter in page["letters"])
     mine = page["letters"]
@@ -171,7 +171,7 @@ async def test_a_list_has_pages(world: tuple[RunningAggregator, Producers]) -> N
     found: list[int] = []
     after = 0
     while True:
-        page = await service.get(LETTERS, consumer="counters", state="waiting", limit=2, after=after)
+        page = await service.get(LETTERS, consumer="counting", state="waiting", limit=2, after=after)
         found += [letter["id"] for letter in page["letters"]]
         if page["next_after"] is None:
             break
@@ -210,11 +210,11 @@ async def test_what_a_mended_build_can_read_is_counted_as_if_it_never_had_been_a
     await service.drain(feed)
     # Sequences that the position has passed, in a partition that has some.
     partition = next(
-        n for n, next_ in enumerate((await service.positions())["counters"]["intake"]) if next_ > 2
+        n for n, next_ in enumerate((await service.positions())["counting"]["intake"]) if next_ > 2
     )
     place = Partition("intake", partition)
     letters = [
-        await bury(service.kit.pool, "counters", place, encode(new.event), sequence=sequence)
+        await bury(service.kit.pool, "counting", place, encode(new.event), sequence=sequence)
         for sequence, new in enumerate((taken, moved), 1)
     ]
     events = [*others, taken, moved, gone]
@@ -242,8 +242,8 @@ async def test_a_letter_that_two_people_replay_at_once_counts_once(
     event = restated("intake", [segment(D, "23281")], known=D)
     await feed.append([restated("intake", [segment(D, "23284")], known=D, record="r") for _ in range(3)])
     await service.drain(feed)
-    partition = (await service.positions())["counters"]["intake"].index(4)
-    number = await bury(service.kit.pool, "counters", Partition("intake", partition), encode(event.event))
+    partition = (await service.positions())["counting"]["intake"].index(4)
+    number = await bury(service.kit.pool, "counting", Partition("intake", partition), encode(event.event))
     async with aggregator(database, tmp_path) as replica:
         answers = await asyncio.gather(
             *[
@@ -272,19 +272,19 @@ async def test_what_cannot_be_replayed_stays_as_it_is_and_the_problem_says_why(
         await pool.execute("DELETE FROM dead_letter")
     if case == "newer":
         newer = body.replace(b"intake-restated.v1", b"intake-restated.v2")
-        number, said = await bury(pool, "counters", place, newer), "intake-restated.v2"
+        number, said = await bury(pool, "counting", place, newer), "intake-restated.v2"
     elif case == "foreign":
-        number, said = await bury(pool, "counters", place, body, sequence=None), "no log of ours"
+        number, said = await bury(pool, "counting", place, body, sequence=None), "no log of ours"
     elif case == "retired":
         number, said = await bury(pool, "grand totals", place, body), "no consumer 'grand totals'"
     elif case == "ahead":
         number, said = (
-            await bury(pool, "counters", place, body, sequence=2),
+            await bury(pool, "counting", place, body, sequence=2),
             "has yet to read intake/3 from 2 on",
         )
     elif case == "unwritable":
         nothing = body.replace(b"23281", b"23\\u000081")
-        number, said = await bury(pool, "counters", place, nothing), "cannot be written"
+        number, said = await bury(pool, "counting", place, nothing), "cannot be written"
     before = await service.get(f"{LETTERS}/{number}")
     problem = await post(service.client, f"/{number}/replay", status=409)
     assert said in problem["detail"]
@@ -344,7 +344,7 @@ async def test_only_an_admin_sees_and_settles_letters(
     keys.append({"name": "reader", "sha256": digest, "scopes": scopes})
     file.write_text(json.dumps({"keys": keys}))
     service.kit.keys.refresh()
-    which = {"consumer": "counters"}
+    which = {"consumer": "counting"}
     for key, status in (("reader", 403), ("nobody", 401), ("", 401)):
         headers = {"Authorization": f"Bearer {key}"}
         for path in (LETTERS, f"{LETTERS}/{number}"):
@@ -388,15 +388,15 @@ async def test_what_is_asked_for_badly_is_a_problem(world: tuple[RunningAggregat
         None,
         {},
         {"consumer": "nobody"},
-        {"consumer": "counters", "limit": 501},
-        {"consumer": "counters", "limit": 0},
-        {"consumer": "counters", "after": "x"},
-        {"consumer": "counters", "most": 3},
+        {"consumer": "counting", "limit": 501},
+        {"consumer": "counting", "limit": 0},
+        {"consumer": "counting", "after": "x"},
+        {"consumer": "counting", "most": 3},
     ):
         await post(service.client, "/replay", body, status=422)
-    await post(service.client, "/discard", {"consumer": "counters"}, status=422)
+    await post(service.client, "/discard", {"consumer": "counting"}, status=422)
     problem = await post(service.client, "/replay", {"consumer": "nobody"}, status=422)
-    assert (problem["field"], "counters" in problem["remedy"]) == ("consumer", True)
+    assert (problem["field"], "counting" in problem["remedy"]) == ("consumer", True)
 
 
 async def test_many_are_settled_some_at_a_time_and_one_that_cannot_be_spares_the_others(
@@ -408,27 +408,27 @@ async def test_many_are_settled_some_at_a_time_and_one_that_cannot_be_spares_the
     # A mended build can read all but the third.
     events = [restated("intake", [segment(D, "23281")], known=D) for _ in range(7)]
     await pool.execute("DELETE FROM dead_letter")
-    for consumer in ("counters", "retired"):
+    for consumer in ("counting", "retired"):
         bodies = [encode(new.event) for new in events]
         for sequence, body in enumerate([*bodies[:2], b"{", *bodies[2:]], 1):
             await bury(pool, consumer, place, body, sequence=sequence)
-    first = await post(service.client, "/replay", {"consumer": "counters", "limit": 5})
+    first = await post(service.client, "/replay", {"consumer": "counting", "limit": 5})
     assert (first["settled"], first["refused"]) == (4, 1)
     assert [outcome["state"] for outcome in first["outcomes"]] == ["replayed"] * 2 + ["waiting"] + [
         "replayed"
     ] * 2
     assert "cannot be read" in first["outcomes"][2]["problem"]["detail"]
     second = await post(
-        service.client, "/replay", {"consumer": "counters", "limit": 5, "after": first["next_after"]}
+        service.client, "/replay", {"consumer": "counting", "limit": 5, "after": first["next_after"]}
     )
     assert (second["settled"], second["refused"], second["next_after"]) == (3, 0, None)
     assert await totals(database) == counted(events)
-    assert waiting("counters") == 1
+    assert waiting("counting") == 1
     assert waiting("retired") == 8
     reason = {"reason": "cut short by the producer"}
-    rest = await post(service.client, "/discard", {"consumer": "counters", **reason})
+    rest = await post(service.client, "/discard", {"consumer": "counting", **reason})
     assert [outcome["id"] for outcome in rest["outcomes"]] == [first["outcomes"][2]["id"]]
-    assert (await post(service.client, "/discard", {"consumer": "counters", **reason}))["outcomes"] == []
+    assert (await post(service.client, "/discard", {"consumer": "counting", **reason}))["outcomes"] == []
     assert (await service.get(LETTERS))["waiting"] == {"retired": 8}
 
 
@@ -438,17 +438,17 @@ async def test_the_gauge_is_right_from_the_start_and_no_body_is_logged(
     async with started(database, tmp_path) as (service, feed):
         await poison(service, feed, b"{", b"[]")
         kept = await bury(service.kit.pool, "retired", Partition("intake", 3), b'"a secret body"')
-    for name in ("counters", "retired"):
+    for name in ("counting", "retired"):
         metrics.DEAD_LETTERS.labels(name).set(77)
     async with aggregator(database, tmp_path) as service:
-        assert (waiting("counters"), waiting("retired")) == (2, 1)
-        ids = [letter["id"] for letter in (await service.get(LETTERS, consumer="counters"))["letters"]]
+        assert (waiting("counting"), waiting("retired")) == (2, 1)
+        ids = [letter["id"] for letter in (await service.get(LETTERS, consumer="counting"))["letters"]]
         with structlog.testing.capture_logs() as lines:
             await post(service.client, f"/{kept}/replay", status=409)
             await post(service.client, f"/{kept}/discard", {"reason": "nobody reads it"})
             for number in ids:
                 await post(service.client, f"/{number}/discard", {"reason": "nobody reads it"})
-        assert (waiting("counters"), waiting("retired")) == (0, 0)
+        assert (waiting("counting"), waiting("retired")) == (0, 0)
     settled = [line for line in lines if line["event"] == "dead letter settled"]
     assert [(line["letter"], line["state"], line["by"]) for line in settled] == [
         (number, "discarded", "admin") for number in (kept, *ids)
@@ -464,7 +464,7 @@ async def test_past_the_bound_a_partition_stops_until_some_are_settled(
     await service.become_ready()
     await service.kit.pool.execute(
         "INSERT INTO dead_letter (consumer, topic, partition, seq, reason, body) "
-        "SELECT 'counters', 'intake', 3, n, 'not read then', '' FROM generate_series(1000001, 1001000) AS n"
+        "SELECT 'counting', 'intake', 3, n, 'not read then', '' FROM generate_series(1000001, 1001000) AS n"
     )
     await feed.append_body("intake", 3, b"one too many")
 
@@ -480,20 +480,20 @@ async def test_past_the_bound_a_partition_stops_until_some_are_settled(
     async def others_went_on() -> bool:
         wanted = {topic: list(next_) for topic, next_ in heads.items()}
         wanted["intake"][3] = 1
-        return (await service.positions())["counters"] == wanted
+        return (await service.positions())["counting"] == wanted
 
     await eventually(others_went_on)
-    assert (await service.get(LETTERS, limit=1))["waiting"]["counters"] == 1000
+    assert (await service.get(LETTERS, limit=1))["waiting"]["counting"] == 1000
     missing = (await service.client.get("/readyz")).json()["missing"]
     assert len(missing) == 1
-    assert missing[0].startswith("consumer counters: ")
-    which = {"consumer": "counters", "limit": 2, "reason": "written by a build that is gone"}
+    assert missing[0].startswith("consumer counting: ")
+    which = {"consumer": "counting", "limit": 2, "reason": "written by a build that is gone"}
     assert (await post(service.client, "/discard", which))["settled"] == 2
     await service.drain(feed)
     await service.become_ready()
     assert await totals(database) == counted(events)
-    page = await service.get(LETTERS, consumer="counters", state="waiting", limit=500, after=0)
-    assert page["waiting"]["counters"] == 999
+    page = await service.get(LETTERS, consumer="counting", state="waiting", limit=500, after=0)
+    assert page["waiting"]["counting"] == 999
 
 
 class Dossiers:

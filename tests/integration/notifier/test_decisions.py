@@ -2,32 +2,17 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
+from tests.support.decisions import decided_again
 from tests.support.notifier import CAMPAIGN, SIBLING, UNIT, Notifier, at, day_of, progress, target
-from tiendo_notifier.rules.holding import Circumstances, kept_back
-from tiendo_notifier.rules.life import Standing, judge
-from tiendo_notifier.rules.plan import Figures
-from tiendo_notifier.rules.policies import Policy
 
 pytestmark = pytest.mark.anyio
 
 
-def decided_again(stored: dict[str, Any]) -> dict[str, Any]:
+def again_of(stored: dict[str, Any]) -> dict[str, Any]:
     """What the rules make of a decision's inputs today, as the interface tells it."""
-    inputs, policy = stored["inputs"], msgspec.convert(stored["policy"], Policy)
-    after, decision = judge(
-        msgspec.convert(inputs["before"], Standing),
-        msgspec.convert(inputs["figures"], Figures),
-        policy.thresholds,
-        off=policy.off,
-        historical=stored["historical"],
-    )
-    assert decision is not None
-    held = kept_back(
-        decision, after, inputs["figures"]["day_number"], msgspec.convert(inputs["around"], Circumstances)
-    )
+    decision, held = decided_again(stored["inputs"], stored["policy"], historical=stored["historical"])
     return {
         "outcome": decision.outcome,
         "rule": decision.rule,
@@ -62,7 +47,7 @@ async def test_the_inputs_of_each_decision_decide_the_same_again(notifier: Notif
     assert {"opened", "worsened", "resolved", "held"} <= {each["outcome"] for each in decisions}
     assert any(each["kept_back"] for each in decisions)
     for stored in decisions:
-        again = decided_again(stored)
+        again = again_of(stored)
         assert again == {name: stored[name] for name in again if name != "told"} | {
             "told": stored["message"] is not None
         }
@@ -72,7 +57,7 @@ async def test_the_decisions_alone_make_the_same_incidents(notifier: Notifier) -
     decisions = await lived(notifier)
     made: list[dict[str, Any]] = []
     for stored in decisions:
-        again = decided_again(stored)
+        again = again_of(stored)
         if again["outcome"] == "opened":
             made.append({"unit": stored["unit"], "opened_day": stored["day"], "resolved_day": None})
         if made and stored["incident"]:

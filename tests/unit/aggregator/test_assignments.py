@@ -1,11 +1,12 @@
 """Assignments: what is due by when, who is ahead, what is refused."""
 
-from datetime import date, time
+from datetime import date
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.assignments import (
     Actor,
     Actual,
@@ -18,20 +19,10 @@ from tiendo_aggregator.rules.assignments import (
     standings,
 )
 from tiendo_aggregator.rules.calendar import Calendar
-from tiendo_aggregator.rules.plan import Campaign
 from tiendo_common.errors import Invalid
 
 #: 2023-11-11 is a Saturday; nobody works on Sundays.
-CAMPAIGN = Campaign(
-    id="kon-tum-2023",
-    name="Kon Tum",
-    plan_number="3903/KH-UBND",
-    plan_issued_on=date(2023, 11, 10),
-    province="62",
-    first_day=date(2023, 11, 11),
-    last_day=date(2023, 12, 30),
-    day_cut_off=time(21),
-    figures=(),
+CAMPAIGN = campaign(
     calendar=Calendar(weekday_weights=(1, 1, 1, 1, 1, 1, 0)),
 )
 SCHOOL = Assignment(

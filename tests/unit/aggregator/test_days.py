@@ -2,21 +2,11 @@
 
 from datetime import date, datetime, time, timedelta
 
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.days import days_to_close, is_watched
-from tiendo_aggregator.rules.plan import Campaign
 
 D = date(2023, 11, 11)
-CAMPAIGN = Campaign(
-    id="c",
-    name="C",
-    plan_number="1",
-    plan_issued_on=D,
-    province="62",
-    first_day=D,
-    last_day=D + timedelta(2),
-    day_cut_off=time(21),
-    figures=(),
-)
+CAMPAIGN = campaign(D, D + timedelta(2))
 
 
 def due(day: int, hour: int, *, closed: int | None = None, known: int = -9) -> list[int]:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.calendar import catch_up
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.going_on import GoingOn, Stop, check_going_on, stage
-from tiendo_aggregator.rules.plan import Campaign
 from tiendo_common.errors import Invalid
 
 FIRST, LAST = date(2023, 12, 20), date(2023, 12, 31)
@@ -18,18 +18,7 @@ EVE = FIRST - timedelta(1)
 OPEN = GoingOn(indicator="intake")
 #: The day after a 29 February.
 STOPPED = GoingOn(indicator="intake", stop=Stop(number="1/QĐ", signed_by="x", last_day=date(2024, 3, 1)))
-CAMPAIGN = Campaign(
-    id="c",
-    name="C",
-    plan_number="1",
-    plan_issued_on=FIRST,
-    province="62",
-    first_day=FIRST,
-    last_day=LAST,
-    day_cut_off=time(21),
-    figures=(),
-    going_on=OPEN,
-)
+CAMPAIGN = campaign(FIRST, LAST, going_on=OPEN)
 
 
 def test_it_is_watched_until_a_week_after_it_was_stopped() -> None:

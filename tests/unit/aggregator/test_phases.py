@@ -1,16 +1,17 @@
 """Phases: checked, and seen as campaigns of their own."""
 
-from datetime import date, time
+from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.calendar import Calendar
 from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase, check_phases
-from tiendo_aggregator.rules.plan import Campaign, Plan
+from tiendo_aggregator.rules.plan import Plan
 from tiendo_common.errors import Invalid
 
 FIRST, LAST = date(2023, 12, 20), date(2024, 3, 1)
@@ -28,16 +29,9 @@ END = phase("end", LAST, LAST)
 
 def plan(targets: dict[str, int]) -> Plan:
     return Plan(
-        campaign=Campaign(
-            id="c",
-            name="C",
-            plan_number="1",
-            plan_issued_on=FIRST,
-            province="62",
-            first_day=FIRST,
-            last_day=LAST,
-            day_cut_off=time(21),
-            figures=(),
+        campaign=campaign(
+            FIRST,
+            LAST,
             calendar=Calendar(weekday_weights=(3, 3, 3, 3, 3, 1, 0)),
             phases=(SPRINT, LATE, END),
         ),

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.aggregator import DATA
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.plan import (
-    Campaign,
     Figure,
     Plan,
+    check_place,
     check_plan,
     check_targets,
     spread,
@@ -38,15 +39,7 @@ def tree() -> Tree:
 @pytest.fixture(scope="module")
 def plan(tree: Tree) -> Plan:
     return Plan(
-        campaign=Campaign(
-            id="kon-tum-2023",
-            name="Kon Tum",
-            plan_number="3903/KH-UBND",
-            plan_issued_on=date(2023, 11, 10),
-            province="62",
-            first_day=date(2023, 11, 11),
-            last_day=date(2023, 12, 30),
-            day_cut_off=time(21),
+        campaign=campaign(
             figures=(Figure(id="share", indicator="intake", over="target", decimals=1),),
         ),
         targets={"intake": 421_100, "activated": 335_512},
@@ -122,12 +115,8 @@ def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> No
         if district not in by_hand and code not in by_hand
     }
     total = data.draw(st.integers(least, sum(eligible.values()))) if free else least
-    campaign = Campaign(
-        id="c", name="C", plan_number="1", plan_issued_on=date(2023, 11, 10), province="62",
-        first_day=date(2023, 11, 11), last_day=date(2023, 12, 30), day_cut_off=time(21), figures=(),
-    )  # fmt: skip
     small_plan = Plan(
-        campaign=campaign, targets={"intake": total}, eligible=eligible, set_targets={"intake": by_hand}
+        campaign=campaign(), targets={"intake": total}, eligible=eligible, set_targets={"intake": by_hand}
     )
     assign(small_plan, small)
     found = {unit: value for (unit, _), value in unit_targets(small_plan, small).items()}
@@ -141,6 +130,7 @@ def test_targets_set_by_hand_are_kept_and_the_rest_sums_exactly(data: Any) -> No
 
 def assign(plan: Plan, tree: Tree) -> None:
     """As a plan that is put is looked at."""
+    check_place(plan.campaign, tree)
     check_plan(plan, tree)
     check_targets(plan, tree)
     unit_targets(plan, tree)

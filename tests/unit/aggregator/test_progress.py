@@ -1,10 +1,11 @@
 """Progress: sums up the tree, set against the plan."""
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 
 import pytest
 
-from tiendo_aggregator.rules.plan import Campaign, Figure, Plan, unit_targets
+from tests.support.campaigns import campaign
+from tiendo_aggregator.rules.plan import Figure, Plan, unit_targets
 from tiendo_aggregator.rules.progress import Count, UnitProgress, publications, unit_progress
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.events.state import IndicatorProgress, UnitSpan
@@ -27,15 +28,9 @@ TREE = Tree(
     }
 )
 PLAN = Plan(
-    campaign=Campaign(
-        id="c",
-        name="C",
-        plan_number="1",
-        plan_issued_on=D,
-        province="62",
-        first_day=D,
-        last_day=D,
-        day_cut_off=time(21),
+    campaign=campaign(
+        D,
+        D,
         figures=(
             Figure(id="of_target", indicator="intake", over="target", decimals=1),
             Figure(id="of_eligible", indicator="intake", over="eligible", decimals=2),

@@ -2,18 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.campaigns import campaign
 from tests.support.units import CENSUS, QUANG_BINH_BY_HAND, REFORM, country, reform_rows, row, sent, small
 from tiendo_aggregator.errors import EditionContradicted
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.exemptions import Exempted, ExemptionDecision, exempt_citizens
-from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, unit_targets
+from tiendo_aggregator.rules.plan import Plan, UnitTargets, unit_targets
 from tiendo_aggregator.rules.progress import Count, UnitProgress, unit_progress
 from tiendo_aggregator.rules.rebasing import check_edition, rebased, rebased_plan, rebased_sums
 from tiendo_aggregator.rules.units import (
@@ -32,25 +33,17 @@ from tiendo_common.errors import Invalid
 FIRST = date(2023, 11, 11)
 
 
-def plan_of(gazetteer: Gazetteer, province: str, eligible: Mapping[str, int]) -> tuple[Plan, UnitTargets]:
+def plan_of(
+    gazetteer: Gazetteer, province: str, eligible: Mapping[str, int], units: tuple[str, ...] = ()
+) -> tuple[Plan, UnitTargets]:
     """A plan from FIRST on, with targets of half and a third of the eligible."""
     whole = sum(eligible.values())
     plan = Plan(
-        campaign=Campaign(
-            id="c",
-            name="C",
-            plan_number="1",
-            plan_issued_on=FIRST,
-            province=province,
-            first_day=FIRST,
-            last_day=FIRST,
-            day_cut_off=time(21),
-            figures=(),
-        ),
+        campaign=campaign(FIRST, FIRST, province=province, units=units),
         targets={"intake": whole // 2, "activated": whole // 3},
         eligible=eligible,
     )
-    return plan, unit_targets(plan, gazetteer.as_of(FIRST))
+    return plan, unit_targets(plan, plan.campaign.followed(History(gazetteer), FIRST).tree)
 
 
 def exempting_a_third(plan: Plan) -> ExemptionDecision:
@@ -76,7 +69,8 @@ def on_tree(
     plan: Plan, targets: UnitTargets, followed: Followed, counts: Sequence[Count]
 ) -> dict[str, UnitProgress]:
     """Every unit of a tree as a report says it, by code."""
-    ours = [each for each in counts if each.unit in followed.places]
+    codes = set(followed.codes_below(followed.root))
+    ours = [each for each in counts if each.unit in codes]
     moved, unit_goals = rebased_plan(plan, targets, followed)
     exempt = exempt_citizens([exempting_a_third(plan)], FIRST, None, followed)
     units = unit_progress(moved, unit_goals, exempt, followed.tree, followed.root, 9, rebased(ours, followed))
@@ -179,6 +173,33 @@ def test_totals_are_the_same_before_and_after_to_the_unit(
         work = [(code, "intake", n[0]) for code, n in numbers.items() if code in old.places]
         moved = rebased_sums(work, new)
         assert sum(n for *_, n in moved) == sum(n for *_, n in work)
+
+
+@given(reorganised(), st.data())
+def test_a_campaign_of_some_units_is_the_same_sum_before_and_after(
+    made: tuple[Gazetteer, Reorganisation, dict[str, list[int]]], data: st.DataObject
+) -> None:
+    gazetteer, asked, numbers = made
+    history = History(gazetteer, [asked])
+    tree = gazetteer.as_of(FIRST)
+    province = data.draw(st.sampled_from(tree.roots()))
+    below = [code for code in tree.below(province) if code != province]
+    drawn = data.draw(st.lists(st.sampled_from(below), min_size=1, unique=True))
+    units = tuple(unit for unit in sorted(drawn) if tree.units[unit].parent not in drawn)
+    communes = [code for unit in units for code in tree.communes(unit)]
+    eligible = {code: 3 + int(code) for code in communes}
+    plan, targets = plan_of(gazetteer, province, eligible, units)
+    old, new = (plan.campaign.followed(history, day) for day in (FIRST, CENSUS))
+    new.require(FIRST, CENSUS, field="tree")
+    counts = counts_of(numbers)
+    before, after = on_tree(plan, targets, old, counts), on_tree(plan, targets, new, counts)
+    takes = asked.takes()
+    assert {code for code, each in before.items() if each.level == "commune"} == set(communes)
+    assert {takes[code] for code in communes} <= after.keys()
+    assert_the_same_totals(before, after, {code: takes[code] for code in communes}, province, new.root)
+    # What a district did itself counts where all of it is the campaign's.
+    own = {code for unit in units for code in tree.below(unit)}
+    assert before[province].indicators["intake"].level_1 == sum(numbers[code][0] for code in own)
 
 
 # --- the five campaigns ------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Targets of narrowed goals and of shares: checked, taken, spread."""
 
 from collections.abc import Mapping
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.aggregator import DATA
+from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.plan import (
-    Campaign,
     CohortSize,
     Plan,
     Share,
@@ -42,17 +42,7 @@ def tree() -> Tree:
 def plan(tree: Tree) -> Plan:
     communes = tree.communes("62")
     return Plan(
-        campaign=Campaign(
-            id="kon-tum-2023",
-            name="Kon Tum",
-            plan_number="3903/KH-UBND",
-            plan_issued_on=date(2023, 11, 10),
-            province="62",
-            first_day=date(2023, 11, 11),
-            last_day=date(2023, 12, 30),
-            day_cut_off=time(21),
-            figures=(),
-        ),
+        campaign=campaign(),
         targets={"intake": 421_100, PHASE: 200_000, "intake:level-2": 300_000, OFFICIALS: 3_000},
         eligible={code: 3000 + 37 * place for place, code in enumerate(communes)},
         set_targets={OFFICIALS: {"612": 400}},

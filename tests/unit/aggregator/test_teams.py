@@ -5,17 +5,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.aggregator import restated, segment
-from tiendo_aggregator.consumer import Teams
-from tiendo_aggregator.rules.counting import COLLECTING, COUNTED, fold, totals
-from tiendo_aggregator.rules.teams import NOBODYS, TeamDecoder, TeamIntake, fold_teams
-from tiendo_common.errors import UnknownEvent
-from tiendo_common.eventlog.consumer import Batch
-from tiendo_common.eventlog.port import Chunk, Foreign, Partition, Position
+from tiendo_aggregator.rules.counting import COLLECTING, LEAN, Folded, add_up, fold, totals
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import encode
 
@@ -46,57 +40,37 @@ changes = st.tuples(st.sampled_from(["intake", "approved", "activated"]), segmen
 )
 
 
-@given(st.lists(changes, max_size=6))
-def test_a_team_has_what_the_counters_would_have_of_its_segments_alone(told: list[Any]) -> None:
+def folded(events: list[Any]) -> Folded:
+    """As the consumer folds them."""
+    decoded = EventDecoder(LEAN).decode_all([encode(event) for event in events])
+    assert decoded is not None
+    return fold(decoded)
+
+
+@given(st.lists(changes, max_size=6), st.integers(0, 6))
+def test_a_team_has_what_the_counters_would_have_of_its_segments_alone(told: list[Any], cut: int) -> None:
     events = [
         restated(indicator, after, before, known=known).event for indicator, after, before, known in told
     ]
-    bodies = [encode(event) for event in events]
 
-    def work(only: str) -> Counter[Any]:
+    def alone(team: str) -> Counter[Any]:
         """The counters' cells of who did the work, of segments of one team."""
-        alone = [
+        its = [
             msgspec.structs.replace(
                 event,
                 data=msgspec.structs.replace(
                     event.data,  # type: ignore[attr-defined]
-                    before=tuple(s for s in event.data.before if s.team == only),  # type: ignore[attr-defined]
-                    after=tuple(s for s in event.data.after if s.team == only),  # type: ignore[attr-defined]
+                    before=tuple(s for s in event.data.before if s.team == team),  # type: ignore[attr-defined]
+                    after=tuple(s for s in event.data.after if s.team == team),  # type: ignore[attr-defined]
                 ),
             )
             for event in events
         ]
-        decoded = EventDecoder(COUNTED).decode_all([encode(event) for event in alone])
-        cells = totals(fold(decoded or ())).items()
+        cells = totals(folded(its)).items()
         return Counter({(cell[0], *cell[2:]): n for cell, n in cells if cell[1] == COLLECTING})
 
-    found = TeamDecoder().decode_all(bodies)
-    assert found is not None
-    by_team = fold_teams(found)
+    by_team = add_up([folded(events[:cut]), folded(events[cut:])]).teams
+    assert {team for _, team, *_ in by_team} <= {"Tổ 1", "Tổ 2"}
     for team in ("Tổ 1", "Tổ 2"):
-        mine = {(unit, *rest): n for (unit, each, *rest), n in by_team.items() if each == team}
-        assert mine == {cell: n for cell, n in work(team).items() if n}
-
-
-def test_what_names_no_team_is_passed_over_unread_and_the_rest_is_judged_as_ever() -> None:
-    decoder = TeamDecoder()
-    alone = encode(restated("intake", [segment(D, "23281")], known=D).event)
-    helped = encode(restated("intake", [segment(D, "23281", team="Tổ 1")], known=D).event)
-    assert decoder.decode(alone) is decoder.decode(b"no event at all") is NOBODYS
-    assert isinstance(decoder.decode(helped), TeamIntake)
-    assert len(decoder.decode_all([alone, helped, b"no event at all"]) or ()) == 1
-    assert decoder.decode_all([helped[:-5]]) is None
-    with pytest.raises(msgspec.DecodeError):
-        decoder.decode(helped[:-5])
-    with pytest.raises(UnknownEvent):
-        decoder.decode(helped.replace(b"intake-restated.v1", b"intake-restated.v2"))
-
-
-def test_what_no_log_of_ours_wrote_is_left_to_the_counters() -> None:
-    broken = encode(restated("intake", [segment(D, "23281", team="Tổ 1")], known=D).event)[:-5]
-    foreign = Foreign(7, "no sequence", b"x")
-    chunk = Chunk(Partition("intake", 0), [1], [broken], Position(2), (foreign,))
-    batch = Batch([chunk])
-    assert len(batch.rejected) == 1
-    assert Teams().prepare(batch) == {}
-    assert [(letter.sequence, letter.body) for letter in batch.rejected] == [(1, broken)]
+        mine = {(unit, *rest): n for (unit, each, *rest), n in by_team.items() if each == team and n}
+        assert mine == dict(alone(team))

@@ -1,10 +1,8 @@
-"""The projections that count."""
+"""The projection that counts."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tiendo_aggregator.rules import counting
-from tiendo_aggregator.rules.teams import TeamCell, TeamDecoder, fold_teams
 from tiendo_aggregator.storage.counting import add_counts
 from tiendo_aggregator.storage.passages import add_waits
 from tiendo_aggregator.storage.teams import add_team_work
@@ -17,8 +15,8 @@ TOPICS = ("intake", "approval", "activation")
 
 
 class Counters:
-    """Citizens by unit, day, indicator and level; how many of them came by each channel and are of each cohort;
-    and since when what happened to them had been waited for."""
+    """Citizens by unit, day, indicator and level; how many of them came by each channel and are of each cohort; since
+    when what happened to them had been waited for; and which team did the work."""
 
     def __init__(self) -> None:
         self._decoder = EventDecoder[counting.Lean](counting.LEAN)
@@ -30,23 +28,4 @@ class Counters:
         folded = counting.add_up(works)
         await add_counts(connection, folded.counts)
         await add_waits(connection, folded.waits)
-
-
-class Teams:
-    """Work by team, beside the counters and at a pace of its own: so it could begin at the log's beginning when they
-    were far along."""
-
-    def __init__(self) -> None:
-        self._decoder = TeamDecoder()
-
-    def prepare(self, batch: Batch) -> Mapping[TeamCell, int]:
-        sums = fold_teams(batch.events(self._decoder))
-        # Foreign records are kept aside where everything is counted; once is enough.
-        batch.rejected[:] = [letter for letter in batch.rejected if letter.sequence is not None]
-        return sums
-
-    async def apply(self, connection: Connection, works: Sequence[Mapping[TeamCell, int]]) -> None:
-        together: Counter[TeamCell] = Counter()
-        for work in works:
-            together.update(work)
-        await add_team_work(connection, together)
+        await add_team_work(connection, folded.teams)

@@ -1,6 +1,6 @@
 """Wires the aggregator."""
 
-from tiendo_aggregator.consumer import TOPICS, Counters, Teams
+from tiendo_aggregator.consumer import TOPICS, Counters
 from tiendo_aggregator.routes import MAX_PLAN, make_router
 from tiendo_aggregator.routes.assignments import make_assignments_router
 from tiendo_aggregator.routes.contests import make_contests_router
@@ -53,21 +53,11 @@ def wire(kit: Kit) -> None:
     assert isinstance(settings, Settings)
     # Catching up, many events are written at once: the more there are, the fewer rows each of them needs.
     counters = Consumer(
-        "counters",
+        "counting",
         TOPICS,
         Counters(),
         pool=kit.pool,
-        reader=kit.reader("counters"),
-        batch_size=12_000,
-        linger=0.03,
-        gather=48_000,
-    )
-    teams = Consumer(
-        "teams",
-        TOPICS,
-        Teams(),
-        pool=kit.pool,
-        reader=kit.reader("teams"),
+        reader=kit.reader("counting"),
         batch_size=12_000,
         linger=0.03,
         gather=48_000,
@@ -88,7 +78,7 @@ def wire(kit: Kit) -> None:
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)
-    assignments = Assignments(kit.pool, plans, units, scopes, kit.clock, lambda: teams.complete_to)
+    assignments = Assignments(kit.pool, plans, units, scopes, kit.clock)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
@@ -105,7 +95,6 @@ def wire(kit: Kit) -> None:
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
     kit.add_consumer(counters)
-    kit.add_consumer(teams)
     kit.background.append(("units", units.follow))
     kit.background.append(("progress publisher", publisher.run))
     kit.moved.append(publisher.step)

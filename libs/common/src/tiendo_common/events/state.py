@@ -34,7 +34,8 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign as others need it: who, where, when.
 
     `day_weights`: how much each day from the first is to bring beside the others; absent: all are alike.
-    `daily_declarations`: which units report by declaring, and by when; absent: none.
+    `daily_declarations`: which units report by declaring, and by when; absent: none. `parent`: the campaign of which it
+    is a part, whose counts have its citizens among them; absent: it is no part of another.
     """
 
     campaign: str
@@ -45,6 +46,7 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     day_cut_off: time
     day_weights: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     daily_declarations: DailyDeclarations | msgspec.UnsetType = msgspec.UNSET
+    parent: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ Name = Annotated[
         max_length=100,
         pattern=r"^[^\x00]+$",
         description="A consumer of this service: `GET /v1/positions` names them.",
-        examples=["counters"],
+        examples=["counting"],
     ),
     in_words("1 to 100 characters, none of them NUL"),
 ]

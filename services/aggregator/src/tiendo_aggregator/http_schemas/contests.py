@@ -1,13 +1,16 @@
 """What goes over HTTP of contests."""
 
 from datetime import date
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from pydantic import (
     AwareDatetime,
     BaseModel,
     Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
 )
 
 from tiendo_aggregator.http_schemas import (
@@ -18,29 +21,49 @@ from tiendo_aggregator.http_schemas import (
     Text,
     UnitCode,
 )
+from tiendo_aggregator.http_schemas.assignments import Id
 from tiendo_aggregator.rules.contests import Contest, Group, Measure
 from tiendo_aggregator.use_cases.contests import ContestReport
 from tiendo_common.service.documents import Sent
 
 
 class GroupDocument(Sent):
-    """Who takes part together."""
+    """Who takes part together: units or actors, one of both, and of the same kind in all groups of a contest."""
 
     id: PartId
     name: Text = Field(examples=["Cụm phường trung tâm"])
-    units: Annotated[list[UnitCode], Field(min_length=1, max_length=500)] = Field(
-        description="Districts and communes of the campaign's first day, with all below them."
+    units: Annotated[list[UnitCode], Field(max_length=500)] = Field(
+        [], description="Districts and communes of the campaign's first day, with all below them."
     )
+    actors: Annotated[list[Id], Field(max_length=500)] = Field(
+        [],
+        description="Actors off the tree, with all of their assignments of this indicator on the contest's days.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.units) == bool(self.actors):
+            raise ValueError("send units or actors, at least 1 of one of both")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_it_says(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value}
+
+    @classmethod
+    def of(cls, group: Group) -> Self:
+        return cls(id=group.id, name=group.name, units=list(group.units), actors=list(group.actors))
 
 
 class ContestDocument(Sent):
-    """A contest between groups of units (thi đua), by residence."""
+    """A contest between groups (thi đua): of units, by residence, or of actors, by what their teams do."""
 
     id: PartId
     name: Text = Field(examples=["Thi đua giữa các cụm phường"])
     measure: Measure = Field(
         description="share: of the target, baseline included; per_1000: citizens gained on its days of each 1,000 who "
-        "are eligible; finish: who met the target first."
+        "are eligible; finish: who met the target first. Of actors the target is what their assignments have due by "
+        "the contest's last day, and there is no per_1000."
     )
     indicator: GoalName
     first_day: Day
@@ -50,7 +73,10 @@ class ContestDocument(Sent):
     def contest(self) -> Contest:
         """As the rules know it."""
         fields = self.model_dump(exclude={"groups", "indicator"})
-        groups = tuple(Group(id=each.id, name=each.name, units=tuple(each.units)) for each in self.groups)
+        groups = tuple(
+            Group(id=each.id, name=each.name, units=tuple(each.units), actors=tuple(each.actors))
+            for each in self.groups
+        )
         return Contest(**fields, goal=self.indicator, groups=groups)
 
     @classmethod
@@ -60,12 +86,13 @@ class ContestDocument(Sent):
         return cls(
             **fields,
             indicator=goal,
-            groups=[GroupDocument(id=each.id, name=each.name, units=list(each.units)) for each in groups],
+            groups=[GroupDocument.of(each) for each in groups],
         )
 
 
 class PlacedAnswer(Answered):
-    """A group's place. Numbers are of those who live in its units."""
+    """A group's place. Numbers are of those who live in its units; or of what its actors' teams did of their
+    assignments, also before the contest."""
 
     id: str
     name: str
@@ -76,7 +103,7 @@ class PlacedAnswer(Answered):
     value: int
     gained: int = Field(description="Since the day before the contest.")
     target: int
-    eligible: int = Field(description="Without the exempt.")
+    eligible: int | None = Field(description="Without the exempt. Null: a group of actors.")
     percent: str | None = Field(description="value of target, cut at one decimal.")
     per_1000: str | None = Field(description="gained of each 1,000 who are eligible, cut at two decimals.")
     met_on: date | None = Field(

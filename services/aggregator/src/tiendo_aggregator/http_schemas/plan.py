@@ -1,5 +1,6 @@
 """What goes over HTTP of campaigns and their plans."""
 
+from collections.abc import Sequence
 from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,7 @@ from pydantic import (
 
 from tiendo_aggregator.http_schemas import (
     Answered,
+    CampaignId,
     Citizens,
     CommuneCode,
     Day,
@@ -116,12 +118,17 @@ class CohortDocument(Sent):
 
     source: Text = Field(description="Who says so.", examples=["Sở Nội vụ"])
     eligible: dict[CommuneCode, Citizens] = Field(
-        description="Of every commune that the province has on the first day.", examples=[{"23281": 112}]
+        description="Of every commune that the campaign has on the first day.", examples=[{"23281": 112}]
     )
 
 
 class CampaignHead(Sent):
     """A campaign: who, where, when."""
+
+    parent: CampaignId | None = Field(
+        None,
+        description="The campaign of which it is a part, with days on which that one works and none but its communes.",
+    )
 
     name: Text
     plan_number: Text = Field(examples=["3903/KH-UBND"])
@@ -233,8 +240,14 @@ def _one_each(targets: list[TargetDocument]) -> list[TargetDocument]:
 class CampaignBody(CampaignHead):
     """All of a campaign's plan but the province's targets."""
 
+    units: Annotated[list[UnitCode], Field(max_length=5000)] = Field(
+        [],
+        description="Districts and communes of the first day that it is about, with all below them; what is said of "
+        "the province, or of a part of a district, is the sum of these. Left out: all of the province.",
+        examples=[["608"]],
+    )
     eligible: dict[CommuneCode, Citizens] = Field(
-        description="Eligible citizens of every commune that the province has on the first day.",
+        description="Eligible citizens of every commune that the campaign has on the first day.",
         examples=[{"23281": 5012}],
     )
     figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
@@ -280,6 +293,7 @@ class CampaignDocument(CampaignBody):
                 going_on=self.going_on.going_on() if self.going_on is not None else None,
                 contests=tuple(each.contest() for each in self.contests),
                 phases=tuple(Phase(**phase.model_dump()) for phase in self.phases),
+                units=tuple(self.units),
                 **self.model_dump(include=set(CampaignHead.model_fields)),
             ),
             targets={target.goal: target.value for target in self.targets if target.value is not None},
@@ -302,19 +316,34 @@ class CampaignLine(CampaignHead):
         return cls(**_head(stored))
 
 
+class SubCampaignAnswer(Answered):
+    """A campaign that is a part of another."""
+
+    id: str
+    name: str
+    first_day: date
+    last_day: date
+    units: list[str] = Field(description="Empty: all that the province has on its first day.")
+
+
 class CampaignAnswer(CampaignBody):
     """A campaign's whole plan and how far it has come."""
 
     id: str
     targets: list[TargetAnswer]
+    sub_campaigns: list[SubCampaignAnswer] = Field(
+        description="The campaigns that are parts of it now, by their first day."
+    )
     closed_through: date | None = Field(
         description="The last day whose closing progress has been published: final but for late facts."
     )
 
     @classmethod
-    def of(cls, stored: StoredPlan) -> Self:
+    def of(cls, stored: StoredPlan, sub_campaigns: Sequence[Campaign]) -> Self:
         return cls(
             **_head(stored),
+            sub_campaigns=[SubCampaignAnswer.model_validate(each) for each in sub_campaigns],
+            units=list(stored.campaign.units),
             targets=[_target(stored.plan, goal) for goal in sorted(stored.plan.targets, key=in_order)],
             eligible=dict(stored.plan.eligible),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],

@@ -109,7 +109,7 @@ def make_router(
         """
         stored = await plans.put(document.plan(campaign), document.shares(), if_match)
         response.headers["ETag"] = tag(stored.version)
-        return CampaignAnswer.of(stored)
+        return CampaignAnswer.of(stored, await plans.sub_campaigns(campaign))
 
     @router.get("/v1/campaigns", tags=["campaigns"], summary="All campaigns")
     async def list_campaigns(_reader: Reader) -> CampaignsAnswer:
@@ -120,7 +120,7 @@ def make_router(
         """The plan in force. Its ETag goes into If-Match of a change that is made from it."""
         stored = await plans.get(campaign)
         response.headers["ETag"] = tag(stored.version)
-        return CampaignAnswer.of(stored)
+        return CampaignAnswer.of(stored, await plans.sub_campaigns(campaign))
 
     @router.get("/v1/campaigns/{campaign}/phases", tags=["campaigns"], summary="A campaign's phases")
     async def get_phases(campaign: InPath, _reader: Reader) -> PhasesAnswer:

@@ -4,10 +4,11 @@ A segment is +1 on its first day and −1 on the day after its last; a restateme
 segments after and takes away those before (tiendo_common.events.restatements.deltas). The sums telescope to
 the last state of every record, in whatever order topics are read.
 
-A passage says of such a change since when it had been waited for: see `PASSAGES`.
+A passage says of such a change since when it had been waited for: see `PASSAGES`. Work that names a team is summed by
+team beside the counters: in their key, a team would multiply rows that most questions have to sum up again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -109,6 +110,7 @@ class LeanSegment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: Channel
     cohorts: tuple[Cohort, ...] = ()
     since: date | msgspec.UnsetType = msgspec.UNSET
+    team: str | None = None
 
 
 class LeanData(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -189,6 +191,8 @@ Counts = Sequence[int]
 PassageKey = tuple[str, date, date, int, date]
 #: unit, day, known day, index of PASSAGES, and which `BLOCK` days of waiting, from the 0th on.
 Block = tuple[str, date, date, int, int]
+#: collecting unit, team, day, known day, indicator, level
+TeamCell = tuple[str, str, date, date, int, int]
 #: A cell, then the index of KINDS and a value; level 0: of whatever level.
 PartCell = tuple[str, int, date, date, int, int, int, str]
 
@@ -201,10 +205,11 @@ _OF_CHANNEL, _OF_COHORT = (
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """The net change at each distinct boundary; and of the passages, by days of waiting."""
+    """The net change at each distinct boundary; of the passages, by days of waiting; and of work by team."""
 
     counts: Mapping[Boundary, Counts] = field(default_factory=dict)
     waits: Mapping[Block, Counts] = field(default_factory=dict)
+    teams: Mapping[TeamCell, int] = field(default_factory=dict)
 
     @property
     def passages(self) -> dict[PassageKey, int]:
@@ -227,6 +232,7 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
     path: a call for each boundary would take longer than all it does."""
     sums: dict[Boundary, list[int]] = {}
     waits: dict[Block, list[int]] = {}
+    teams: defaultdict[TeamCell, int] = defaultdict(int)
     known_sum, known_wait = sums.get, waits.get
     window = ACTIVATION_WINDOW.days
     indicator_of = _INDICATOR_OF.get
@@ -249,6 +255,8 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                     counts[_OF_CHANNEL[s.channel]] += n
                     for cohort in s.cohorts:
                         counts[_OF_COHORT[cohort]] += n
+                    if s.team is not None:
+                        teams[s.collecting, s.team, day, known, indicator, s.level] += n
                     if s.until_day is None or n != sign:
                         break
                     day, n = s.until_day, -sign
@@ -285,7 +293,7 @@ def fold(events: Iterable[Counted] | Iterable[Lean]) -> Folded:
                 _add_right(waits, known, 1, account.failures_after)
             if account.failures_before is not msgspec.UNSET:
                 _add_right(waits, known, -1, account.failures_before)
-    return Folded(sums, waits)  # nobody changes them from here on
+    return Folded(sums, waits, teams)  # nobody changes them from here on
 
 
 _Waits = dict[Block, list[int]]
@@ -369,10 +377,12 @@ def add_up(parts: Sequence[Folded]) -> Folded:
         return parts[0]
     counts: dict[Boundary, Counts] = {}
     waits: dict[Block, Counts] = {}
+    teams: Counter[TeamCell] = Counter()
     for part in parts:
         _add_each(counts, part.counts)
         _add_each(waits, part.waits)
-    return Folded(counts, waits)
+        teams.update(part.teams)
+    return Folded(counts, waits, teams)
 
 
 KeyT = TypeVar("KeyT", bound=Hashable)

@@ -93,7 +93,7 @@ def check_measure(measure: Measure, tree: Tree, province: str) -> None:
     for unit in measure.targets:
         if unit not in inside:
             raise Invalid(
-                f"{unit} is not in the province of the campaign, {province}.",
+                f"{unit} is no unit of the campaign on its first day.",
                 field=f"targets.{unit}",
                 remedy="GET /v1/units?search= finds codes by name.",
             )

@@ -128,7 +128,7 @@ def check_import(figures: Mapping[str, Counts], claims: Sequence[Claim], tree: T
 def _check_unit(unit: str, inside: set[str], root: str, field: str) -> None:
     if unit not in inside:
         raise Invalid(
-            f"Unit {unit} is not in the province of the campaign, {root}, on that day.",
+            f"Unit {unit} is none of the campaign's in {root} on that day.",
             field=field,
             remedy="GET /v1/units?as_of= tells the units of the day; leave out what is elsewhere.",
         )

@@ -12,7 +12,7 @@ from tiendo_aggregator.rules.contests import Contest, check_contests
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
 from tiendo_aggregator.rules.going_on import GoingOn, check_going_on
 from tiendo_aggregator.rules.phases import Phase, check_phases
-from tiendo_aggregator.rules.units import Tree
+from tiendo_aggregator.rules.units import Followed, History, Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.restatements import Cohort
@@ -35,7 +35,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
-    """Who, where, when; days and the cut-off hour are those of the campaign's place."""
+    """Who, where, when; days and the cut-off hour are those of the campaign's place.
+
+    `units`: the districts and communes of its first day that it is about, none within another; empty: all of the
+    province. `parent`: the campaign of which it is a part (rules.sub_campaigns).
+    """
 
     id: str
     name: str
@@ -51,6 +55,12 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()
     going_on: GoingOn | None = None
     contests: tuple[Contest, ...] = ()
+    parent: str | None = None
+    units: tuple[str, ...] = ()
+
+    def followed(self, history: History, day: date) -> Followed:
+        """What its units are on the tree of a day."""
+        return history.follow(self.province, self.first_day, day, self.units)
 
     @property
     def schedule(self) -> Schedule:
@@ -118,9 +128,40 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.eligible if size is None else size.eligible
 
 
+def check_place(campaign: Campaign, tree: Tree) -> None:
+    """Raise Invalid, naming the field, unless the campaign is in a province of the tree of its first day, and its units
+    are below that, each once."""
+    unit = tree.units.get(campaign.province)
+    if unit is None or unit.level != "province":
+        raise Invalid(
+            f"{campaign.province!r} is no province on {campaign.first_day}.",
+            field="province",
+            remedy="GET /v1/units?search= finds codes; provinces have two digits.",
+        )
+    inside = set(tree.below(campaign.province)) - {campaign.province}
+    taken: dict[str, str] = {}
+    for place, code in enumerate(campaign.units):
+        if code not in inside:
+            raise Invalid(
+                f"{code} is no district or commune of {unit.name} on {campaign.first_day}.",
+                field=f"units.{place}",
+                remedy=f"GET /v1/units?as_of={campaign.first_day} tells the units of that day.",
+            )
+        for below in tree.below(code):
+            if below in taken:
+                raise Invalid(
+                    f"{tree.units[below].name} ({below}) is in {taken[below]} and in {code}."
+                    if taken[below] != code
+                    else f"{code} is there twice.",
+                    field=f"units.{place}",
+                    remedy="Name each unit once; a district stands for all of its communes.",
+                )
+            taken[below] = code
+
+
 def check_plan(plan: Plan, tree: Tree) -> None:
-    """Raise Invalid, naming the field, unless the plan's days, place, calendar, phases and populations fit each other
-    and the tree of its first day. Of targets see check_targets."""
+    """Raise Invalid, naming the field, unless the plan's days, calendar, phases and populations fit each other and
+    `tree`, which has the campaign's units on its first day. Of targets see check_targets."""
     campaign = plan.campaign
     if campaign.first_day > campaign.last_day:
         raise Invalid(
@@ -131,20 +172,16 @@ def check_plan(plan: Plan, tree: Tree) -> None:
     check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
     check_phases(campaign.phases, campaign.first_day, campaign.last_day)
     check_going_on(campaign.going_on, campaign.last_day)
-    unit = tree.units.get(campaign.province)
-    if unit is None or unit.level != "province":
-        raise Invalid(
-            f"{campaign.province!r} is no province on {campaign.first_day}.",
-            field="province",
-            remedy="GET /v1/units?search= finds codes; provinces have two digits.",
-        )
     communes = tree.communes(campaign.province)
-    _check_population(plan.eligible, communes, "eligible", f"{unit.name} on {campaign.first_day}", campaign)
+    where = (
+        f"{'the campaign' if campaign.units else tree.units[campaign.province].name} on {campaign.first_day}"
+    )
+    _check_population(plan.eligible, communes, "eligible", where, campaign)
     if not any(plan.eligible.values()):
         raise Invalid("Nobody is eligible.", field="eligible", remedy="Send the communes' populations.")
     for cohort, size in plan.cohorts.items():
         field = f"cohorts.{cohort}.eligible"
-        _check_population(size.eligible, communes, field, f"{unit.name} on {campaign.first_day}", campaign)
+        _check_population(size.eligible, communes, field, where, campaign)
         for code, citizens in size.eligible.items():
             if citizens > plan.eligible[code]:
                 raise Invalid(
@@ -178,7 +215,7 @@ def _check_population(
 
 def check_targets(plan: Plan, tree: Tree) -> None:
     """Raise Invalid, naming the field, unless the targets of a plan that passed check_plan are within its days and
-    populations, and set for units of the tree of its first day."""
+    populations, and set for the campaign's units on the tree of its first day."""
     campaign = plan.campaign
     for goal, value in plan.targets.items():
         due = goal_of(goal).due
@@ -301,7 +338,7 @@ def _check_set_targets(plan: Plan, tree: Tree) -> None:
         for unit, value in by_hand.items():
             if unit not in below:
                 raise Invalid(
-                    f"{unit} is no district or commune of the province on {plan.campaign.first_day}.",
+                    f"{unit} is no district or commune of the campaign on {plan.campaign.first_day}.",
                     field=f"set_targets.{goal}.{unit}",
                     remedy=f"GET /v1/units?as_of={plan.campaign.first_day} tells the units of that day.",
                 )

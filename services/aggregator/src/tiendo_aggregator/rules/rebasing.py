@@ -87,7 +87,7 @@ def too_many(
     followed."""
     campaign = plan.campaign
     for day in sorted({since, *(each.from_day for each in decisions if each.from_day > since)}):
-        followed = history.follow(campaign.province, campaign.first_day, day)
+        followed = campaign.followed(history, day)
         followed.require(day, day, field="from_day")
         there, _ = rebased_plan(plan, {}, followed)
         for unit, exempt in sorted(exempt_citizens(decisions, day, None, followed).items()):
@@ -119,7 +119,7 @@ def check_edition(
                 remedy="DELETE /v1/reorganisations/{id} takes it back; then bring the tree, then apply it anew.",
             ) from error
     for campaign in campaigns:
-        was, would_be = (_parents(each.as_of(campaign.first_day), campaign.province) for each in (now, then))
+        was, would_be = (_parents(each.as_of(campaign.first_day), campaign) for each in (now, then))
         if was != would_be:
             strange = sorted({code for code, _ in was ^ would_be})
             raise EditionContradicted(
@@ -130,5 +130,11 @@ def check_edition(
             )
 
 
-def _parents(tree: Tree, root: str) -> set[tuple[str, str | None]]:
-    return {(code, tree.units[code].parent) for code in tree.below(root)}
+def _parents(tree: Tree, campaign: Campaign) -> set[tuple[str, str | None]]:
+    tops = campaign.units or (campaign.province,)
+    return {
+        (code, tree.units[code].parent)
+        for top in tops
+        if top in tree.units
+        for code in (*tree.up_to(top, campaign.province), *tree.below(top))
+    }

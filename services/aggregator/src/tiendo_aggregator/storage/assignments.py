@@ -57,6 +57,12 @@ async def newest(
     return list(found.values())
 
 
+async def actors_of(connection: Connection, campaign: str) -> set[str]:
+    """The ids of all actors of the campaign."""
+    rows = await connection.fetch("SELECT DISTINCT id FROM actor_version WHERE campaign = $1", campaign)
+    return {row["id"] for row in rows}
+
+
 async def add_paper(connection: Connection, campaign: str, version: Version[PaperT]) -> None:
     """Keep a further version."""
     await connection.execute(

@@ -105,6 +105,12 @@ async def lock_plan(session: AsyncSession, campaign: str) -> None:
     await session.exec(select(func.pg_advisory_xact_lock(func.hashtext(f"aggregator plan {campaign}"))))
 
 
+async def lock_all_plans(session: AsyncSession) -> None:
+    """Let plans be put one after the other: whether a campaign is a part of another is a matter of both. To be taken
+    before lock_plan."""
+    await session.exec(select(func.pg_advisory_xact_lock(func.hashtext("aggregator plans"))))
+
+
 async def stored_campaigns(session: AsyncSession) -> list[StoredCampaign]:
     """Every campaign, by its first day."""
     closed = dict(
@@ -237,6 +243,8 @@ async def store_plan(
             phases=msgspec.to_builtins(campaign.phases) or None,
             going_on=msgspec.to_builtins(campaign.going_on),
             contests=msgspec.to_builtins(campaign.contests) or None,
+            parent=campaign.parent,
+            units=list(campaign.units) or None,
             known_since=known_since,
             cohorts=msgspec.to_builtins(plan.cohorts) or None,
             shares=msgspec.to_builtins(plan.shares) or None,
@@ -277,4 +285,6 @@ def _campaign(row: CampaignRow) -> Campaign:
         phases=msgspec.convert(row.phases or (), tuple[Phase, ...]),
         going_on=msgspec.convert(row.going_on, GoingOn | None),
         contests=msgspec.convert(row.contests or (), tuple[Contest, ...]),
+        parent=row.parent,
+        units=tuple(row.units or ()),
     )

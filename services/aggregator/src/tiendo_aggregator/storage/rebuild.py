@@ -14,12 +14,14 @@ from tiendo_aggregator.storage.passages import (
     each_with,
     passages_of_table,
 )
+from tiendo_aggregator.storage.teams import TEAM_KEY, add_team_work, adding_work
 from tiendo_common.eventlog.port import Connection, Partition
 
 #: So many differences are named; all are counted.
 MOST_NAMED = 1000
 
 _SIDES = ("live", "rebuilt")
+_TABLES = ("counter", "waited", "team_counter")
 
 
 # What the rebuilt rows have more than the live ones.
@@ -33,6 +35,11 @@ _WAITS = (
     f"SELECT * FROM (SELECT {', '.join(WAITED_KEY)}, {each_with('r.n', '-', 'l.n')} AS n "  # noqa: S608
     f"FROM live_waited AS l FULL JOIN rebuilt_waited AS r USING ({', '.join(WAITED_KEY)})) AS each "
     "WHERE 0 <> ANY(n)"
+)
+_WORK = (
+    f"SELECT * FROM (SELECT {', '.join(TEAM_KEY)}, coalesce(r.n, 0) - coalesce(l.n, 0) AS n "  # noqa: S608
+    f"FROM live_team_counter AS l FULL JOIN rebuilt_team_counter AS r USING ({', '.join(TEAM_KEY)})) AS each "
+    "WHERE n <> 0"
 )
 # A passage's indicator and kind, as the fold tells them, for the key that its weight comes from.
 _PARTS_OF_PASSAGES = ", ".join(
@@ -54,14 +61,14 @@ class Differing:
 async def begin_rebuild(connection: Connection) -> None:
     """Make the session's tables, empty."""
     await end_rebuild(connection)
-    for table in ("counter", "waited"):
+    for table in _TABLES:
         for side in _SIDES:
             await connection.execute(f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING INDEXES)")
 
 
 async def end_rebuild(connection: Connection) -> None:
     """Drop them."""
-    for table in ("counter", "waited"):
+    for table in _TABLES:
         for side in _SIDES:
             await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{side}_{table}")
 
@@ -76,12 +83,18 @@ async def copy_live(connection: Connection, units: Sequence[str] | None) -> None
     await connection.execute(
         "INSERT INTO live_waited SELECT * FROM waited WHERE $1::text[] IS NULL OR unit = ANY($1)", units
     )
+    await connection.execute(
+        "INSERT INTO live_team_counter SELECT * FROM team_counter "
+        "WHERE $1::text[] IS NULL OR collecting = ANY($1)",
+        units,
+    )
 
 
 async def add_rebuilt(connection: Connection, folded: Folded) -> None:
-    """Add what was folded to the rebuilt counters and passages."""
+    """Add what was folded to the rebuilt counters, passages and work by team."""
     await add_counts(connection, folded.counts, "rebuilt_counter")
     await add_waits(connection, folded.waits, "rebuilt_waited")
+    await add_team_work(connection, folded.teams, "rebuilt_team_counter")
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
@@ -107,12 +120,14 @@ async def checksums(connection: Connection, units: Sequence[str] | None) -> tupl
 async def differing(connection: Connection, units: Sequence[str] | None) -> Differing:
     """Where the live copy and what was rebuilt differ."""
     rows = await connection.fetchval(
-        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w)"  # noqa: S608
+        f"SELECT (SELECT count(*) FROM ({_COUNTERS}) AS c) + (SELECT count(*) FROM ({_WAITS}) AS w) "  # noqa: S608
+        f"+ (SELECT count(*) FROM ({_WORK}) AS t)"
     )
     named = await connection.fetch(
         f"SELECT DISTINCT unit, day FROM (SELECT of.unit, day FROM ({_COUNTERS}) AS c "  # noqa: S608
         "CROSS JOIN LATERAL (VALUES (residence), (collecting)) AS of (unit) "
-        f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w) AS each "
+        f"UNION ALL SELECT unit, day FROM ({_WAITS}) AS w "
+        f"UNION ALL SELECT collecting, day FROM ({_WORK}) AS t) AS each "
         f"WHERE $1::text[] IS NULL OR unit = ANY($1) ORDER BY unit, day LIMIT {MOST_NAMED}",
         units,
     )
@@ -120,10 +135,11 @@ async def differing(connection: Connection, units: Sequence[str] | None) -> Diff
 
 
 async def repair(connection: Connection) -> None:
-    """Add what the live counters and passages lack, in the caller's transaction. A sum of changes stays right when more
-    is folded meanwhile."""
+    """Add what the live counters, passages and work by team lack, in the caller's transaction. A sum of changes stays
+    right when more is folded meanwhile."""
     await connection.execute(adding(f"({_COUNTERS}) AS d"))
     await connection.execute(adding_waits(f"({_WAITS}) AS d"))
+    await connection.execute(adding_work(f"({_WORK}) AS d"))
 
 
 async def alone_with_positions(

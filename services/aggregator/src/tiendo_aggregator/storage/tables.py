@@ -17,7 +17,8 @@ class CampaignRow(Table, table=True):
     """A campaign. `known_since` is the business day on which it was first sent to us; `calendar` null: all its days
     are alike; `declaring` null: no commune declares, else `declaring_since` is when the first was asked to; `cohorts`
     null: of none the size is told; `shares` null: all targets are numbers; `phases` null: none has a name;
-    `going_on` null: it ends on its last day; `contests` null: there is none."""
+    `going_on` null: it ends on its last day; `contests` null: there is none; `parent` null: it is no part of another
+    campaign; `units` null: it is about all of the province."""
 
     __tablename__: ClassVar[str] = "campaign"
 
@@ -35,6 +36,8 @@ class CampaignRow(Table, table=True):
     declaring: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     going_on: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     contests: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    parent: str | None = Field(default=None, foreign_key="campaign.id")
+    units: list[str] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     phases: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     declaring_since: datetime | None = Field(default=None, sa_column=Column(TIMESTAMP(timezone=True)))
     cohorts: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

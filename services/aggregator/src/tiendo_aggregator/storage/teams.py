@@ -1,12 +1,11 @@
-"""Work by team: added to by its own consumer, read for assignments."""
+"""Work by team: added to with the counters, read for assignments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from tiendo_aggregator.rules.assignments import Actual, Assignment
-from tiendo_aggregator.rules.counting import INDICATORS
-from tiendo_aggregator.rules.teams import TeamCell
+from tiendo_aggregator.rules.counting import INDICATORS, TeamCell
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import Indicator
@@ -21,17 +20,32 @@ class TeamWork:
     done: Mapping[Indicator, int]
 
 
-async def add_team_work(connection: Connection, sums: Mapping[TeamCell, int]) -> None:
-    """Add to the team counters, in the caller's transaction; sorted, so that replicas lock rows in the same order."""
-    rows = [(*cell, n) for cell, n in sorted(sums.items()) if n]
+#: The columns that identify a row, in the order in which all who write there write.
+TEAM_KEY = ("collecting", "team", "day", "known_day", "indicator", "level")
+_COLUMNS = ", ".join([*TEAM_KEY, "n"])
+_FROM_ARRAYS = (
+    "unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::smallint[], $6::smallint[], $7::int[]) "
+    f"AS new ({_COLUMNS})"
+)
+
+
+def adding_work(source: str, table: str = "team_counter") -> str:
+    """One statement that adds rows. Sorted, so that replicas which touch the same rows lock them in the same order."""
+    key = ", ".join(TEAM_KEY)
+    return (
+        f"INSERT INTO {table} AS old ({_COLUMNS}) SELECT {_COLUMNS} FROM {source} ORDER BY {key} "  # noqa: S608
+        f"ON CONFLICT ({key}) DO UPDATE SET n = old.n + excluded.n"
+    )
+
+
+async def add_team_work(
+    connection: Connection, sums: Mapping[TeamCell, int], table: str = "team_counter"
+) -> None:
+    """Add to the team counters, or to another table like theirs, in the caller's transaction. Whoever adds to the
+    passages, too, does that first: all write in one order."""
+    rows = [(*cell, n) for cell, n in sums.items() if n]
     if rows:
-        await connection.execute(
-            "INSERT INTO team_counter AS old (collecting, team, day, known_day, indicator, level, n) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::smallint[], $6::smallint[], "
-            "$7::int[]) ON CONFLICT (collecting, team, day, known_day, indicator, level) "
-            "DO UPDATE SET n = old.n + excluded.n",
-            *zip(*rows, strict=True),
-        )
+        await connection.execute(adding_work(_FROM_ARRAYS, table), *zip(*rows, strict=True))
 
 
 _LINES = (
@@ -72,6 +86,31 @@ async def actuals(
             units,
             as_of,
             known_at or date.max,
+        )
+    }
+
+
+async def work_on_days(
+    connection: Connection,
+    assignments: Sequence[Assignment],
+    units: Sequence[str],
+    eve: date,
+    as_of: date,
+    known_at: date | None,
+) -> dict[tuple[str, date], int]:
+    """What the teams of each assignment did at these units on each of its days up to the end of `as_of`; what they did
+    before `eve` is put on it."""
+    return {
+        (assignment, day): n
+        for assignment, day, n in await connection.fetch(
+            "SELECT line.assignment, greatest(day, $11), sum(n) "  # noqa: S608
+            f"FROM {_LINES} JOIN team_counter AS counted ON {_OF_LINE} "
+            "WHERE counted.collecting = ANY($8) AND counted.day <= $9 AND counted.known_day <= $10 GROUP BY 1, 2",
+            *_lines(assignments),
+            units,
+            as_of,
+            known_at or date.max,
+            eve,
         )
     }
 

@@ -1,6 +1,6 @@
 """Actors off the tree and their assignments: put, and how far they are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -20,6 +20,7 @@ from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.storage.assignments import (
     PaperT,
     Version,
+    actors_of,
     add_paper,
     lock_assignments,
     newest,
@@ -41,8 +42,7 @@ class AssignmentReport:
     """A campaign's actors and assignments as of the end of a day, as known at the end of `known_at` (None: now).
 
     `unassigned`: what teams did on the campaign's days that no assignment counts; `without_team`: what was done on them
-    by nobody who named a team. With what assignments count they make up all work, once all is counted that was accepted
-    up to `complete_to`.
+    by nobody who named a team. With what assignments count they make up all work.
     """
 
     campaign: str
@@ -58,22 +58,12 @@ class AssignmentReport:
 class Assignments:
     """Who off the tree has what to do, and what their teams have done."""
 
-    def __init__(
-        self,
-        pool: asyncpg.Pool,
-        plans: Plans,
-        units: Units,
-        scopes: Scopes,
-        clock: Clock,
-        complete_to: Callable[[], datetime | None],
-    ) -> None:
-        """`complete_to`: up to which instant work by team is counted whole."""
+    def __init__(self, pool: asyncpg.Pool, plans: Plans, units: Units, scopes: Scopes, clock: Clock) -> None:
         self._pool = pool
         self._plans = plans
         self._units = units
         self._scopes = scopes
         self._clock = clock
-        self._complete_to = complete_to
 
     async def put_actor(self, campaign: str, actor: Actor, by: str) -> Version[Actor]:
         """Make this the actor; the same again changes nothing, another one is the next version. Raises
@@ -91,17 +81,16 @@ class Assignments:
         plan = (await self._plans.get(campaign)).campaign
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_assignments(connection, campaign)
-            actors = {each.id for each in await newest(connection, Actor, campaign)}
-            if assignment.actor not in actors:
+            if assignment.actor not in await actors_of(connection, campaign):
                 raise Invalid(
                     f"{campaign} has no actor {assignment.actor!r}.",
                     field="actor",
                     remedy=f"PUT /v1/campaigns/{campaign}/actors/{assignment.actor} makes one.",
                 )
             on = min(max(assignment.from_day, plan.first_day), plan.last_day)
-            followed = self._units.history.follow(plan.province, plan.first_day, on)
+            followed = plan.followed(self._units.history, on)
             followed.require(on, on, field="from_day")
-            units = set(followed.tree.below(followed.root))
+            units = set(followed.tree.below(followed.root)) - followed.above
             check_assignment(assignment, plan, units, await newest(connection, Assignment, campaign))
             return await self._next(connection, campaign, assignment, by)
 
@@ -127,8 +116,6 @@ class Assignments:
 
     async def report(self, campaign: str, *, as_of: date | None, known_at: date | None) -> AssignmentReport:
         """How far all are. Raises what `Scopes.of` raises."""
-        # Before the counts are read: they hold at least what was complete by then.
-        by_team = self._complete_to()
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=None)
         plan, units = scope.stored.campaign, scope.codes
         async with (
@@ -147,7 +134,7 @@ class Assignments:
             campaign,
             scope.day,
             known_at,
-            None if by_team is None or scope.complete_to is None else min(by_team, scope.complete_to),
+            scope.complete_to,
             actor_standings(actors, of_actors),
             [(each, found[each.id]) for each in assignments],
             unassigned,

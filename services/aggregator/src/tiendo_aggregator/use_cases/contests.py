@@ -1,15 +1,21 @@
 """How the contests of a campaign stand."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import asyncpg
 
+from tiendo_aggregator.rules.assignments import Assignment
 from tiendo_aggregator.rules.contests import Contest, Group, Placed, Runner, communes_of, standing
+from tiendo_aggregator.rules.contests_of_actors import in_contest, runners_of_actors
 from tiendo_aggregator.rules.exemptions import exempt_citizens
+from tiendo_aggregator.rules.units import Followed
+from tiendo_aggregator.storage.assignments import newest
 from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.storage.plan import StoredPlan
+from tiendo_aggregator.storage.teams import work_on_days
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.scope import Scopes
 from tiendo_aggregator.use_cases.units import Units
@@ -38,7 +44,7 @@ class ContestReport:
 
 
 class Contests:
-    """Ranks groups of units, by the citizens who live there."""
+    """Ranks groups: of units by the citizens who live there, of actors by what their teams do of their assignments."""
 
     def __init__(self, pool: asyncpg.Pool, plans: Plans, scopes: Scopes, units: Units) -> None:
         self._pool = pool
@@ -76,26 +82,65 @@ class Contests:
         known_at: date | None,
     ) -> ContestStanding:
         day = min(as_of, contest.last_day)
-        runners = [
-            await self._runner(connection, stored, contest, each, day, known_at) for each in contest.groups
-        ]
+        # The contest's days are the campaign's; a reorganisation among them is followed to the day that is looked at.
+        followed = stored.campaign.followed(self._units.history, day)
+        followed.require(day, day, field="as_of")
+        of_kind = self._actors if contest.of_actors else self._residents
+        runners = await of_kind(connection, stored, contest, followed, day, known_at)
         return ContestStanding(contest, day, standing(contest, runners, day))
 
-    async def _runner(
+    async def _actors(
         self,
         connection: Connection,
         stored: StoredPlan,
         contest: Contest,
-        group: Group,
+        followed: Followed,
         day: date,
         known_at: date | None,
-    ) -> Runner:
-        plan, eve = stored.campaign, contest.eve
-        tree = self._units.gazetteer.as_of(plan.first_day)
-        communes = communes_of(group, tree)
-        # The contest's days are the campaign's; a reorganisation among them is followed to the day that is looked at.
-        followed = self._units.history.follow(plan.province, plan.first_day, day)
-        followed.require(day, day, field="as_of")
+    ) -> list[Runner]:
+        assignments = in_contest(contest, await newest(connection, Assignment, stored.campaign.id, known_at))
+        codes = followed.codes_below(followed.root)
+        work = await work_on_days(connection, assignments, codes, contest.eve, day, known_at)
+        return runners_of_actors(contest, stored.campaign, assignments, work, day)
+
+    async def _residents(
+        self,
+        connection: Connection,
+        stored: StoredPlan,
+        contest: Contest,
+        followed: Followed,
+        day: date,
+        known_at: date | None,
+    ) -> list[Runner]:
+        start = stored.campaign.followed(self._units.history, stored.campaign.first_day).tree
+        communes = {group.id: communes_of(group, start) for group in contest.groups}
+        group_at: dict[str, str] = {}
+        for group in contest.groups:
+            group_at |= self._places(stored, group, communes[group.id], followed, day)
+        codes = [code for code, place in followed.places.items() if place in group_at]
+        sums: defaultdict[tuple[str, date], int] = defaultdict(int)
+        found = await daily_changes(connection, codes, [contest.goal], contest.eve, day, known_at)
+        for code, (_, changed), n in found:
+            sums[group_at[followed.places[code]], changed] += n
+        exempt: defaultdict[str, int] = defaultdict(int)
+        for place, citizens in exempt_citizens(stored.exemptions, day, known_at, followed).items():
+            exempt[group_at.get(place, "")] += citizens
+        runners = []
+        for group in contest.groups:
+            ends, reached = [], 0
+            for number in range(max(0, (day - contest.eve).days) + 1):
+                reached += sums[group.id, contest.eve + timedelta(days=number)]
+                ends.append(reached)
+            eligible = sum(stored.plan.eligible[code] for code in communes[group.id]) - exempt[group.id]
+            target = sum(stored.targets.get((code, contest.goal), 0) for code in communes[group.id])
+            runners.append(Runner(group, eligible, target, ends))
+        return runners
+
+    @staticmethod
+    def _places(
+        stored: StoredPlan, group: Group, communes: Sequence[str], followed: Followed, day: date
+    ) -> dict[str, str]:
+        """The units that the group's communes have become, each with the group's id."""
         there = {followed.places[code] for code in communes}
         mixed = sorted(
             code
@@ -108,19 +153,4 @@ class Contests:
                 field="as_of",
                 remedy="Ask as of a day before the reorganisation; name groups anew for what comes after.",
             )
-        codes = [code for code, place in followed.places.items() if place in there]
-        sums: defaultdict[date, int] = defaultdict(int)
-        for _, (_, changed), n in await daily_changes(connection, codes, [contest.goal], eve, day, known_at):
-            sums[changed] += n
-        ends, reached = [], 0
-        for number in range(max(0, (day - eve).days) + 1):
-            reached += sums[eve + timedelta(days=number)]
-            ends.append(reached)
-        exempt = exempt_citizens(stored.exemptions, day, known_at, followed)
-        return Runner(
-            group,
-            sum(stored.plan.eligible[code] for code in communes)
-            - sum(exempt.get(place, 0) for place in there),
-            sum(stored.targets.get((code, contest.goal), 0) for code in communes),
-            ends,
-        )
+        return dict.fromkeys(there, group.id)

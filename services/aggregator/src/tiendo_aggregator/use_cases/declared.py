@@ -259,8 +259,7 @@ class Declarations:
         )
 
     def _follow(self, stored: StoredCampaign, day: date) -> Followed:
-        campaign = stored.campaign
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed = stored.campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
         return followed
 

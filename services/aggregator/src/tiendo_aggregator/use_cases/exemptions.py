@@ -72,8 +72,7 @@ class Exemptions:
                     remedy="A decision is never overwritten: withdraw it by a later one, then decide anew.",
                 )
             check_decision(decision, stored.plan, before)
-            plan = stored.campaign
-            followed = self._units.history.follow(plan.province, plan.first_day, decision.from_day)
+            followed = stored.campaign.followed(self._units.history, decision.from_day)
             followed.require(decision.from_day, decision.from_day, field="from_day")
             check_lines(decision, followed)
             over = too_many([*before, decision], stored.plan, decision.from_day, self._units.history)

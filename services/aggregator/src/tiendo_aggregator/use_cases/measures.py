@@ -81,7 +81,7 @@ class Measures:
         the other way round: what was told of them would no longer be what it says.
         """
         plan = (await self._plans.get(campaign)).campaign
-        check_measure(measure, self._units.gazetteer.as_of(plan.first_day), plan.province)
+        check_measure(measure, plan.followed(self._units.history, plan.first_day).tree, plan.province)
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_measure(connection, campaign, measure.id)
             versions = await measure_versions(connection, campaign, measure.id)
@@ -121,7 +121,7 @@ class Measures:
                 )
             on = max(each.day, plan.first_day)
             if on not in inside:
-                followed = self._units.history.follow(plan.province, plan.first_day, on)
+                followed = plan.followed(self._units.history, on)
                 trees[on] = followed.tree
                 inside[on] = set(followed.tree.below(followed.root))
             if each.unit not in inside[on]:
@@ -198,10 +198,9 @@ class Measures:
         self, connection: Connection, measure: Measure, scope: Scope, depth: int
     ) -> list[MeasuredUnit]:
         campaign = scope.stored.campaign
-        gazetteer = self._units.gazetteer
-        changes = gazetteer.changes(campaign.first_day, scope.on)
+        changes = self._units.gazetteer.changes(campaign.first_day, scope.on)
         since = changes[-1] if changes else None
-        start = gazetteer.as_of(campaign.first_day)
+        start = campaign.followed(self._units.history, campaign.first_day).tree
         newest = await newest_standings(connection, campaign.id, measure.id, scope.day, scope.known_at)
         found = placed(newest, scope.followed, start, since)
         return measured_units(measure, found, scope.followed, start, scope.root, depth)

@@ -8,12 +8,14 @@ from decimal import Decimal
 import msgspec
 
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
-from tiendo_aggregator.rules.exemptions import exempt_citizens
+from tiendo_aggregator.rules.contests import check_known
+from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.plan import (
     Campaign,
     Plan,
     UnitTargets,
     changed_too_late,
+    check_place,
     check_plan,
     check_targets,
     unit_targets,
@@ -22,7 +24,9 @@ from tiendo_aggregator.rules.plan import (
 )
 from tiendo_aggregator.rules.progress import eligible_below
 from tiendo_aggregator.rules.rebasing import rebased_plan, too_many
+from tiendo_aggregator.rules.sub_campaigns import check_parent, check_sub_campaigns
 from tiendo_aggregator.rules.units import Tree
+from tiendo_aggregator.storage.assignments import actors_of
 from tiendo_aggregator.storage.plan import (
     PlanDatabase,
     PlanVersion,
@@ -30,6 +34,7 @@ from tiendo_aggregator.storage.plan import (
     StoredPlan,
     add_version,
     driver_connection,
+    lock_all_plans,
     lock_plan,
     store_plan,
     stored_campaigns,
@@ -66,14 +71,22 @@ class Plans:
         `shares`: the goals whose targets are percentages of the eligible (see with_shares); the plan's own targets are
         numbers. `if_match`: the tag of the version that the change was made from, or `*` for any.
 
-        Raises PlanChanged if it is another one by now, Invalid for a plan that doesn't fit itself or the tree,
-        PlanContradicted for one that would withdraw a target (those who were given it would never hear of that) or
-        change one whose time is over.
+        Raises PlanChanged if it is another one by now, Invalid for a plan that doesn't fit itself, the tree or the
+        campaign of which it is a part, PlanContradicted for one that would withdraw a target (those who were given it
+        would never hear of that), change one whose time is over, or leave out what a part of it is about.
         """
-        tree = self._units.gazetteer.as_of(plan.campaign.first_day)
+        history, first_day = self._units.history, plan.campaign.first_day
+        check_place(plan.campaign, history.gazetteer.as_of(first_day))
+        tree = plan.campaign.followed(history, first_day).tree
         check_plan(plan, tree)
         async with self._database.transaction() as session:
+            await lock_all_plans(session)
             await lock_plan(session, plan.campaign.id)
+            others = {each.campaign.id: each.campaign for each in await stored_campaigns(session)}
+            check_parent(plan.campaign, others, history)
+            check_sub_campaigns(plan.campaign, others.values(), history)
+            actors = await actors_of(await driver_connection(session), plan.campaign.id)
+            check_known(plan.campaign.contests, actors, plan.campaign.id)
             old = await stored_plan(session, plan.campaign.id)
             _check_match(plan.campaign.id, old, if_match)
             plan = self._taking_shares(plan, shares, old)
@@ -115,7 +128,7 @@ class Plans:
             return plan
         campaign = plan.campaign
         day = min(max(self._origin.clock.today(), campaign.first_day), campaign.last_day)
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="targets")
         exempt = exempt_citizens(old.exemptions if old is not None else (), day, None, followed)
         there, _ = rebased_plan(plan, {}, followed)
@@ -127,18 +140,14 @@ class Plans:
 
     def _refuse_exempting_too_many(self, old: StoredPlan, plan: Plan) -> None:
         campaign = plan.campaign
-        outside = [
-            each
-            for each in old.exemptions
-            if not campaign.works_on(each.from_day) or campaign.province != old.campaign.province
-        ]
-        if outside:
-            raise PlanContradicted(
-                f"Decision {outside[0].number}, which holds from {outside[0].from_day} on, would be outside the "
-                "campaign.",
-                field="province" if campaign.province != old.campaign.province else "first_day",
-                remedy="Leave the campaign's province and keep that day in it; or make a campaign of its own.",
-            )
+        for each in old.exemptions:
+            field = self._outside(campaign, each, old.campaign.province)
+            if field is not None:
+                raise PlanContradicted(
+                    f"Decision {each.number}, which holds from {each.from_day} on, would be outside the campaign.",
+                    field=field,
+                    remedy="Leave its province and units in the campaign, and that day; or make a campaign of its own.",
+                )
         over = too_many(old.exemptions, plan, campaign.first_day, self._units.history)
         if over is not None:
             raise PlanContradicted(
@@ -147,6 +156,15 @@ class Plans:
                 field="eligible",
                 remedy="Raise it; or withdraw a decision first.",
             )
+
+    def _outside(self, campaign: Campaign, decision: ExemptionDecision, province: str) -> str | None:
+        """The field of the plan by which a decision of this province would be outside the campaign; None: it isn't."""
+        if campaign.province != province:
+            return "province"
+        if not campaign.works_on(decision.from_day):
+            return "first_day"
+        places = campaign.followed(self._units.history, decision.from_day).places
+        return "units" if any(line.unit not in places for line in decision.lines) else None
 
     def _declaring_since(self, old: StoredPlan | None, plan: Plan) -> datetime | None:
         if plan.campaign.declaring is None:
@@ -157,6 +175,10 @@ class Plans:
         """Every campaign, by its first day."""
         async with self._database.transaction() as session:
             return await stored_campaigns(session)
+
+    async def sub_campaigns(self, campaign: str) -> list[Campaign]:
+        """The campaigns that are parts of this one, by their first day; not the parts of these."""
+        return [each.campaign for each in await self.all() if each.campaign.parent == campaign]
 
     async def get(self, campaign: str, known_at: date | None = None) -> StoredPlan:
         """The plan, or the one that held at the end of `known_at`: the first one, before any was put. Raises
@@ -234,6 +256,7 @@ def _publication(campaign: Campaign) -> CampaignPublication:
         daily_declarations=msgspec.UNSET
         if campaign.declaring is None
         else DailyDeclarations(cut_off=campaign.declaring.cut_off, units=campaign.declaring.units),
+        parent=msgspec.UNSET if campaign.parent is None else campaign.parent,
     )
 
 

@@ -80,33 +80,38 @@ class ProgressPublisher:
             if reached == self._closed_for and not look:
                 return
             campaigns = await self._plans.all()
+            closed = set()
             for stored in campaigns:
                 with self._leave_open.if_off_tree(stored.campaign.id):
-                    await self._close_days(stored, reached, complete_to)
+                    if await self._close_days(stored, reached, complete_to):
+                        closed.add(stored.campaign.id)
             self._closed_for = reached
             if look:
                 self._next_look = time.monotonic() + self.PAUSE.total_seconds()
                 today = self._origin.clock.today()
                 for stored in campaigns:
-                    if is_watched(stored.campaign, today):
+                    # Figures of after a cut-off would be taken for the day's last word, and lack what that says.
+                    if stored.campaign.id in closed and is_watched(stored.campaign, today):
                         with self._leave_out.if_off_tree(stored.campaign.id):
                             await self._publish_changes(stored.campaign, today, complete_to)
 
-    async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> None:
+    async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> bool:
+        """Close what is due; whether nothing is any more. Another replica may be at it."""
         campaign = stored.campaign
         local = reached.astimezone(VIETNAM).replace(tzinfo=None)
         for day in days_to_close(campaign, stored.known_since, stored.closed_through, local):
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
-                    return
+                    return False
                 plan = await self._plans.get(campaign.id)
-                followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+                followed = campaign.followed(self._units.history, day)
                 documents = await self._documents(connection, campaign, day, complete_to)
                 documents = await self._with_targets(connection, plan, followed, day, documents)
                 keys = [f"{campaign.id}/{document.unit}/{day}" for document in documents]
                 targets = await self._moved_targets(connection, plan, followed)
                 await self._append(connection, keys, documents, targets)
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
+        return True
 
     async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -125,9 +130,9 @@ class ProgressPublisher:
     async def _documents(
         self, connection: Connection, campaign: Campaign, day: date, complete_to: datetime
     ) -> list[ProgressPublication]:
-        followed = self._units.history.follow(campaign.province, campaign.first_day, day)
+        followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
-        units = list(followed.places)
+        units = followed.codes_below(followed.root)
         counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
         done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
@@ -144,7 +149,7 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day), list(followed.places)
+        goals, units = still_due(plan, day), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_sums(
             await daily_changes(connection, units, goals, eve, day, None),

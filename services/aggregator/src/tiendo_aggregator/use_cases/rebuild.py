@@ -36,8 +36,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What a rebuild found: live counters beside what the log comes to, both at the same positions. `differing` counts
-    rows, also such as differ only in a breakdown or in when they became known, which the checksums (of totals and
-    passages) leave out.
+    rows, also such as differ only in a breakdown, in work by team or in when they became known, which the checksums (of
+    totals and passages) leave out.
     `repaired`: whether differences were put right."""
 
     province: str | None
@@ -157,4 +157,5 @@ def _of(folded: Folded, units: frozenset[str] | None) -> Folded:
     return Folded(
         {each: n for each, n in folded.counts.items() if each[4] in units or each[5] in units},
         {each: n for each, n in folded.waits.items() if each[0] in units},
+        {each: n for each, n in folded.teams.items() if each[0] in units},
     )

@@ -79,7 +79,7 @@ class Rechecks:
                 field="first_day",
                 remedy=f"Let it begin on {plan.first_day} or later.",
             )
-        followed = self._units.history.follow(plan.province, plan.first_day, round_.first_day)
+        followed = plan.followed(self._units.history, round_.first_day)
         followed.require(round_.first_day, round_.first_day, field="first_day")
         check_round(round_, followed.tree, followed.root)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -116,7 +116,7 @@ class Rechecks:
                 raise UnknownRound(campaign, round_)
             round_now = versions[-1].round
             check_recheck(round_now, unit, done_on, corrections, today)
-            tree = self._units.history.follow(plan.province, plan.first_day, round_now.first_day).tree
+            tree = plan.followed(self._units.history, round_now.first_day).tree
             key.check_unit(unit, tree.up_to(unit, None), field="unit")
             before = await rechecks_of(connection, campaign, round_, unit)
             said = done_on, checked_by, tuple(corrections)

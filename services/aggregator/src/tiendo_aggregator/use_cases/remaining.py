@@ -72,7 +72,7 @@ class Remainders:
                 field="day",
                 remedy=f"Report days from {plan.first_day} on, none before it has come.",
             )
-        followed = self._units.history.follow(plan.province, plan.first_day, day)
+        followed = plan.followed(self._units.history, day)
         followed.require(day, day, field="day")
         if unit not in followed.tree.communes(followed.root):
             raise Invalid(
@@ -141,7 +141,7 @@ class Remainders:
             )
         reports = standing_reports(
             newest,
-            lambda day: self._units.history.follow(plan.province, plan.first_day, day),
+            lambda day: plan.followed(self._units.history, day),
             scope.followed,
         )
         return RemainingAnswered(

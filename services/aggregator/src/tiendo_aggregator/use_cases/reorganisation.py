@@ -177,7 +177,7 @@ async def _side(
     connection: Connection, stored: StoredPlan, history: History, tree: date, as_of: date
 ) -> Side:
     campaign = stored.campaign
-    followed = history.follow(campaign.province, campaign.first_day, tree)
+    followed = campaign.followed(history, tree)
     followed.require(as_of, tree, field="rows")
     root = followed.root
     [top] = await standings(

@@ -89,15 +89,15 @@ class Scopes:
                 remedy=f"Ask on the tree of {day} or a later one, or as of {on}.",
             )
         field = "as_of" if tree is None else "tree"
-        followed = self._units.history.follow(stored.campaign.province, stored.campaign.first_day, on)
+        followed = stored.campaign.followed(self._units.history, on)
         followed.require(day, on, field=field)
         root = unit if unit is not None else followed.root
         self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
         if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):
             raise Invalid(
-                f"Unit {root} is not in the province of the campaign, {followed.root}.",
+                f"Unit {root} is none of the campaign's in {followed.root}.",
                 field="unit",
-                remedy=f"Leave unit out, or choose one below {followed.root}.",
+                remedy=f"Leave unit out, or choose one of the campaign's below {followed.root}.",
             )
         # Before the counts are read: they hold at least what was complete by then.
         complete_to = self._complete_to()

@@ -1,6 +1,6 @@
 """The ways out, told apart by the scheme of a destination's URL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -18,8 +18,12 @@ from tiendo_notifier.rules.tries import Answer
 class Ways:
     """All channels. A context manager: what they hold is held as long."""
 
-    #: Seconds that any try may take.
-    TIMEOUT = max(Webhooks.TIMEOUT, Mail.TIMEOUT, Zalo.TIMEOUT)
+    #: Seconds that a try may take, by what a URL begins with; the longest beginning decides.
+    TIMEOUTS: Mapping[str, float] = {
+        "": Webhooks.TIMEOUT,
+        mail.SCHEME: Mail.TIMEOUT,
+        zalo.SCHEME: Zalo.TIMEOUT,
+    }
 
     def __init__(self, webhooks: Webhooks, mail: Mail, zalo: Zalo) -> None:
         self._webhooks = webhooks

@@ -24,7 +24,7 @@ class Claimed(NamedTuple):
 
 
 async def claim(
-    pool: asyncpg.Pool, busy: Mapping[str, int], *, lanes: int, most: int, seconds: float
+    pool: asyncpg.Pool, busy: Mapping[str, int], *, lanes: int, most: int, seconds: Mapping[str, float]
 ) -> list[Claimed]:
     """Take due deliveries, up to `most`, and up to `lanes` less those `busy` of each destination, so that
     a slow receiver holds up nobody but itself. One that failed is left alone until its pause is over, and then
@@ -32,7 +32,8 @@ async def claim(
     never hears of an end before the beginning.
 
     A claim is a due time in the future: whoever dies before settling leaves the delivery to be claimed
-    again when `seconds` have passed. Rows that another process is claiming are skipped.
+    again when its seconds have passed: those of the longest key of `seconds` that its URL begins with (some key must).
+    Rows that another process is claiming are skipped.
     """
     rows = await pool.fetch(
         "WITH picked AS MATERIALIZED ("
@@ -51,14 +52,17 @@ async def claim(
         "), tried AS (UPDATE destination SET last_try = now() FROM (SELECT DISTINCT name FROM picked) AS each "
         "  WHERE destination.name = each.name"
         ") "
-        "UPDATE delivery SET attempts = attempts + 1, due = now() + make_interval(secs => $5) "
+        "UPDATE delivery SET attempts = attempts + 1, due = now() + make_interval(secs => ("
+        "SELECT seconds FROM unnest($5::text[], $6::float[]) AS way (beginning, seconds) "
+        "WHERE starts_with(url, beginning) ORDER BY length(beginning) DESC LIMIT 1)) "
         "FROM picked, message WHERE delivery.id = picked.id AND message.id = delivery.message "
         "RETURNING delivery.id, message.id::text, attempts, picked.name, url, secret, old_secret, language, notice",
         list(busy.keys()),
         list(busy.values()),
         lanes,
         most,
-        seconds,
+        list(seconds.keys()),
+        list(seconds.values()),
     )
     return [Claimed(*row) for row in rows]
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Mapping
 from typing import cast
 
 import asyncpg
@@ -36,8 +37,8 @@ class Sender:
     MOST = 384
     #: Seconds between looks at an idle queue.
     POLL = 0.1
-    #: Seconds until a claim that was not settled is free again: longer than any try takes.
-    CLAIM = 2 * Ways.TIMEOUT
+    #: Seconds until a claim that was not settled is free again, by what its URL begins with: longer than a try takes.
+    CLAIMS: Mapping[str, float] = {scheme: 2 * seconds for scheme, seconds in Ways.TIMEOUTS.items()}
 
     def __init__(self, pool: asyncpg.Pool, ways: Ways) -> None:
         self._pool = pool
@@ -55,7 +56,7 @@ class Sender:
                         self._busy,
                         lanes=self.LANES,
                         most=self.MOST - self._busy.total(),
-                        seconds=self.CLAIM,
+                        seconds=self.CLAIMS,
                     )
                 except PASSING_FAULTS as error:
                     log.warning("queue not readable", reason=str(error))

@@ -20,7 +20,8 @@ class Followed:
     count under. `lost` are units that nothing places, each with the day on which it ended; `shared`, units that took in
     something from outside as well, or whose code was another unit's, each with the day from which that holds.
     `shares` tells of a code that was parted by share the weight of each unit: what was told of it as a number goes
-    there in this proportion, while its cells are moved by intake.
+    there in this proportion, while its cells are moved by intake. `above` are the codes of which only some units below
+    were followed: they have a place for what is told of them, but what is counted at themselves is also others'.
     """
 
     root: str
@@ -31,11 +32,12 @@ class Followed:
     names: Mapping[str, str]
     changed: bool = True
     shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    above: frozenset[str] = frozenset()
 
     def codes_below(self, root: str) -> list[str]:
         """The codes whose cells count at `root`, a unit of the tree, or below it."""
         inside = set(self.tree.below(root))
-        return [code for code, there in self.places.items() if there in inside]
+        return [code for code, there in self.places.items() if there in inside and code not in self.above]
 
     def require(self, as_of: date, on: date, *, field: str) -> None:
         """Raise Invalid unless everything counted by the end of `as_of` has its place on this tree, that of `on`."""
@@ -71,32 +73,36 @@ class History:
         self.gazetteer = gazetteer
         self.reorganisations = reorganisations
         self._steps: dict[date, Step] = {}
-        self._followed: dict[tuple[str, int, int], Followed] = {}
+        self._followed: dict[tuple[str, int, int, tuple[str, ...]], Followed] = {}
 
     def on(self, day: date) -> list[Reorganisation]:
         """The reorganisations of a day."""
         return [each for each in self.reorganisations if each.effective_on == day]
 
-    def follow(self, root: str, since: date, day: date) -> Followed:
-        """What `root`, with all below it on `since`, is on the tree of `day`.
+    def follow(self, root: str, since: date, day: date, units: tuple[str, ...] = ()) -> Followed:
+        """What `root`, with all below it on `since`, is on the tree of `day`; of these `units` below it only, if any
+        are named.
 
         Where the tree did not change in between, or `day` is earlier, that is the unit of that code as it is.
         """
-        key = root, self.gazetteer.period(since), self.gazetteer.period(day)
+        key = root, self.gazetteer.period(since), self.gazetteer.period(day), units
         if key not in self._followed:
-            self._followed[key] = self._follow(root, since, day)
+            self._followed[key] = self._follow(root, since, day, units)
         return self._followed[key]
 
-    def _follow(self, root: str, since: date, day: date) -> Followed:
+    def _follow(self, root: str, since: date, day: date, units: tuple[str, ...]) -> Followed:
         changes = self.gazetteer.changes(since, day)
         tree = self.gazetteer.as_of(day)
+        start = self.gazetteer.as_of(since) if changes else tree
+        live = {code for unit in units or (root,) for code in start.below(unit)}
+        above = frozenset(code for unit in units for code in start.up_to(unit, root)) - live
+        places = {code: code for code in start.below(root) if code in live or code in above}
         if not changes:
-            return Followed(root, tree, {code: code for code in tree.below(root)}, {}, {}, {}, changed=False)
-        start = self.gazetteer.as_of(since)
-        places = {code: code for code in start.below(root)}
+            there = tree.part(places) if units else tree
+            return Followed(root, there, places, {}, {}, {}, changed=False, above=above)
+        seen = set(places)
         names = {code: start.units[code].name for code in places}
         shared: dict[str, date] = {}
-        live = set(places)
         parted: dict[str, dict[str, Fraction]] = {}
         for change in changes:
             step = self._step(change)
@@ -106,16 +112,20 @@ class History:
             lost |= {
                 code: change for code in sorted(live) if step.place[code] != code and code in codes_after
             }
-            there = step.place[root]
-            after = _concerned(step, live, there) if there is not None else None
-            if lost or after is None or there is None:
-                return Followed(root, tree, places, lost or {root: change}, shared, names)
-            root = there
+            top = step.place[root]
+            after = _concerned(step, live, top) if top is not None else None
+            if lost or after is None or top is None:
+                return Followed(root, tree, places, lost or {root: change}, shared, names, above=above)
+            root = top
             parted = _parted(parted, places, step)
-            places = {code: step.place[place] or place for code, place in places.items()}
+            moved = {code: step.place[place] or place for code, place in places.items()}
+            # Of a unit above that none of the followed ones is below any more, nothing is told.
+            places = {code: place for code, place in moved.items() if place in after}
             names |= {code: step.new.units[code].name for code in after}
-            lowest = {code for code in after if code in step.sources or code not in step.new.children}
-            for code in sorted(after - places.keys()):
+            partly = {code for code in after if units and not after.issuperset(step.new.below(code))}
+            whole = after - partly
+            lowest = {code for code in whole if code in step.sources or code not in step.new.children}
+            for code in sorted(whole - places.keys()):
                 if not self.gazetteer.existed_before(code, change):
                     places[code] = code
                 elif code in lowest:
@@ -123,15 +133,16 @@ class History:
             for code in sorted(lowest):
                 if not live.issuperset(step.sources.get(code, ())):
                     shared.setdefault(code, change)
-            live = after
+            live, seen = whole, after
         return Followed(
             root,
-            Tree({code: tree.units[code] for code in sorted(live)}),
+            tree.part(seen),
             places,
             {},
             shared,
             names,
             shares={code: _weights(parts) for code, parts in parted.items()},
+            above=above,
         )
 
     def _step(self, day: date) -> Step:

@@ -3,7 +3,7 @@
 import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 
@@ -124,6 +124,10 @@ class Tree:
     def communes(self, province: str) -> list[str]:
         """The communes of a province, by code."""
         return [code for code in self.below(province) if self.units[code].level == "commune"]
+
+    def part(self, codes: Iterable[str]) -> "Tree":
+        """Only these units, in the places that they have."""
+        return Tree({code: self.units[code] for code in sorted(codes)})
 
 
 class Gazetteer:
