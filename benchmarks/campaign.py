@@ -43,7 +43,7 @@ async def register(instance: Instance, subject: Campaign) -> None:
                 answer = await http.post(f"{instance.url(service)}/v1/clock", json={"now": OCCURRED_AT})
                 answer.raise_for_status()
         answer = await http.put(
-            f"{instance.url('aggregator')}/v1/campaigns/{subject.id}", json=subject.document()
+            f"{instance.url('aggregator')}/v1/campaigns/{subject.id}", json=subject.document({})
         )
         answer.raise_for_status()
     await asyncio.sleep(1)  # intake hears of the campaign

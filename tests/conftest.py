@@ -4,10 +4,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.aggregator import counted_template
 from tests.support.kafka import kafka_node
 from tests.support.postgres import database, module_database, postgres_server, unused_port
 
-__all__ = ["anyio_backend", "database", "kafka_node", "module_database", "postgres_server", "unused_port"]
+__all__ = [
+    "anyio_backend",
+    "counted_template",
+    "database",
+    "kafka_node",
+    "module_database",
+    "postgres_server",
+    "unused_port",
+]
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,12 @@ async def progress_beside_events(runs: int = 300) -> list[Result]:
             quiet = [await _ask(http, path, asked) for _ in range(runs + 20)][20:]
             async with _events(instance, intake_lines(subject, RATE * 120, run=0)) as sent:
                 await asyncio.sleep(3)
-                began, before = time.perf_counter(), len(sent)
+                began, before = time.perf_counter(), sum(sent)
                 busy = []
                 while time.perf_counter() - began < 20:
                     busy.append(await _ask(http, path, asked))
                     await asyncio.sleep(0.02)
-                rate = _AT_ONCE * (len(sent) - before) / (time.perf_counter() - began)
+                rate = (sum(sent) - before) / (time.perf_counter() - began)
     how = f"{len(subject.communes)} communes x 50 days; {rate:.0f} lines/s beside {1 / 0.02:.0f} questions/s at most"
     p50 = statistics.median(busy), statistics.median(quiet)
     return [
@@ -133,7 +133,8 @@ async def _fill(instance: Instance, cells: Mapping[Boundary, Counts]) -> None:
 
 @contextlib.asynccontextmanager
 async def _events(instance: Instance, lines: Sequence[str]) -> AsyncIterator[list[int]]:
-    """Send lines at RATE, in requests of _AT_ONCE, until the end; the list grows by one with each answer."""
+    """Send lines at RATE, in requests of _AT_ONCE, until the end; the list grows with each answer by as
+    many as were accepted."""
     sent: list[int] = []
     bodies = ["\n".join(lines[at : at + _AT_ONCE]) for at in range(0, len(lines), _AT_ONCE)]
 
@@ -142,9 +143,10 @@ async def _events(instance: Instance, lines: Sequence[str]) -> AsyncIterator[lis
 
             async def one(body: str) -> None:
                 headers = {"content-type": "application/x-ndjson"}
-                answer = await http.post("/v1/intakes", content=body.encode(), headers=headers)
+                answer = await http.post("/v1/intakes/bulk", content=body.encode(), headers=headers)
                 answer.raise_for_status()
-                sent.append(len(body))
+                assert answer.text.count('"accepted"') == _AT_ONCE, answer.text[:500]
+                sent.append(_AT_ONCE)
 
             began = time.perf_counter()
             for number, body in enumerate(bodies):

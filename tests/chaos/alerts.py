@@ -192,7 +192,7 @@ async def replayed(connection: asyncpg.Connection) -> tuple[str, list[str]]:
         if again.outcome == "opened":
             made[key].append((row["day"], None, again.severity or 0))
         elif made[key] and made[key][-1][1] is None:
-            over = row["day"] if again.outcome == "resolved" else None
+            over = row["day"] if again.outcome in ("resolved", "withdrawn") else None
             made[key][-1] = (made[key][-1][0], over, again.severity or 0)
     wrong += _incidents_differing(made, await _incidents(connection))
     outcomes = Counter(row["outcome"] for row in rows)

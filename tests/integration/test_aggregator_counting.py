@@ -46,7 +46,7 @@ from tiendo_common.events.restatements import (
 )
 from tiendo_common.events.state import Indicator
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 D = date(2023, 11, 11)
 EVENING = datetime(2023, 12, 30, 20, tzinfo=VIETNAM)

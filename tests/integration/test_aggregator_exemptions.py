@@ -13,7 +13,7 @@ from tests.support.postgres import Database
 from tests.support.units import REFORM, reform_mapping
 from tiendo_common.clock import VIETNAM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 FIRST, DAY, LAST = date(2023, 11, 11), date(2023, 12, 7), date(2023, 12, 30)

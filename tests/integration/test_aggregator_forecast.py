@@ -20,7 +20,7 @@ from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
 from tiendo_common.events.state import Indicator
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 FIRST, LAST = date(2023, 11, 11), date(2023, 12, 30)
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"

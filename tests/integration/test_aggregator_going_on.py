@@ -12,7 +12,7 @@ from tests.support.counters import count_in
 from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 FIRST, LAST, TODAY = date(2023, 11, 11), date(2023, 12, 30), date(2024, 2, 29)

@@ -15,7 +15,7 @@ from tests.support.postgres import Database
 from tests.support.units import REFORM, reform_mapping
 from tiendo_common.clock import VIETNAM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 MEASURES = "/v1/campaigns/kon-tum-2023/measures"
 FIRST = date(2023, 11, 11)

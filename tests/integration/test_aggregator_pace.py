@@ -24,7 +24,7 @@ from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import CampaignPublished, Indicator
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 FIRST, REVIEW, LAST = date(2023, 11, 11), date(2023, 12, 7), date(2023, 12, 30)
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"

@@ -32,7 +32,7 @@ from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import CampaignPublished, TargetSet, UnitPublished
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 D = date(2023, 11, 11)
 EVE = datetime(2023, 11, 10, 20, tzinfo=VIETNAM)

@@ -18,7 +18,7 @@ from tests.support.counters import count_in
 from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 FIRST, LAST = date(2023, 11, 11), date(2023, 12, 30)
@@ -173,3 +173,25 @@ async def test_targets_set_by_hand_that_do_not_fit_are_refused_and_nothing_is_wr
         assert (answer.status_code, problem["field"]) == (422, field), answer.text
     assert len((await service.get(f"{CAMPAIGN}/versions"))["versions"]) == 1
     assert (await service.get(CAMPAIGN))["set_targets"] == {}
+
+
+async def test_another_replica_answers_by_the_plan_and_the_decisions_of_this_one(
+    service: RunningAggregator, database: Database, tmp_path: Path
+) -> None:
+    async with aggregator(database, tmp_path) as other:
+
+        async def said() -> tuple[int, int]:
+            top = (await other.get(f"{CAMPAIGN}/progress"))["units"][0]["indicators"]["intake"]
+            return top["target"], top["exempt"]
+
+        assert await said() == (421_100, 0)
+        await service.put_plan(targets=targets(400_000))
+        assert await said() == (400_000, 0)
+        paper = {
+            "number": "1/QĐ", "signed_by": "Chủ tịch", "from_day": str(FIRST), "document": "Văn phòng",
+            "lines": [{"unit": "23281", "citizens": 7, "reason": "abroad"}],
+        }  # fmt: skip
+        assert (await service.client.post(f"{CAMPAIGN}/exemptions", json=paper)).status_code == 200
+        await service.move_clock(evening(FIRST))
+        await other.move_clock(evening(FIRST))
+        assert await said() == (400_000, 7)

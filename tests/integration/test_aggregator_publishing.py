@@ -41,7 +41,7 @@ from tiendo_common.events.state import (
     RevisedDay,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 D = date(2023, 11, 11)
 UNITS = 1 + 10 + 102

@@ -25,7 +25,7 @@ from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import CampaignPublished, ProgressPublished
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 WHOLE, PART = "/v1/campaigns/kon-tum-2023", "/v1/campaigns/town"
 FIRST, BEGIN, TODAY = date(2023, 11, 11), date(2023, 11, 20), date(2023, 11, 28)

@@ -25,7 +25,7 @@ from tiendo_common.clock import VIETNAM
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import ProgressPublished
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 FIRST, PHASE, LAST = date(2023, 11, 11), date(2023, 11, 13), date(2023, 12, 30)

@@ -21,7 +21,7 @@ from tests.support.postgres import Database
 from tests.support.two_times import FIRST, UNITS, Fact, counted, events, facts
 from tiendo_common.clock import VIETNAM
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 

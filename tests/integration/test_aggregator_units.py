@@ -35,7 +35,7 @@ from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.state import ProgressPublished, TargetSet, UnitPublished
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 FIRST = date(2023, 11, 11)
 LAST = "2023-12-30"

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 
 import asyncpg
 import httpx2
+import pytest
 from fastapi import FastAPI
 
-from tests.support.postgres import Database
+from tests.support.postgres import Database, PostgresServer, make_database
 from tiendo_aggregator.main import wire
 from tiendo_aggregator.rules.units import Gazetteer, merge_editions
 from tiendo_aggregator.settings import Settings
@@ -299,3 +300,18 @@ async def aggregator(
     finally:
         # As a server does it: whatever happened, the lifespan ends in the ordinary way.
         await lifespan.__aexit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def counted_template(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The name of a database that an aggregator has run on, beside logs of intake and activation: to make copies of."""
+
+    async def run(database: Database) -> None:
+        async with producers(database), aggregator(database, tmp_path_factory.mktemp("template")):
+            pass
+
+    with make_database(postgres_server) as template:
+        asyncio.run(run(template))
+        yield template.name

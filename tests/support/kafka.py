@@ -1,7 +1,7 @@
-"""One real Apache Kafka node for a test session.
+"""One real Apache Kafka node for a module of tests.
 
 `kafka_node`, shared with all tests by `tests/conftest.py`, is the node: `kafka_node.bootstrap` is where it is.
-It outlives the tests, so that each should use topics of its own; a test that kills it starts it again.
+It outlives the tests of a module, so that each should use topics of its own; a test that kills it starts it again.
 """
 
 import contextlib
@@ -47,9 +47,10 @@ def two_free_ports() -> int:
     return free_port_base(20_000 + os.getpid() % 1000 * 10, count=2)
 
 
-@pytest.fixture(scope="session")
+# Not the session's: few modules need one, and in a minute of doing nothing it takes half of what its start takes.
+@pytest.fixture(scope="module")
 def kafka_node() -> Iterator[KafkaNode]:
-    """The session's node. Not durable: nobody needs a test's data after a power cut."""
+    """The module's node. Not durable: nobody needs a test's data after a power cut."""
     require_kafka()
     _remove_abandoned()
     with kafka_folder() as folder, KafkaNode(folder / "home", port=two_free_ports(), durable=False) as node:

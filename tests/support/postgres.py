@@ -2,7 +2,9 @@
 
 Fixtures, shared with all tests by `tests/conftest.py`:
 
-- `database`: a fresh database with the four services' roles and schemas, for one test;
+- `database`: a fresh database with the four services' roles and schemas, for one test. Marked `counted`, a test gets
+  a copy of one that an aggregator has run on: its tables are made and the country's units published
+  (`tests/support/aggregator.py`), which takes longer than what most of these tests are about;
 - `module_database`: the same, for all tests of a module;
 - `postgres_server`: the server itself, for tests that need several databases: `make_database(server)`.
 """
@@ -59,20 +61,26 @@ class Database:
 
 
 @contextlib.contextmanager
-def make_database(server: PostgresServer) -> Iterator[Database]:
-    """A fresh database for the duration. Whatever is still connected at the end is cut off."""
+def make_database(server: PostgresServer, template: str | None = None) -> Iterator[Database]:
+    """A fresh database for the duration, or a copy of one that nobody is connected to. Whatever is still connected
+    at the end is cut off."""
     name = f"test_{secrets.token_hex(6)}"
+    if template is not None:
+        # Files, not their contents through the log, since nobody else writes to the template meanwhile.
+        copy = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
+        asyncio.run(_execute(server.admin_dsn(), copy))
+    # A copy has the tables and rights inside, and none of what the server keeps about a database.
     asyncio.run(ensure_roles(server.admin_dsn(), _PASSWORDS, name))
     try:
         yield Database(name, server)
     finally:
-        asyncio.run(_drop(server.admin_dsn(), name))
+        asyncio.run(_execute(server.admin_dsn(), f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
-async def _drop(admin_dsn: str, name: str) -> None:
+async def _execute(admin_dsn: str, statement: str) -> None:
     admin = await asyncpg.connect(admin_dsn)
     try:
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        await admin.execute(statement)
     finally:
         await admin.close()
 
@@ -110,9 +118,11 @@ def unused_port() -> int:
 
 
 @pytest.fixture
-def database(postgres_server: PostgresServer) -> Iterator[Database]:
-    """A fresh database for one test."""
-    with make_database(postgres_server) as fresh:
+def database(postgres_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database for one test: a fresh one, or a copy of `counted_template` for a test that is marked `counted`."""
+    counted = request.node.get_closest_marker("counted") is not None
+    template = request.getfixturevalue("counted_template") if counted else None
+    with make_database(postgres_server, template) as fresh:
         yield fresh
 
 

@@ -10,10 +10,12 @@ from random import Random
 import pytest
 
 from tests.unit.replay.support import CAMPAIGNS, FOLDER, campaign
-from tiendo.replay.campaigns.campaign import Count, cut_percent
+from tiendo.replay.campaigns.campaign import Campaign, Count, cut_percent
 from tiendo.replay.campaigns.reading import find_campaign, load_campaign
 from tiendo.replay.campaigns.table import CampaignFileError
+from tiendo.replay.citizens import Lives
 from tiendo.replay.population import populate
+from tiendo.replay.schedule import Schedule
 
 
 def load_edited(tmp_path: Path, name: str, old: str, new: str) -> CampaignFileError:
@@ -155,7 +157,7 @@ def test_eligible_and_targets_sum_to_the_province_exactly(name: str) -> None:
 
 
 def test_the_document_for_the_aggregator_says_what_its_contract_asks() -> None:
-    document = campaign("kon-tum-2023", 1.0).document()
+    document = campaign("kon-tum-2023", 1.0).document({})
     assert document["plan_number"] == "3903/KH-UBND"
     assert document["targets"] == [
         {"indicator": "activated", "value": 335_512},
@@ -165,6 +167,95 @@ def test_the_document_for_the_aggregator_says_what_its_contract_asks() -> None:
         {"id": "intake_of_target", "indicator": "intake", "over": "target", "decimals": 1},
         {"id": "activated_of_approved", "indicator": "activated", "over": "approved", "decimals": 0},
     ]
+
+
+NARROWED = """[[facts.targets]]
+indicator = "intake"
+level = 2
+cohort = "officials"
+percent_of_eligible = "100"
+text = "At the end 100% of officials and public employees had level 2"
+
+[[facts.targets]]
+indicator = "activated"
+due = 2023-08-31
+value = 200_000
+text = "By the end of August 200,000 activated"
+
+"""
+_BEFORE = "# Both percentages are cut"
+
+
+def narrowed(tmp_path: Path, scale: float) -> Campaign:
+    """Bình Phước's file with two targets more."""
+    text = (FOLDER / "campaigns" / "binh-phuoc-2023.toml").read_text(encoding="utf-8")
+    assert _BEFORE in text
+    path = tmp_path / "binh-phuoc-2023.toml"
+    path.write_text(text.replace(_BEFORE, NARROWED + _BEFORE, 1), encoding="utf-8")
+    return load_campaign(path, FOLDER, scale=scale)
+
+
+def test_phases_and_narrowed_targets_reach_the_aggregator_as_they_stand_in_the_file(tmp_path: Path) -> None:
+    phases = campaign("kon-tum-2023", 1.0).document({})["phases"]
+    assert isinstance(phases, list)
+    assert [(each["first_day"], each["last_day"]) for each in phases] == [
+        ("2023-11-11", "2023-12-10"),
+        ("2023-12-11", "2023-12-30"),
+    ]
+    binh_phuoc = narrowed(tmp_path, 0.02)
+    assert binh_phuoc.sized_cohorts == ["officials"]
+    # The whole indicator's stays what a figure is a share of.
+    assert binh_phuoc.target("activated") == round(502_775 * 0.02)
+    lives = Lives(binh_phuoc, 3)
+    sizes = lives.sizes()
+    document = binh_phuoc.document(sizes)
+    assert document["going_on"] == {"indicator": "intake"}
+    targets, cohorts = document["targets"], document["cohorts"]
+    assert isinstance(targets, list)
+    assert isinstance(cohorts, dict)
+    assert {"indicator": "intake", "percent_of_eligible": "100", "level": 2, "cohort": "officials"} in targets
+    assert {"indicator": "activated", "value": 4_000, "due": "2023-08-31"} in targets
+    assert cohorts["officials"]["eligible"] == sizes["officials"]
+    assert sizes["officials"].keys() == binh_phuoc.eligible.keys()
+    # As many as the lines tell of, but for whoever lives elsewhere or was taken twice.
+    told = sum(
+        '"officials"' in line
+        for day in Schedule(lives).days
+        for round_ in day.rounds
+        for phase in round_
+        for chunk in phase.chunks(5_000)
+        for line in chunk.lines
+    )
+    assert 0.8 * told < sum(sizes["officials"].values()) <= told
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "key", "words"),
+    [
+        ("kon-tum-2023", "last_day = 2023-12-10", "last_day = 2024-02-29", "first_day", "aren't days of"),
+        ("kon-tum-2023", "first_day = 2023-12-11\n", "first_day = 2023-12-31\n", "first_day", "aren't days of"),
+        (
+            "binh-phuoc-2023", 'percent_of_eligible = "100"', 'percent_of_eligible = "101"',
+            "percent_of_eligible", "no percentage",
+        ),
+        ("binh-phuoc-2023", 'percent_of_eligible = "100"', "value = -1", "value", "negative"),
+        ("binh-phuoc-2023", 'percent_of_eligible = "100"\n', "", "value", "two ways to say it"),
+        ("binh-phuoc-2023", "level = 2\n", "level = 3\n", "level", "no level"),
+        ("binh-phuoc-2023", 'cohort = "officials"', 'cohort = "poets"', "cohort", "unknown"),
+        ("binh-phuoc-2023", "level = 2\n", "due = 2023-09-20\n", "due", "not before the last day"),
+        (
+            "binh-phuoc-2023", '[facts.going_on]\nindicator = "intake"', '[facts.going_on]\nindicator = "cards"',
+            "indicator", "unknown",
+        ),
+    ],
+)  # fmt: skip
+def test_each_fault_of_a_phase_or_a_target_is_named(
+    tmp_path: Path, name: str, old: str, new: str, key: str, words: str
+) -> None:
+    more = (_BEFORE, NARROWED.replace(old, new, 1) + _BEFORE) if old in NARROWED else (old, new)
+    error = load_edited(tmp_path, name, *more)
+    assert error.key.endswith(key), error.key
+    assert words in error.problem
 
 
 def test_percentages_are_cut_and_not_rounded() -> None:

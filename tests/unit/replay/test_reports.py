@@ -11,6 +11,7 @@ from tests.unit.replay.support import campaign
 from tiendo.errors import Refused
 from tiendo.folders import DataFolder
 from tiendo.replay.campaigns.campaign import Campaign, Language, cut_percent
+from tiendo.replay.course import Course, contest_told, funnel_told, phase_told
 from tiendo.replay.driver import check_as_of
 from tiendo.replay.printing import print_reconciliation, print_report
 from tiendo.replay.report import Report, make_report
@@ -18,6 +19,22 @@ from tiendo.replay.systems import remember_seed, seed_for, system_keys
 
 NO_MEASURES: dict[str, Any] = {"measures": []}
 NO_ROUNDS: dict[str, Any] = {"rounds": []}
+FUNNEL: dict[str, Any] = {
+    "eligible": 1000, "with_card": 990, "taken": 900, "approved": 800, "activated": 600, "rejected": 30,
+    "card_no_account": 190,
+    "undecided": {"citizens": 70, "bands": [{"from_days": 0, "citizens": 70}, {"from_days": 8, "citizens": 0}],
+                  "oldest_days": 2},
+    "not_activated": {
+        "citizens": 200,
+        "bands": [
+            {"from_days": 3, "citizens": 120}, {"from_days": 8, "citizens": 50}, {"from_days": 15, "citizens": 30},
+        ],
+        "oldest_days": 44,
+    },
+    "activations": {"in_time": 550, "late": 50, "undated": 0},
+    "failures": [{"reason": "old_device", "attempts": 12, "came_right": 9}],
+}  # fmt: skip
+NO_COURSE = Course([], [], funnel_told(FUNNEL))
 
 
 def standing(value: int, one: int, baseline: int, target: int | None) -> dict[str, Any]:
@@ -69,8 +86,10 @@ def paces(campaign: Campaign) -> dict[str, Any] | None:
     if not campaign.targets:
         return None
     left = (campaign.last_day - campaign.figures_as_of).days
-    indicators = {}
+    indicators: dict[str, dict[str, Any]] = {}
     for each in campaign.targets:
+        if each.value is None:
+            continue
         value, baseline = campaign.counts[each.indicator].total, campaign.baseline[each.indicator].total
         over = (campaign.figures_as_of - campaign.first_day).days + 1
         planned = max(0, each.value - baseline) * over // (over + left)
@@ -115,7 +134,14 @@ def test_what_each_day_left_needs_stands_in_the_report(
 ) -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (7, 3)
+        kon_tum,
+        kon_tum.figures_as_of,
+        progress(kon_tum),
+        paces(kon_tum),
+        NO_MEASURES,
+        NO_ROUNDS,
+        NO_COURSE,
+        (7, 3),
     )
     print_report(report, language)
     printed = " ".join(capsys.readouterr().out.split())
@@ -136,6 +162,7 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
         paces(binh_phuoc),
         NO_MEASURES,
         NO_ROUNDS,
+        NO_COURSE,
         (0, 0),
     )
     print_report(report, "en")
@@ -143,7 +170,14 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
     assert "174,115 missing of the target 502,775, and no day is left" in printed
     assert "The target 502,775 is met" in printed
     without = make_report(
-        binh_phuoc, binh_phuoc.figures_as_of, progress(binh_phuoc), None, NO_MEASURES, NO_ROUNDS, (0, 0)
+        binh_phuoc,
+        binh_phuoc.figures_as_of,
+        progress(binh_phuoc),
+        None,
+        NO_MEASURES,
+        NO_ROUNDS,
+        NO_COURSE,
+        (0, 0),
     )
     print_report(without, "en")
     assert "Pace," not in capsys.readouterr().out
@@ -152,7 +186,14 @@ def test_after_the_last_day_the_report_says_what_is_missing_or_met(
 def test_what_was_published_is_held_against_what_was_counted() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, kon_tum.figures_as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (7, 3)
+        kon_tum,
+        kon_tum.figures_as_of,
+        progress(kon_tum),
+        paces(kon_tum),
+        NO_MEASURES,
+        NO_ROUNDS,
+        NO_COURSE,
+        (7, 3),
     )
     assert report.matches
     intake = report.document()["figures"][0]
@@ -183,6 +224,104 @@ def test_what_was_published_is_held_against_what_was_counted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            (
+                "first 30 days, 2023-11-11 – 2023-12-10, under way: intakes 293,928 (+293,928 in the phase) / 421,100",
+                "last 20 days, 2023-12-11 – 2023-12-30, to come",
+                "Contest: Thi đua (intakes, level 2, by 2023-12-01, order of finish), as of 2023-12-05",
+                "1 Cụm 1 30 +20 2023-11-30 - Cụm 2 5 +5 not yet",
+                "Hold a chip card: 990; 190 have a card and no account",
+                "Dossiers taken: 900; 70 wait for a decision; 30 rejected",
+                "Approved: 800; 200 have an account that is not activated",
+                "(80 of them for 8 days or longer, the longest for 44)",
+                "Activated: 600; 550 within 7 days of the approval, 50 later",
+                "Activations that failed: code sent to an old device 12 (9 came right)",
+            ),
+        ),
+        (
+            "vi",
+            (
+                "30 ngày đầu, 2023-11-11 – 2023-12-10, đang thực hiện: thu nhận hồ sơ 293,928",
+                "(+293,928 trong giai đoạn) / 421,100 chỉ tiêu; được phê duyệt",
+                "Thi đua: Thi đua (thu nhận hồ sơ, mức độ 2, đến ngày 2023-12-01, thứ tự về đích), tính đến",
+                "Được phê duyệt: 800; 200 có tài khoản chưa kích hoạt",
+                "(trong đó 80 từ 8 ngày trở lên, lâu nhất 44 ngày)",
+                "Kích hoạt không thành công: mã gửi về thiết bị cũ 12 (9 sau đó thành công)",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_phases_contests_and_the_funnel_are_printed(
+    capsys: pytest.CaptureFixture[str], language: Language, words: tuple[str, ...]
+) -> None:
+    kon_tum = campaign("kon-tum-2023", 1.0)
+    first, last = (
+        {"id": each, "name": vi, "name_en": en, "first_day": begin, "last_day": end}
+        for each, vi, en, begin, end in (
+            ("a", "30 ngày đầu", "first 30 days", "2023-11-11", "2023-12-10"),
+            ("b", "20 ngày cuối", "last 20 days", "2023-12-11", "2023-12-30"),
+        )
+    )
+    group = {"percent": None, "per_1000": None}
+    contest = {
+        "contest": {
+            "id": "c", "name": "Thi đua", "measure": "finish", "indicator": "intake:level-2:by-2023-12-01",
+        },
+        "day": "2023-12-05",
+        "groups": [
+            {"name": "Cụm 1", "rank": 1, "value": 30, "gained": 20, "met_on": "2023-11-30", **group},
+            {"name": "Cụm 2", "rank": None, "value": 5, "gained": 5, "met_on": None, **group},
+        ],
+    }  # fmt: skip
+    day = "2023-12-07"
+    course = Course(
+        [phase_told(first, progress(kon_tum), day), phase_told(last, None, day)],
+        [contest_told(contest)],
+        funnel_told(FUNNEL),
+    )
+    as_of = kon_tum.figures_as_of
+    report = make_report(
+        kon_tum, as_of, progress(kon_tum), paces(kon_tum), NO_MEASURES, NO_ROUNDS, course, (7, 3)
+    )
+    print_report(report, language)
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in words:
+        assert text in printed, printed
+    document = report.document()
+    assert [(each["id"], each["state"]) for each in document["phases"]] == [
+        ("a", "running"),
+        ("b", "to_come"),
+    ]
+    assert document["funnel"]["not_activated"] == {"citizens": 200, "long": 80, "oldest_days": 44}
+
+
+def test_cohorts_all_of_which_had_level_2_are_held_against_the_counts_where_they_have_a_target() -> None:
+    binh_phuoc = campaign("binh-phuoc-2023", 1.0)
+
+    def report(pace: dict[str, Any] | None) -> Report:
+        as_of = binh_phuoc.figures_as_of
+        return make_report(
+            binh_phuoc, as_of, progress(binh_phuoc), pace, NO_MEASURES, NO_ROUNDS, NO_COURSE, (0, 0)
+        )
+
+    answer = paces(binh_phuoc)
+    assert not report(answer).statements
+    assert answer is not None
+    [unit] = answer["units"]
+    unit["indicators"] |= {
+        f"intake:level-2:{cohort}": unit["indicators"]["activated"] | {"remaining": 0}
+        for cohort in ("officials", "armed_forces")
+    }
+    [statement] = report(answer).statements
+    assert (statement.id, statement.named, statement.holding) == ("have_level_2", 2, 2)
+    unit["indicators"]["intake:level-2:officials"]["remaining"] = 1
+    assert not report(answer).matches
+
+
 def measured(campaign: Campaign, **wrong: int | None) -> dict[str, Any]:
     """What the aggregator answers of the measures; `wrong` ones have another value than was told."""
     measures = []
@@ -206,7 +345,14 @@ def test_measures_are_held_against_what_was_published(capsys: pytest.CaptureFixt
     def report(**wrong: int | None) -> Report:
         answers = measured(bac_lieu, **wrong)
         return make_report(
-            bac_lieu, bac_lieu.figures_as_of, progress(bac_lieu), paces(bac_lieu), answers, NO_ROUNDS, (0, 0)
+            bac_lieu,
+            bac_lieu.figures_as_of,
+            progress(bac_lieu),
+            paces(bac_lieu),
+            answers,
+            NO_ROUNDS,
+            NO_COURSE,
+            (0, 0),
         )
 
     assert report().matches
@@ -243,7 +389,7 @@ def test_rounds_of_rechecks_are_held_against_what_was_published(capsys: pytest.C
         ]
         return make_report(
             dien_bien, dien_bien.figures_as_of, progress(dien_bien), paces(dien_bien), measured(dien_bien),
-            {"rounds": rounds}, (0, 0),
+            {"rounds": rounds}, NO_COURSE, (0, 0),
         )  # fmt: skip
 
     assert report([]).matches
@@ -271,6 +417,7 @@ def test_one_citizen_too_many_is_a_difference() -> None:
         paces(kon_tum),
         NO_MEASURES,
         NO_ROUNDS,
+        NO_COURSE,
         (0, 0),
     )
     assert [counted.matches for counted in report.figures] == [False, True]
@@ -280,7 +427,14 @@ def test_one_citizen_too_many_is_a_difference() -> None:
 def test_on_another_day_nothing_is_held_against_the_published_figures() -> None:
     kon_tum = campaign("kon-tum-2023", 1.0)
     report = make_report(
-        kon_tum, date(2023, 11, 20), progress(kon_tum, more=5), paces(kon_tum), NO_MEASURES, NO_ROUNDS, (0, 0)
+        kon_tum,
+        date(2023, 11, 20),
+        progress(kon_tum, more=5),
+        paces(kon_tum),
+        NO_MEASURES,
+        NO_ROUNDS,
+        NO_COURSE,
+        (0, 0),
     )
     assert [counted.matches for counted in report.figures] == [None, None]
     assert report.matches
@@ -321,6 +475,7 @@ def test_the_report_can_be_read_in_both_languages(
         paces(binh_phuoc),
         NO_MEASURES,
         NO_ROUNDS,
+        NO_COURSE,
         (7, 3),
     )
     print_report(report, language)

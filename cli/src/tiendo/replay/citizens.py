@@ -149,6 +149,20 @@ class Lives:
             | true - 1 << TRUE_LEVEL
         )
 
+    def sizes(self) -> dict[str, dict[str, int]]:
+        """How many citizens of each cohort of which a target is a share live in each commune at the end."""
+        campaign = self.campaign
+        sizes = {cohort: dict.fromkeys(campaign.communes, 0) for cohort in campaign.sized_cohorts}
+        bits = {cohort: 1 << CONTACT + 2 + COHORTS.index(cohort) for cohort in sizes}
+        any_bit = sum(bits.values())
+        for traits in self.traits:
+            home = traits >> HOME_NOW & UNIT_MASK
+            if traits & any_bit and home < len(campaign.communes):
+                for cohort, bit in bits.items():
+                    if traits & bit:
+                        sizes[cohort][campaign.communes[home]] += 1
+        return sizes
+
     # -- what happens to them -----------------------------------------------------------------------------
 
     def _add(self, citizen: int, kind: int, day: int, sent: int) -> None:

@@ -120,7 +120,9 @@ async def replay(
         days = [day for day in schedule.days if day.day <= as_of]
         folder = DataFolder(instance.data)
         remember_seed(folder, campaign.id, seed.value)
-        await client.put("aggregator", f"/v1/campaigns/{campaign.id}", campaign.document())
+        await client.put(
+            "aggregator", f"/v1/campaigns/{campaign.id}", campaign.document(schedule.lives.sizes())
+        )
         await put_measures(client, campaign)
         await put_rounds(client, campaign)
         keys = system_keys(folder, campaign.id)

@@ -24,6 +24,7 @@ class Measure:
 
     `value`, `out_of` and `target` are what is told, published or assumed; `published` holds what the report itself
     says: any of value, out_of, percent, percent_of_target, more_than. `told_by` None: told for `unit` itself.
+    `tells_cards`: it is how many hold a valid chip card, where the funnel begins.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Measure:
     out_of: int | None
     target: int | None
     published: Mapping[str, int | str]
+    tells_cards: bool = False
 
     def said(self, language: str) -> str:
         """The published text in a language."""

@@ -23,8 +23,10 @@ from rich.text import Text
 from tiendo.replay.campaigns.campaign import Campaign, Language
 from tiendo.replay.driver import Outcome
 from tiendo.replay.measures import Told
+from tiendo.replay.printing_course import print_course
 from tiendo.replay.rechecks import RecheckTold
 from tiendo.replay.report import Counted, Pace, Report, Standing
+from tiendo.replay.words import goal_words, indicator_words
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "as_of": {"en": "as of", "vi": "tính đến ngày"},
@@ -49,6 +51,10 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "lead_activation": {
         "en": "named communes that lead in activation",
         "vi": "đơn vị được nêu dẫn đầu kích hoạt",
+    },
+    "have_level_2": {
+        "en": "named cohorts all of which have level 2",
+        "vi": "nhóm được nêu có 100% tài khoản mức độ 2",
     },
     "are_low": {"en": "named communes that are the lowest", "vi": "đơn vị được nêu thấp nhất"},
     "pace": {"en": "Pace", "vi": "Tiến độ"},
@@ -101,14 +107,6 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "attribution": {"en": "By", "vi": "Theo"},
     "records": {"en": "Records", "vi": "Hồ sơ"},
     "counters": {"en": "Counters", "vi": "Bộ đếm"},
-}
-
-_INDICATORS: dict[str, dict[Language, str]] = {
-    "intake": {"en": "intakes", "vi": "thu nhận hồ sơ"},
-    "approved": {"en": "approved", "vi": "được phê duyệt"},
-    "activated": {"en": "activated", "vi": "kích hoạt"},
-    "target": {"en": "the target", "vi": "chỉ tiêu"},
-    "eligible": {"en": "the eligible", "vi": "công dân đủ điều kiện"},
 }
 
 
@@ -227,6 +225,7 @@ def print_report(report: Report, language: Language) -> None:
     for claim in campaign.claims:
         text, reason = claim.said(language)
         console.print(f"{say('claim')}: {text}. {reason}")
+    print_course(console, report.course, language)
     console.print()
     shown = min(5, len(report.communes))
     _print_communes(console, say("best"), report.communes[:shown], language)
@@ -300,8 +299,8 @@ def _mark(matches: bool | None) -> Text:
 
 def _counted(counted: Counted, language: Language) -> str:
     say = _speaker(language)
-    indicator = _INDICATORS[counted.figure.indicator][language]
-    over = _INDICATORS[counted.figure.over][language]
+    indicator = indicator_words(counted.figure.indicator, language)
+    over = indicator_words(counted.figure.over, language)
     text = (
         f"{counted.value:,} {indicator} ({say('level')} 1 {counted.level_1:,} + {say('level')} 2 "
         f"{counted.level_2:,}) / {_or_dash(counted.denominator)} {over} = {counted.percent or '-'}%"
@@ -351,7 +350,7 @@ def _pace(pace: Pace, language: Language) -> str:
         days=pace.days_left,
     )
     return (
-        f"{say('pace')}, {_INDICATORS[pace.indicator][language]}: {pace.actual:,} / {pace.planned:,} "
+        f"{say('pace')}, {goal_words(pace.indicator, language)}: {pace.actual:,} / {pace.planned:,} "
         f"{say('planned')}{percent}{side}. {rest}"
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tiendo.errors import Refused
 from tiendo.replay.campaigns.campaign import Campaign, Figure, cut_percent
+from tiendo.replay.course import Course, ask_course
 from tiendo.replay.measures import Told, ask_measures, held_against
 from tiendo.replay.rechecks import RecheckTold, ask_rechecks, rechecks_held_against
 from tiendo.replay.sending import Client
@@ -112,7 +113,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A published sentence about named communes, and whether it holds of what was counted."""
+    """A published sentence about named communes or cohorts, and whether it holds of what was counted."""
 
     id: str
     named: int
@@ -140,6 +141,7 @@ class Report:
     communes: tuple[Standing, ...]
     paces: tuple[Pace, ...]
     statements: tuple[Statement, ...]
+    course: Course
     alerts: int
     open_alerts: int
 
@@ -172,6 +174,7 @@ class Report:
             "rechecks": [told.document() for told in self.rechecks],
             "pace": [pace.document() for pace in self.paces],
             "statements": [statement.document() for statement in self.statements],
+            **self.course.document(),
             "claims": [
                 {"id": claim.id, "text": claim.text, "reconciles": False, "reason": claim.reason}
                 for claim in self.campaign.claims
@@ -197,8 +200,9 @@ async def read_report(client: Client, campaign: Campaign, as_of: date) -> Report
         )
     measures = await ask_measures(client, campaign, as_of)
     rechecks = await ask_rechecks(client, campaign, as_of)
+    course = await ask_course(client, campaign, as_of)
     alerts = await _count_incidents(client, campaign.id)
-    return make_report(campaign, as_of, progress, pace, measures, rechecks, alerts)
+    return make_report(campaign, as_of, progress, pace, measures, rechecks, course, alerts)
 
 
 async def _count_incidents(client: Client, campaign: str) -> tuple[int, int]:
@@ -221,6 +225,7 @@ def make_report(
     pace: dict[str, Any] | None,
     measures: dict[str, Any],
     rechecks: dict[str, Any],
+    course: Course,
     alerts: tuple[int, int],
 ) -> Report:
     """Hold answers of the aggregator against the campaign file; `pace` is None for a campaign without a target."""
@@ -238,6 +243,7 @@ def make_report(
             key=lambda standing: (-standing.intake_ratio, standing.code),
         )
     )
+    paces = _paces(pace)
     return Report(
         campaign=campaign,
         as_of=as_of,
@@ -246,8 +252,9 @@ def make_report(
         measures=held_against(campaign, measures, final=final),
         rechecks=rechecks_held_against(campaign, rechecks, final=final),
         communes=communes,
-        paces=_paces(pace),
-        statements=tuple(_statements(campaign, communes)) if final else (),
+        paces=paces,
+        statements=tuple(_statements(campaign, communes, paces)) if final else (),
+        course=course,
         alerts=alerts[0],
         open_alerts=alerts[1],
     )
@@ -300,9 +307,17 @@ def _standing(unit: dict[str, Any]) -> Standing:
     )
 
 
-def _statements(campaign: Campaign, communes: tuple[Standing, ...]) -> list[Statement]:
-    """The named communes: who met the intake target and leads in activation; who is low."""
+def _statements(
+    campaign: Campaign, communes: tuple[Standing, ...], paces: tuple[Pace, ...]
+) -> list[Statement]:
+    """The named communes: who met the intake target and leads in activation; who is low. And the cohorts all of which
+    had level 2, where they have such a target: without one nobody says how many they are."""
     statements = []
+    goals = {f"intake:level-2:{cohort}" for cohort in campaign.level_2_cohorts}
+    of_cohorts = [pace for pace in paces if pace.indicator in goals]
+    if of_cohorts:
+        full = sum(not pace.remaining for pace in of_cohorts)
+        statements.append(Statement("have_level_2", len(of_cohorts), full))
     if campaign.met:
         best = sorted(communes, key=lambda c: -c.activated_ratio)[: len(campaign.met)]
         met = {c.code for c in communes if c.intake >= c.intake_target}

@@ -96,11 +96,54 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the province must reach by the campaign's last day, and whether that number was published."""
+    """What the province must reach, and whether that was published: `value` citizens, or `percent` of the eligible; the
+    campaign's last day, both levels and everybody are meant unless it says otherwise."""
 
     indicator: str
-    value: int
+    value: int | None
     published: bool
+    percent: str | None = None
+    level: int | None = None
+    cohort: str | None = None
+    due: date | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of the whole indicator over the whole campaign, as a number."""
+        return self.value is not None and (self.level, self.cohort, self.due) == (None, None, None)
+
+    def document(self) -> dict[str, object]:
+        """As the aggregator's API takes it."""
+        said = {
+            "indicator": self.indicator,
+            "value": self.value,
+            "percent_of_eligible": self.percent,
+            "level": self.level,
+            "cohort": self.cohort,
+            "due": None if self.due is None else self.due.isoformat(),
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A span of the campaign's days that has a name."""
+
+    id: str
+    name: str
+    name_en: str | None
+    first_day: date
+    last_day: date
+
+    def document(self) -> dict[str, object]:
+        """As the aggregator's API takes it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "name_en": self.name_en,
+            "first_day": self.first_day.isoformat(),
+            "last_day": self.last_day.isoformat(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +189,8 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh."""
+    """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh. `going_on`: the indicator on
+    which everybody is to be reached after its last day; None: it ends on that day."""
 
     file: Path
     id: str
@@ -162,6 +206,8 @@ class Campaign:
     counts: Mapping[str, Count]
     baseline: Mapping[str, Count]
     targets: tuple[Target, ...]
+    phases: tuple[Phase, ...]
+    going_on: str | None
     figures: tuple[Figure, ...]
     measures: tuple[Measure, ...]
     rechecks: tuple[Recheck, ...]
@@ -181,8 +227,13 @@ class Campaign:
         return list(self.eligible)
 
     def target(self, indicator: str) -> int | None:
-        """The province's target for an indicator, None when there is none."""
-        return next((t.value for t in self.targets if t.indicator == indicator), None)
+        """The province's target for an indicator as a whole, None when there is none."""
+        return next((t.value for t in self.targets if t.indicator == indicator and t.whole), None)
+
+    @property
+    def sized_cohorts(self) -> list[str]:
+        """The cohorts of which a target is a share, so that their sizes have to be told."""
+        return sorted({t.cohort for t in self.targets if t.cohort is not None and t.percent is not None})
 
     def commune_targets(self, indicator: str) -> dict[str, int] | None:
         """The target spread over the communes by eligible (largest remainder), as the aggregator does it."""
@@ -191,8 +242,9 @@ class Campaign:
             return None
         return dict(zip(self.eligible, largest_remainder(value, list(self.eligible.values())), strict=True))
 
-    def document(self) -> dict[str, object]:
-        """The campaign as the aggregator's API takes it."""
+    def document(self, sizes: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
+        """The campaign as the aggregator's API takes it. `sizes`: how many citizens of each of `sized_cohorts` every
+        commune has."""
         return {
             "name": self.name,
             "plan_number": self.plan_number,
@@ -201,7 +253,12 @@ class Campaign:
             "first_day": self.first_day.isoformat(),
             "last_day": self.last_day.isoformat(),
             "day_cut_off": self.day_cut_off,
-            "targets": [{"indicator": t.indicator, "value": t.value} for t in self.targets],
+            "targets": [target.document() for target in self.targets],
+            "cohorts": {
+                cohort: {"source": "mô phỏng", "eligible": dict(size)} for cohort, size in sizes.items()
+            },
+            "phases": [phase.document() for phase in self.phases],
+            "going_on": None if self.going_on is None else {"indicator": self.going_on},
             "eligible": dict(self.eligible),
             "figures": [
                 {"id": f.id, "indicator": f.indicator, "over": f.over, "decimals": f.decimals}

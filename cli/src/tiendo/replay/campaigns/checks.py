@@ -82,5 +82,5 @@ def _denominator(
     if figure.over == "eligible":
         return eligible
     if figure.over == "target":
-        return next((t.value for t in targets if t.indicator == figure.indicator), None)
+        return next((t.value for t in targets if t.indicator == figure.indicator and t.whole), None)
     return counts[figure.over].total

@@ -48,6 +48,7 @@ def read_measures(
             out_of=numbers["out_of"],
             target=numbers["target"],
             published=published,
+            tells_cards=table.get("tells_cards", bool, False),
         )
         table.done()
         _check(table, measure, units, province)

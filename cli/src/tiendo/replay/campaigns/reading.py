@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import re
 import tomllib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tiendo.replay.campaigns.campaign import (
     Claim,
     Count,
     Figure,
+    Phase,
     Simulation,
     Target,
 )
@@ -80,7 +82,9 @@ class _Reader:
         self.communes = [commune.code for commune in self.units.communes[province]]
         days = self._days()
         figures = self._figures(facts)
-        targets = self._targets(facts, True) + self._targets(assumptions, False)
+        targets = self._targets(facts, days, True) + self._targets(assumptions, days, False)
+        phases = self._phases(facts, days, True) + self._phases(assumptions, days, False)
+        going_on = self._going_on(facts)
         eligible = self._eligible(facts, assumptions)
         counts = self._counts(figures, assumptions)
         baseline = self._baseline(figures, assumptions)
@@ -111,7 +115,11 @@ class _Reader:
             scale=self.scale,
             counts={k: self._scaled(v) for k, v in counts.items()},
             baseline={k: self._scaled(v) for k, v in baseline.items()},
-            targets=tuple(Target(t.indicator, round(t.value * self.scale), t.published) for t in targets),
+            targets=tuple(
+                t if t.value is None else replace(t, value=round(t.value * self.scale)) for t in targets
+            ),
+            phases=tuple(sorted(phases, key=lambda phase: phase.first_day)),
+            going_on=going_on,
             figures=tuple(figures),
             measures=measures,
             rechecks=rechecks,
@@ -179,16 +187,76 @@ class _Reader:
             figures.append(figure)
         return figures
 
-    def _targets(self, section: Table, published: bool) -> list[Target]:
+    def _targets(self, section: Table, days: tuple[date, date, date], published: bool) -> list[Target]:
         targets = []
         for table in section.tables("targets"):
-            targets.append(Target(table.one_of("indicator", INDICATORS), table.number("value"), published))
+            target = Target(
+                table.one_of("indicator", INDICATORS),
+                table.maybe_number("value"),
+                published,
+                percent=table.maybe_text("percent_of_eligible"),
+                level=table.maybe_number("level"),
+                cohort=table.one_of("cohort", COHORTS) if table.has("cohort") else None,
+                due=table.get("due", date) if table.has("due") else None,
+            )
+            if (target.value is None) == (target.percent is None):
+                raise table.error(
+                    "value", "and percent_of_eligible are two ways to say it", "Give one of both."
+                )
+            if target.percent is not None and not _is_percent(target.percent):
+                raise table.error(
+                    "percent_of_eligible",
+                    f"{target.percent!r} is no percentage",
+                    'Write it like "80" or "62.5".',
+                )
+            if target.level not in (None, 1, 2):
+                raise table.error("level", f"{target.level} is no level", "Use 1 or 2, or leave it out.")
+            if target.due is not None and not days[0] <= target.due < days[1]:
+                raise table.error(
+                    "due",
+                    f"{target.due} is not before the last day, {days[1]}",
+                    "Leave it out if it is that day.",
+                )
             if published:
                 table.get("text", str)
             else:
                 self._assume(table)
             table.done()
+            targets.append(target)
         return targets
+
+    def _phases(self, section: Table, days: tuple[date, date, date], published: bool) -> list[Phase]:
+        phases = []
+        for table in section.tables("phases"):
+            phase = Phase(
+                id=table.get("id", str),
+                name=table.get("name", str),
+                name_en=table.maybe_text("name_en"),
+                first_day=table.get("first_day", date),
+                last_day=table.get("last_day", date),
+            )
+            if not days[0] <= phase.first_day <= phase.last_day <= days[1]:
+                raise table.error(
+                    "first_day",
+                    f"{phase.first_day} to {phase.last_day} aren't days of {days[0]} to {days[1]}",
+                    "A phase is some of the campaign's days.",
+                )
+            if published:
+                table.get("text", str)
+            else:
+                self._assume(table)
+            table.done()
+            phases.append(phase)
+        return phases
+
+    def _going_on(self, facts: Table) -> str | None:
+        if not facts.has("going_on"):
+            return None
+        section = facts.table("going_on")
+        indicator = section.one_of("indicator", INDICATORS)
+        section.get("text", str)
+        section.done()
+        return indicator
 
     def _assume(self, table: Table) -> None:
         reason = table.get("reason", str)
@@ -394,3 +462,7 @@ class _Reader:
         if values.get("outside") and not values["outside_from"]:
             raise section.error("outside_from", "is missing", "Say from which provinces (2-digit codes).")
         return Simulation(**values)
+
+
+def _is_percent(text: str) -> bool:
+    return re.fullmatch(r"\d{1,2}(\.\d{1,2})?|100", text) is not None

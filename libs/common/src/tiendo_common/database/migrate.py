@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from tiendo_common.database.pool import PASSING_FAULTS, make_engine
+from tiendo_common.database.engine import make_engine
+from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.database.roles import schema_of
 
 #: Any constant will do, as long as it is the same for all replicas of a service.

@@ -1,9 +1,6 @@
 """Connections to PostgreSQL."""
 
-from typing import Any
-
 import asyncpg
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 #: What may happen to any statement while the server restarts or the network breaks. Nothing was committed,
 #: or it was and the caller's retry will find that out: both are safe to try again.
@@ -47,13 +44,3 @@ def make_pool(dsn: str, service: str, *, most: int = 12) -> asyncpg.Pool:
             "jit": "off",
         },
     )
-
-
-def make_engine(dsn: str, **options: Any) -> AsyncEngine:
-    """SQLAlchemy's engine on the same driver. The driver reads the URL itself: SQLAlchemy's dialect does not
-    know its parameters (sslmode, for one)."""
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(dsn)
-
-    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)

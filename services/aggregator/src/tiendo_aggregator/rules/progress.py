@@ -75,8 +75,13 @@ class UnitProgress:
 def sum_up(tree: Tree, root: str, own: Iterable[tuple[str, KeyT, int]]) -> defaultdict[tuple[str, KeyT], int]:
     """Each unit's own numbers and those of all units below it, for every unit up to `root`."""
     sums: defaultdict[tuple[str, KeyT], int] = defaultdict(int)
+    # A unit has many numbers, and always the same way up.
+    ways: dict[str, tuple[str, ...]] = {}
     for unit, key, n in own:
-        for above in tree.up_to(unit, root):
+        way = ways.get(unit)
+        if way is None:
+            way = ways[unit] = tuple(tree.up_to(unit, root))
+        for above in way:
             sums[above, key] += n
     return sums
 

@@ -61,11 +61,15 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
 
 def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where it counts now."""
+    if not followed.changed:
+        return list(counts)
     return [replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
     """Likewise of numbers of a unit by something else."""
+    if not followed.changed:
+        return list(sums)
     return [(followed.places[unit], key, n) for unit, key, n in sums]
 
 

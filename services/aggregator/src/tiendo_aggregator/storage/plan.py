@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import msgspec
@@ -20,8 +20,16 @@ from tiendo_aggregator.rules.going_on import GoingOn
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Plan, Share, UnitTargets
 from tiendo_aggregator.storage.exemptions import stored_decisions
-from tiendo_aggregator.storage.tables import CampaignRow, ClosedDayRow, EligibleRow, PlanVersionRow, TargetRow
-from tiendo_common.database.pool import PASSING_FAULTS, make_engine
+from tiendo_aggregator.storage.tables import (
+    CampaignRow,
+    ClosedDayRow,
+    EligibleRow,
+    ExemptionRow,
+    PlanVersionRow,
+    TargetRow,
+)
+from tiendo_common.database.engine import make_engine
+from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import Cohort
@@ -172,6 +180,31 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         version or 1,
         await stored_decisions(session, campaign),
     )
+
+
+class KeptPlans:
+    """The plans that were read last, one a campaign: every question begins with one, and they seldom change."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[int, int], StoredPlan]] = {}
+
+    async def newest(self, session: AsyncSession, campaign: str) -> StoredPlan | None:
+        """A campaign's plan as it is now, or None. One statement, unless a plan or a decision came since."""
+        # Whichever replica changes a plan adds a version or a decision, and neither is ever taken away. Looked at
+        # before the plan is read: if that is newer by then, the next question finds another state and reads it again.
+        version = select(func.max(PlanVersionRow.version)).where(PlanVersionRow.campaign == campaign)
+        decisions = select(func.count()).select_from(ExemptionRow).where(ExemptionRow.campaign == campaign)
+        closed = select(func.max(ClosedDayRow.day)).where(ClosedDayRow.campaign == campaign)
+        found = select(version.scalar_subquery(), decisions.scalar_subquery(), closed.scalar_subquery())
+        newest, entered, closed_through = (await session.exec(found)).one()
+        kept = self._kept.get(campaign)
+        if kept is not None and kept[0] == (newest, entered):
+            return replace(kept[1], closed_through=closed_through)
+        stored = await stored_plan(session, campaign)
+        # A build before put plans without a version: nothing would tell that it put another.
+        if stored is not None and newest is not None:
+            self._kept[campaign] = (newest, entered), stored
+        return stored
 
 
 async def stored_versions(

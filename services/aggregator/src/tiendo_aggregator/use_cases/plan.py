@@ -28,6 +28,7 @@ from tiendo_aggregator.rules.sub_campaigns import check_parent, check_sub_campai
 from tiendo_aggregator.rules.units import Tree
 from tiendo_aggregator.storage.assignments import actors_of
 from tiendo_aggregator.storage.plan import (
+    KeptPlans,
     PlanDatabase,
     PlanVersion,
     StoredCampaign,
@@ -63,6 +64,7 @@ class Plans:
         self._log = event_log
         self._origin = origin
         self._units = units
+        self._kept = KeptPlans()
 
     async def put(self, plan: Plan, shares: Mapping[str, Decimal], if_match: str | None = None) -> StoredPlan:
         """Make this the campaign's plan; the same plan again changes and publishes nothing. Another one becomes the
@@ -184,7 +186,7 @@ class Plans:
         """The plan, or the one that held at the end of `known_at`: the first one, before any was put. Raises
         UnknownCampaign."""
         async with self._database.transaction() as session:
-            stored = await stored_plan(session, campaign)
+            stored = await self._kept.newest(session, campaign)
             held = await stored_versions(session, campaign, known_at) if known_at is not None else []
         if stored is None:
             raise UnknownCampaign(campaign)

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from tiendo_common.database.pool import make_engine
+from tiendo_common.database.engine import make_engine
 from tiendo_notifier.storage.tables import (
     AcknowledgementRow,
     DecisionRow,
