@@ -20,7 +20,7 @@ def decided_again(
         msgspec.convert(inputs["before"], Standing),
         msgspec.convert(inputs["figures"], Figures),
         held.thresholds,
-        off=held.off,
+        off=held.not_asked,
         historical=historical,
         revised=msgspec.convert(inputs["revised"], Revised | None),
     )

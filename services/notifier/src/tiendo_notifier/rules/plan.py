@@ -101,8 +101,10 @@ class Past:
     def until(self, number: int) -> "Past":
         """What is known of all days before the one of this number (from 1)."""
         columns = (self.reached, self.done, self.baseline, self.expected, self.target)
-        known = Past(*([*column, *[None] * (number - 1 - len(column))] for column in columns))
-        return replace(known, revised=self.revised)
+        reached, done, baseline, expected, target = (
+            [*column, *[None] * (number - 1 - len(column))] for column in columns
+        )
+        return Past(reached, done, baseline, expected, target, self.revised)
 
     def and_revised(self, told: Sequence[Revision]) -> "Past":
         """The same with what one closing told, where that is new. A closing from before the one that was heard last

@@ -29,6 +29,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     rhythm: Rhythm = DEFAULT_RHYTHM
     versions: Mapping[str, int] = {}
 
+    @property
+    def not_asked(self) -> tuple[RuleName, ...]:
+        """The rules that say nothing here: those that are off; and, where a unit reports live, standing still is seen
+        at once and not once more at the cut-off."""
+        return *self.off, "stalled" if self.rhythm.reports == "live" else "stalled_live"
+
 
 def in_force(documents: Sequence[tuple[str, int, Document]]) -> Policy:
     """What these make together, the farthest first: each with its unit and its version."""
@@ -40,9 +46,6 @@ def in_force(documents: Sequence[tuple[str, int, Document]]) -> Policy:
     for _, _, document in documents:
         told |= document.rhythm
     rhythm = msgspec.convert(told, Rhythm)
-    # Where a unit reports live, standing still is seen at once and not once more at the cut-off.
-    idle: RuleName = "stalled" if rhythm.reports == "live" else "stalled_live"
-    off = off if idle in off else (*off, idle)
     return Policy(
         rhythm=rhythm,
         thresholds=merged([document.thresholds for _, _, document in documents]),

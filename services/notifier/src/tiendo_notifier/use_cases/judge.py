@@ -1,7 +1,9 @@
 """Judge the closing figures of a day: every target (campaign, unit, indicator) once."""
 
+import gc
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 
 import msgspec
@@ -54,8 +56,9 @@ class Judge:
         for closing in closings:
             by_day[closing.campaign, closing.day].append(closing)
         session = await self._session(connection, {closing.campaign for closing in closings})
-        for _campaign_and_day, of_day in sorted(by_day.items(), key=lambda each: each[0]):
-            session.judge(of_day)
+        with _without_collections():
+            for _campaign_and_day, of_day in sorted(by_day.items(), key=lambda each: each[0]):
+                session.judge(of_day)
         await self._store(connection, session)
 
     async def _listen(self, connection: Connection, published: Sequence[ProgressPublication]) -> None:
@@ -127,3 +130,16 @@ class Judge:
         # After the last day nothing is judged, but what late records say of the days before.
         told = progress.day in calendar_of(campaign) or progress.revised is not msgspec.UNSET
         return told and closes_its_day(progress, campaign)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let nobody look for cycles meanwhile. Ten thousand targets make a million objects and no cycle; each full
+    collection would walk over all of them, for as long as all the judging takes."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -38,6 +38,7 @@ class InForce:
     def __init__(self, reference: Reference, stored: Iterable[Stored]) -> None:
         self._reference = reference
         self._stored = {(each.campaign, each.unit): each for each in stored}
+        self._parted = {campaign for campaign, unit in self._stored if unit != WHOLE}
         self._made: dict[tuple[str, tuple[str, ...]], Policy] = {}
 
     @classmethod
@@ -48,7 +49,9 @@ class InForce:
 
     def sources(self, campaign: str, unit: str | None, day: date) -> list[Stored]:
         """What is set for the unit and above it, the farthest first."""
-        above = [code for code, _ in self._reference.line(unit, day)] if unit else []
+        # Where nothing is set below the campaign, nobody need look at who is above whom.
+        parted = unit is not None and campaign in self._parted
+        above = [code for code, _ in self._reference.line(unit, day)] if unit and parted else []
         places = [WHOLE, *reversed(above)]
         return [stored for place in places if (stored := self._stored.get((campaign, place)))]
 

@@ -115,6 +115,7 @@ class Session:
         self._before = before
         self._gatherings = gatherings
         self._silenced = silenced
+        self._texts: dict[int, str] = {}
 
     def judge(self, closings: Sequence[ProgressPublication]) -> None:
         """Judge one campaign's closings of one day: first each target by itself, then what is told of them."""
@@ -255,7 +256,7 @@ class Session:
         policy = self._policies.of(key.campaign, key.unit, day)
         before = _standing_decoder.decode(stood.remembered) if stood is not None else AT_REST
         after, decision = life.judge(
-            before, seen, policy.thresholds, off=policy.off, historical=historical, revised=revised
+            before, seen, policy.thresholds, off=policy.not_asked, historical=historical, revised=revised
         )
         name = self._reference.full_name(key.unit, day, name)
         return _Case(
@@ -357,7 +358,7 @@ class Session:
         """How the rules of days stand with what was revised, where that makes a difference."""
         policy = self._policies.of(key.campaign, key.unit, day)
         was, now = (
-            revisions.looked_at_again(calendar, each, through, target, policy.thresholds, policy.off)
+            revisions.looked_at_again(calendar, each, through, target, policy.thresholds, policy.not_asked)
             for each in (known, past)
         )
         return {rule: standing for rule, standing in now.items() if standing != was[rule]}
@@ -685,7 +686,7 @@ class Session:
                         "around": around,
                     }
                 ),
-                policy=_json(case.policy),
+                policy=self._text_of(case.policy),
                 historical=case.historical,
                 incident=incident,
                 at=self._now,
@@ -693,6 +694,14 @@ class Session:
                 kept_back=kept_back,
             )
         )
+
+    def _text_of(self, policy: Policy) -> str:
+        """The policy as it is stored: most targets are judged by one. What is in force here keeps it, so no other one
+        takes its identity."""
+        text = self._texts.get(id(policy))
+        if text is None:
+            text = self._texts[id(policy)] = _json(policy)
+        return text
 
     def _tell(self, case: _Case, incident: str | None, number: int, decision: life.Decision) -> str:
         """Announce what is to be pushed; its id."""
@@ -780,10 +789,12 @@ def _revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:
 
 def _revisions(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[plan.Revision]:
     """What the closing says of the goal's earlier days."""
+    if closing.revised is msgspec.UNSET:
+        return ()
     by = calendar.number(closing.day)
     return [
         plan.Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
-        for each in _revised_days(closing)
+        for each in closing.revised
         if each.goal.name == goal and each.day in calendar
     ]
 
