@@ -286,7 +286,11 @@ async def _notifier(connection: asyncpg.Connection) -> Verdict:
     nothing is judged twice, the table's own key sees to.)"""
     closed = await connection.fetchval("SELECT max(day) FROM aggregator.closed_day")
     given = await connection.fetch("SELECT unit, indicator FROM aggregator.target")
-    standings = await connection.fetch("SELECT unit, indicator, judged_day FROM notifier.standing")
+    # Beside targets, how attempts and dossiers fare is judged: what `alerts.standing` compares.
+    standings = await connection.fetch(
+        "SELECT unit, indicator, judged_day FROM notifier.standing "
+        "WHERE indicator IN (SELECT indicator FROM aggregator.target)"
+    )
     expected = Counter((row["unit"], row["indicator"]) for row in given if closed)
     judged = Counter((row["unit"], row["indicator"]) for row in standings)
     wrong = _differences("judgement", expected, judged)
