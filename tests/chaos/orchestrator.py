@@ -226,7 +226,7 @@ class _Run:
             try:
                 async with asyncio.TaskGroup() as hurting:
                     seconds = self.wanted.seconds
-                    hurting.create_task(alerts.close_days(around, campaign.id, seconds * 0.3, seconds))
+                    hurting.create_task(alerts.close_days(around, campaign.id, seconds * 0.3, PATIENCE))
                     hurting.create_task(
                         faults.inflict(around, schedule, {**faults.EVERYWHERE, **self.log.faults})
                     )
