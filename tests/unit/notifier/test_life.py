@@ -72,6 +72,16 @@ def lived(
     return decisions
 
 
+def test_a_target_is_missed_also_where_the_last_day_has_no_work() -> None:
+    weights = (*[1] * (DAYS - 1), 0)
+    [before, last] = lived(
+        [day_of(number, value=1000, weights=weights) for number in (DAYS - 1, DAYS)], "target_missed"
+    )
+    assert before is None
+    assert last is not None
+    assert (last.outcome, last.rule, last.severity) == ("opened", "target_missed", Severity.CRITICAL)
+
+
 def paced(percents: Iterable[float]) -> list[str | None]:
     """The outcomes of closings at these shares of a plan of 10,000."""
     return outcomes(lived((at_pace(percent) for percent in percents), "behind_pace"))

@@ -193,7 +193,8 @@ def step(
     rule: Rule, stood: RuleStanding, seen: Figures, limits: Thresholds
 ) -> tuple[Condition, RuleStanding]:
     """What a rule makes of one closing more."""
-    condition = rule.condition(seen, limits) if seen.works or seen.reached else Condition.SILENT
+    speaks = seen.works or seen.reached or rule.on_idle_days
+    condition = rule.condition(seen, limits) if speaks else Condition.SILENT
     if condition is Condition.SILENT:
         return condition, stood
     run = stood.run + 1 if condition is Condition.BAD else 0

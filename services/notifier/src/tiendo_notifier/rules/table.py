@@ -53,7 +53,8 @@ class Rule:
     `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
     closing that is the `run`-th in a row. `explain` says what was looked at. `of_days`: it says of days that they were
     missed, so late records can unsay it (see `revisions`); the others look at how things stand, which the next closing
-    sets right. `about`: of which figures it speaks.
+    sets right. `on_idle_days`: it speaks also on a day to which the plan gives no work. `about`: of which figures it
+    speaks.
     """
 
     name: RuleName
@@ -62,6 +63,7 @@ class Rule:
     severity: Callable[[Figures, int, Thresholds], Severity]
     explain: Callable[[Figures], str]
     of_days: bool = False
+    on_idle_days: bool = False
     about: Subject = "target"
 
 
@@ -341,6 +343,7 @@ RULES: dict[RuleName, Rule] = {
             missed_severity,
             lambda seen: f"{seen.value} of the target of {seen.target}",
             of_days=True,
+            on_idle_days=True,  # a campaign may end on a Sunday
         ),
         Rule(
             "forecast_miss",
