@@ -5,21 +5,12 @@ from datetime import date
 
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.faults import FAULTS, Fault, FaultCell
+from tiendo_aggregator.storage.sums import adding_sums
 from tiendo_common.eventlog.port import Connection
 
 #: The columns that identify a row, in the order in which all who write there write.
 FAULT_KEY = ("collecting", "known_day", "what")
-_COLUMNS = ", ".join([*FAULT_KEY, "n"])
-_FROM_ARRAYS = f"unnest($1::text[], $2::date[], $3::smallint[], $4::int[]) AS new ({_COLUMNS})"
-
-
-def adding_faults(source: str, table: str = "fault") -> str:
-    """One statement that adds rows. Sorted, so that replicas which touch the same rows lock them in the same order."""
-    key = ", ".join(FAULT_KEY)
-    return (
-        f"INSERT INTO {table} AS old ({_COLUMNS}) SELECT {_COLUMNS} FROM {source} ORDER BY {key} "  # noqa: S608
-        f"ON CONFLICT ({key}) DO UPDATE SET n = old.n + excluded.n"
-    )
+_FROM_ARRAYS = f"unnest($1::text[], $2::date[], $3::smallint[], $4::int[]) AS new ({', '.join(FAULT_KEY)}, n)"
 
 
 async def add_faults(connection: Connection, sums: Mapping[FaultCell, int], table: str = "fault") -> None:
@@ -27,7 +18,7 @@ async def add_faults(connection: Connection, sums: Mapping[FaultCell, int], tabl
     team, too, does that first: all write in one order."""
     rows = [(*cell, n) for cell, n in sums.items() if n]
     if rows:
-        await connection.execute(adding_faults(_FROM_ARRAYS, table), *zip(*rows, strict=True))
+        await connection.execute(adding_sums(FAULT_KEY, _FROM_ARRAYS, table), *zip(*rows, strict=True))
 
 
 async def faults(

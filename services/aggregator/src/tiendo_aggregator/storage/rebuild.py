@@ -7,7 +7,7 @@ from datetime import date
 from tiendo_aggregator.rules.checksum import MODULUS
 from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
-from tiendo_aggregator.storage.faults import FAULT_KEY, add_faults, adding_faults
+from tiendo_aggregator.storage.faults import FAULT_KEY, add_faults
 from tiendo_aggregator.storage.passages import (
     WAITED_KEY,
     add_waits,
@@ -15,7 +15,8 @@ from tiendo_aggregator.storage.passages import (
     each_with,
     passages_of_table,
 )
-from tiendo_aggregator.storage.teams import TEAM_KEY, add_team_work, adding_work
+from tiendo_aggregator.storage.sums import adding_sums
+from tiendo_aggregator.storage.teams import TEAM_KEY, add_team_work
 from tiendo_common.eventlog.port import Connection, Partition
 
 #: So many differences are named; all are counted.
@@ -150,8 +151,8 @@ async def repair(connection: Connection) -> None:
     stays right when more is folded meanwhile."""
     await connection.execute(adding(f"({_COUNTERS}) AS d"))
     await connection.execute(adding_waits(f"({_WAITS}) AS d"))
-    await connection.execute(adding_work(f"({_WORK}) AS d"))
-    await connection.execute(adding_faults(f"({_FAULTS}) AS d"))
+    await connection.execute(adding_sums(TEAM_KEY, f"({_WORK}) AS d", "team_counter"))
+    await connection.execute(adding_sums(FAULT_KEY, f"({_FAULTS}) AS d", "fault"))
 
 
 async def alone_with_positions(

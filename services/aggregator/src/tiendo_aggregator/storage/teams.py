@@ -6,6 +6,7 @@ from datetime import date
 
 from tiendo_aggregator.rules.assignments import Actual, Assignment
 from tiendo_aggregator.rules.counting import INDICATORS, TeamCell
+from tiendo_aggregator.storage.sums import adding_sums
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import Indicator
@@ -22,20 +23,10 @@ class TeamWork:
 
 #: The columns that identify a row, in the order in which all who write there write.
 TEAM_KEY = ("collecting", "team", "day", "known_day", "indicator", "level")
-_COLUMNS = ", ".join([*TEAM_KEY, "n"])
 _FROM_ARRAYS = (
     "unnest($1::text[], $2::text[], $3::date[], $4::date[], $5::smallint[], $6::smallint[], $7::int[]) "
-    f"AS new ({_COLUMNS})"
+    f"AS new ({', '.join(TEAM_KEY)}, n)"
 )
-
-
-def adding_work(source: str, table: str = "team_counter") -> str:
-    """One statement that adds rows. Sorted, so that replicas which touch the same rows lock them in the same order."""
-    key = ", ".join(TEAM_KEY)
-    return (
-        f"INSERT INTO {table} AS old ({_COLUMNS}) SELECT {_COLUMNS} FROM {source} ORDER BY {key} "  # noqa: S608
-        f"ON CONFLICT ({key}) DO UPDATE SET n = old.n + excluded.n"
-    )
 
 
 async def add_team_work(
@@ -45,7 +36,7 @@ async def add_team_work(
     passages, too, does that first: all write in one order."""
     rows = [(*cell, n) for cell, n in sums.items() if n]
     if rows:
-        await connection.execute(adding_work(_FROM_ARRAYS, table), *zip(*rows, strict=True))
+        await connection.execute(adding_sums(TEAM_KEY, _FROM_ARRAYS, table), *zip(*rows, strict=True))
 
 
 _LINES = (
