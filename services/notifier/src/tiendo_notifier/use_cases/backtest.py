@@ -31,18 +31,18 @@ from tiendo_notifier.rules.shares import Tallies, Tally
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.policies import WHOLE, Stored
-from tiendo_notifier.use_cases.policies import InForce, Policies
-from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import (
+from tiendo_notifier.use_cases.closings import (
     ADDED_UP,
     ATTEMPTS,
     RECORDS,
-    Session,
     attempts_of,
     calendar_of,
     is_narrowed,
     records_of,
 )
+from tiendo_notifier.use_cases.policies import InForce, Policies
+from tiendo_notifier.use_cases.reference import Reference
+from tiendo_notifier.use_cases.session import Session
 from tiendo_notifier.use_cases.telling import News
 
 _past_decoder = msgspec.json.Decoder(plan.Past)

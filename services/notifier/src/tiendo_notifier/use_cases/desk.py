@@ -20,9 +20,9 @@ from tiendo_notifier.storage import desk, outbox, silences
 from tiendo_notifier.storage.desk import Due, Item
 from tiendo_notifier.storage.outbox import Message
 from tiendo_notifier.storage.silences import Silence
+from tiendo_notifier.use_cases.closings import works_of
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import works_of
 from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing, tell
 

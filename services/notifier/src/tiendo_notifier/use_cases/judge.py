@@ -14,10 +14,11 @@ from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import CampaignPublication, ProgressPublication
 from tiendo_notifier.storage import judging, silences
+from tiendo_notifier.use_cases.closings import calendar_of
 from tiendo_notifier.use_cases.live import Listener
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
-from tiendo_notifier.use_cases.session import Session, calendar_of
+from tiendo_notifier.use_cases.session import Session
 from tiendo_notifier.use_cases.telling import tell
 
 log = structlog.get_logger(__name__)

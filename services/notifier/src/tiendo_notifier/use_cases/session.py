@@ -7,61 +7,51 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import get_args
 
 import msgspec
 
 from tiendo_common.clock import VIETNAM, local_day, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
-from tiendo_common.events.goals import goal_of
-from tiendo_common.events.restatements import FailureReason
 from tiendo_common.events.state import (
-    Attempts,
     CampaignPublication,
-    FailedFor,
-    Goal,
     IndicatorProgress,
     NarrowedProgress,
     ProgressPublication,
-    Records,
-    RevisedDay,
 )
 from tiendo_notifier.rules import holding, life, messages, plan, revisions, rhythm
 from tiendo_notifier.rules.holding import Circumstances
 from tiendo_notifier.rules.life import AT_REST
 from tiendo_notifier.rules.policies import Policy
-from tiendo_notifier.rules.shares import ALL, Tallies, Tally
+from tiendo_notifier.rules.shares import Tallies, Tally
 from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
 from tiendo_notifier.storage.pulses import Pulse
 from tiendo_notifier.storage.silences import Silence
+from tiendo_notifier.use_cases.closings import (
+    ADDED_UP,
+    ATTEMPTS,
+    LIVE,
+    RECORDS,
+    REPORT,
+    calendar_of,
+    days_of,
+    is_narrowed,
+    revised_days,
+    revisions_of,
+    tally_of,
+    works_of,
+)
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.silences import covering
 from tiendo_notifier.use_cases.telling import News, compose, pressing
 
-#: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
-#: activate went; what was wrong with its dossiers; whether anything comes from it right now.
-REPORT, ATTEMPTS, RECORDS, LIVE = "report", "attempts", "records", "live"
-#: Those of which each closing tells how they add up.
-ADDED_UP = (ATTEMPTS, RECORDS)
 NO_FIGURE = "no closing figures were kept of these days, or there was no target yet"
 _standing_decoder = msgspec.json.Decoder(life.Standing)
 _past_decoder = msgspec.json.Decoder(plan.Past)
 _tallies_decoder = msgspec.json.Decoder(Tallies)
-
-
-def is_narrowed(indicator: str) -> bool:
-    """Whether what a key counts is less than a whole indicator over the whole campaign."""
-    return indicator not in (REPORT, LIVE, *ADDED_UP) and goal_of(indicator).narrowed
-
-
-def calendar_of(campaign: CampaignPublication) -> plan.Calendar:
-    """The campaign's days."""
-    weights = () if campaign.day_weights is msgspec.UNSET else campaign.day_weights
-    return plan.Calendar(campaign.first_day, campaign.last_day, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +278,12 @@ class Session:
                 case = self._looked_back(closing, calendar, target.indicator, target.value, target.unit_name)
             cases.append(case)
         for told in () if closing.narrowed is msgspec.UNSET else closing.narrowed:
-            own = _days_of(calendar, told.goal)
+            own = days_of(calendar, told.goal)
             if closing.day in own:
                 cases.append(self._target(closing, own, told.goal.name, told.target, told, closing.unit))
         # Of a narrowed goal whose day is gone nothing more is told but what was revised.
-        for goal in {each.goal: None for each in _revised_days(closing) if each.goal.narrowed}:
-            own = _days_of(calendar, goal)
+        for goal in {each.goal: None for each in revised_days(closing) if each.goal.narrowed}:
+            own = days_of(calendar, goal)
             if closing.day not in own:
                 cases.append(self._looked_back(closing, own, goal.name, None, closing.unit))
         if cases and closing.day in calendar:
@@ -333,7 +323,7 @@ class Session:
         if stood is None:
             return None
         known = _past_decoder.decode(stood.past).until(calendar.days + 1)
-        past = known.and_revised(_revisions(closing, calendar, goal))
+        past = known.and_revised(revisions_of(closing, calendar, goal))
         if past is known:
             return None
         owed = target if target is not None else next((each for each in reversed(past.target) if each), 0)
@@ -380,7 +370,7 @@ class Session:
         known = _past_decoder.decode(stood.past) if stood is not None else plan.Past()
         number = calendar.number(closing.day)
         before = known.until(number)
-        past = before.and_revised(_revisions(closing, calendar, goal))
+        past = before.and_revised(revisions_of(closing, calendar, goal))
         again = (
             {}
             if past is before
@@ -744,65 +734,6 @@ class Session:
         good = decision.tell not in ("opened", "worsened")
         self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
         return message.id
-
-
-def tally_of(told: Attempts | Records) -> Tally:
-    """The attempts by the reason for which they failed, or the dossiers by what was wrong with them; and all."""
-    if isinstance(told, Records):
-        return {
-            ALL: told.taken,
-            "voided": told.voided,
-            "corrected": told.corrected,
-            "rejected": told.rejected,
-        }
-    failed = {str(each.reason): each.attempts for each in told.failed}
-    return {ALL: told.activated + sum(failed.values())} | failed
-
-
-def attempts_of(tally: Tally) -> Attempts:
-    """The attempts that add up so: what their tally was made of."""
-    failed = [(reason, tally[reason]) for reason in get_args(FailureReason) if reason in tally]
-    return Attempts(
-        activated=tally[ALL] - sum(n for _, n in failed),
-        failed=tuple(FailedFor(reason=reason, attempts=n) for reason, n in failed),
-    )
-
-
-def records_of(tally: Tally) -> Records:
-    """Likewise the dossiers."""
-    return Records(
-        taken=tally[ALL],
-        voided=tally["voided"],
-        corrected=tally["corrected"],
-        rejected=tally["rejected"],
-    )
-
-
-def _days_of(calendar: plan.Calendar, goal: Goal) -> plan.Calendar:
-    """The campaign's days up to the goal's own last one."""
-    return calendar if goal.due is None else calendar.until(goal.due)
-
-
-def _revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:
-    return () if closing.revised is msgspec.UNSET else closing.revised
-
-
-def _revisions(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[plan.Revision]:
-    """What the closing says of the goal's earlier days."""
-    if closing.revised is msgspec.UNSET:
-        return ()
-    by = calendar.number(closing.day)
-    return [
-        plan.Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
-        for each in closing.revised
-        if each.goal.name == goal and each.day in calendar
-    ]
-
-
-def works_of(campaign: CampaignPublication) -> rhythm.Works:
-    """On which days people work: those of the campaign to which the plan gives work, and all others."""
-    calendar = calendar_of(campaign)
-    return lambda day: day not in calendar or calendar.works(calendar.number(day))
 
 
 def _json(document: object) -> str:
