@@ -205,10 +205,11 @@ class Decision(Document):
     )
 
     @classmethod
-    def of(cls, row: DecisionRow) -> Self:
+    def of(cls, row: DecisionRow, policy: dict[str, Any] | None) -> Self:
         findings = [each | {"severity": severity_name(each["severity"])} for each in row.findings]
         return cls.model_validate(
-            row.model_dump() | {"severity": severity_name(row.severity), "findings": findings}
+            row.model_dump()
+            | {"severity": severity_name(row.severity), "findings": findings, "policy": policy}
         )
 
 

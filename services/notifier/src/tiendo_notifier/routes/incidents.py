@@ -74,7 +74,8 @@ def make_incidents_router(lists: Lists, taking: Incidents) -> APIRouter:
         before and after leaves no decision."""
         rows = await lists.decisions(limit, cursor, day, rule, campaign=campaign, unit=unit)
         return http.Decisions(
-            decisions=[http.Decision.of(row) for row in rows], next_cursor=next_cursor(rows, limit)
+            decisions=[http.Decision.of(*row) for row in rows],
+            next_cursor=next_cursor([decision for decision, _ in rows], limit),
         )
 
     @router.get("/rules", tags=["incidents"], summary="Which rules help, and which are noise")
