@@ -26,7 +26,7 @@ from tiendo_aggregator.use_cases.off_tree import LeaveOut
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.clock import VIETNAM
+from tiendo_common.clock import local_time
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import ProgressPublication, ProgressPublished
@@ -93,8 +93,9 @@ class ProgressPublisher:
             self._closed_for = reached
             if look:
                 self._next_look = time.monotonic() + self.PAUSE.total_seconds()
-                today = self._origin.clock.today()
+                now = local_time(self._origin.clock.now())
                 for stored in campaigns:
+                    today = stored.campaign.day_end.going_on(now)
                     # Figures of after a cut-off would be taken for the day's last word, and lack what that says.
                     if stored.campaign.id in closed and is_watched(stored.campaign, today):
                         with self._leave_out.if_off_tree(stored.campaign.id):
@@ -103,7 +104,7 @@ class ProgressPublisher:
     async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> bool:
         """Close what is due; whether nothing is any more. Another replica may be at it."""
         campaign = stored.campaign
-        local = reached.astimezone(VIETNAM).replace(tzinfo=None)
+        local = local_time(reached)
         for day in days_to_close(campaign, stored.known_since, stored.closed_through, local):
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
-from tiendo_common.clock import VIETNAM, local_day, new_event_id
+from tiendo_common.clock import VIETNAM, local_day, local_time, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import (
     CampaignPublication,
@@ -99,7 +99,7 @@ class Session:
         self.gathered: dict[Key, Gathering | None] = {}
         self._reference = reference
         self._now = now
-        self._local = now.astimezone(VIETNAM).replace(tzinfo=None)
+        self._local = local_time(now)
         self._today = local_day(now)
         self._policies = policies
         self._before = before
@@ -148,15 +148,16 @@ class Session:
     ) -> None:
         """Judge whether anything comes from the units that report live, which are `heard`: all that came `through` an
         instant is known. Only what moves is kept: whether anything comes is asked each minute."""
-        at = through.astimezone(VIETNAM).replace(tzinfo=None)
+        at = local_time(through)
         calendar = calendar_of(campaign)
-        day = min(at.date(), calendar.last_day)
+        goes_on = campaign.day_end.going_on(at)
+        day = min(goes_on, calendar.last_day)
         cases = []
-        if at.date() == day:
+        if goes_on == day:
             cases = [self._live(campaign, calendar, unit, at, pulse) for unit, pulse in heard.items()]
         # Whoever reports live no more, or whose campaign is over, is no longer waited for.
         for key, stood in self._before.items():
-            over = at.date() > day or key.unit not in heard
+            over = goes_on > day or key.unit not in heard
             if key.campaign == campaign.campaign and key.indicator == LIVE and stood.incident and over:
                 seen = plan.live_figures(
                     calendar, day, silent=timedelta(), worked=timedelta(minutes=1), usual=1
@@ -181,12 +182,12 @@ class Session:
     ) -> _Case | None:
         """One live unit; None: it is no working time, or what is usual isn't known."""
         key = Key(campaign.campaign, unit, LIVE)
-        day = at.date()
+        day = campaign.day_end.going_on(at)
         held = self._policies.of(campaign.campaign, unit, day).rhythm
         works = works_of(campaign)
         if not rhythm.is_working(held, at, works):
             return None
-        since = pulse.since.astimezone(VIETNAM).replace(tzinfo=None)
+        since = local_time(pulse.since)
         usual, days = self._usual(campaign.campaign, unit, calendar, calendar.number(day))
         seen = plan.live_figures(
             calendar,
