@@ -15,7 +15,7 @@ from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
-from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
+from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, rebased_residents, rebased_sums
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
 from tiendo_aggregator.storage.faults import faults
@@ -159,7 +159,13 @@ class ProgressPublisher:
         followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
         units = followed.codes_below(followed.root)
-        counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
+        counts = rebased_residents(
+            await count(connection, units, RESIDENCE, day, campaign.first_day),
+            followed,
+            followed.root,
+            day,
+            campaign.first_day,
+        )
         done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
@@ -177,9 +183,8 @@ class ProgressPublisher:
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
         goals, units = still_due(plan, day - REVISED_DAYS), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
-        changes = rebased_sums(
-            await daily_changes(connection, units, goals, eve, day, None),
-            followed,
+        changes = rebased_days(
+            await daily_changes(connection, units, goals, eve, day, None), followed, followed.root, day
         )
         done = rebased_sums(
             await daily_work(connection, units, goals, day - REVISED_DAYS, day),

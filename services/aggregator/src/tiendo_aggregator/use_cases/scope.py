@@ -7,7 +7,7 @@ from datetime import date, datetime
 from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign
-from tiendo_aggregator.rules.rebasing import rebased_plan
+from tiendo_aggregator.rules.rebasing import rebased_plan, resident_codes
 from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
@@ -41,6 +41,11 @@ class Scope:
     def codes(self) -> list[str]:
         """The codes whose cells count at `root` or below it; see `rules.rebasing` for where."""
         return self.followed.codes_below(self.root)
+
+    @property
+    def resident_codes(self) -> list[str]:
+        """These, and the codes of which a part came here by a division."""
+        return resident_codes(self.followed, self.root)
 
 
 class Scopes:

@@ -4,7 +4,7 @@ What others need of it; the rooms are tree, edition, reorganisation and history.
 """
 
 from tiendo_aggregator.rules.units.history import Followed, History
-from tiendo_aggregator.rules.units.reorganisation import Reorganisation
+from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Step
 from tiendo_aggregator.rules.units.tree import (
     EDITIONS,
     FIRST_DAY,
@@ -27,6 +27,7 @@ __all__ = [
     "History",
     "Reorganisation",
     "Spans",
+    "Step",
     "Tree",
     "eve",
     "in_order",
