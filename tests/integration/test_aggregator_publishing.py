@@ -441,7 +441,7 @@ async def test_a_closing_says_what_was_wrong_with_dossiers_by_then(
         assert [told[unit, D + timedelta(number)] for number in range(3)] == [so_far(1), so_far(1), so_far(3)]
 
 
-async def test_the_unit_on_top_is_published_each_minute_after_all_others(
+async def test_the_unit_on_top_is_published_each_minute_after_all_others_with_what_was_repaired_meanwhile(
     database: Database, tmp_path: Path
 ) -> None:
     async with planned(database, tmp_path) as (service, feed):
@@ -465,3 +465,13 @@ async def test_the_unit_on_top_is_published_each_minute_after_all_others(
         assert {unit: event.id for unit, event in again.items() if unit != "62"} == others
         last = await service.kit.pool.fetchval("SELECT key FROM log_progress ORDER BY seq DESC LIMIT 1")
         assert last == "kon-tum-2023/62"
+        # Where nothing is counted nobody looks, until the minute is over.
+        await service.kit.pool.execute(
+            "INSERT INTO counter (residence, day, known_day, indicator, level, collecting, n) "
+            "VALUES ('23427', $1, $1, 0, 1, '23427', 1)",
+            D,
+        )
+        await published_through(at(0, 8) + timedelta(minutes=2))
+        repaired = await live(service)
+        moved = {unit for unit, event in repaired.items() if event.id != again[unit].id}
+        assert moved == {"62", "612", "23427"}
