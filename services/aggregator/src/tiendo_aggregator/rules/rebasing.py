@@ -7,7 +7,7 @@ stop summing so.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
@@ -63,7 +63,7 @@ def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where it counts now."""
     if not followed.changed:
         return list(counts)
-    return [replace(count, unit=followed.places[count.unit]) for count in counts]
+    return [msgspec.structs.replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
