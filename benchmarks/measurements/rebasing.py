@@ -58,7 +58,7 @@ async def rebasing(runs: int = 5) -> list[Result]:
             units = Units(pool, log, origin, FACTS)
             await units.load()
             plans = Plans(PlanDatabase(urls["aggregator"]), log, origin, units)
-            progress = Progress(pool, Scopes(plans, units, origin.clock, lambda: None))
+            progress = Progress(pool, Scopes(pool, plans, units, origin.clock, lambda: None))
             changes = UnitChanges(pool, units, plans, origin)
             cells = await _fill(pool, plans, units)
             for _ in range(runs):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from tests.support.aggregator import (
     RunningAggregator,
     aggregator,
     eventually,
+    plan_document,
     producers,
     restated,
     segment,
@@ -37,6 +39,7 @@ from tiendo_common.events.state import (
     FailedFor,
     Goal,
     IndicatorProgress,
+    NarrowedProgress,
     ProgressPublished,
     Records,
     RevisedDay,
@@ -239,6 +242,49 @@ async def test_days_may_end_after_midnight_when_their_last_shift_is_over(
         assert (late["known_day"], late["change"]["value"]) == ("2023-11-13", 1)
         intake = revisions["days"][-1]["indicators"]["intake"]
         assert [intake[which]["value"] for which in ("then", "now")] == [3, 4]
+
+
+async def test_a_closing_after_the_last_day_says_what_its_stretch_is_to_bring(
+    database: Database, tmp_path: Path
+) -> None:
+    async with planned(database, tmp_path) as (service, feed):
+        eligible = dict.fromkeys(plan_document()["eligible"], 0) | {"23427": 60, "23281": 40}
+        daily = [{"indicator": "intake", "citizens": 2}]
+        stop = {"number": "1/QĐ-UBND", "signed_by": "Chủ tịch", "last_day": "2023-12-08"}
+        await service.put_plan(
+            last_day="2023-11-12",
+            eligible=eligible,
+            targets=[{"indicator": "intake", "value": 50}, {"indicator": "activated", "value": 40}],
+            figures=[],
+            going_on={"indicator": "intake", "daily": daily, "stop": stop},
+            calendar={"weekday_weights": [2, 2, 2, 2, 2, 2, 1]},
+        )
+        taken = [restated("intake", [segment(D + timedelta(n), "23427")], known=D) for n in (0, 1, 2, 2)]
+        await feed.append([*taken, restated("intake", [segment(D - timedelta(9), "23281")], known=D)])
+        await service.drain(feed)
+        await tick(service, feed, at(2, 21))
+        await closed_through(service, D + timedelta(2))
+
+        async def narrowed(unit: str, day: int) -> object:
+            body = await service.kit.pool.fetchval(
+                "SELECT body FROM log_progress WHERE key = $1", f"kon-tum-2023/{unit}/{D + timedelta(day)}"
+            )
+            return decoder.decode(body).data.narrowed
+
+        # From Monday on, 26 days of which three weigh half: 49 for both communes by the day of the stop.
+        goal = Goal("intake", due=D + timedelta(29))
+        weights = (*(2, 2, 2, 2, 2, 2, 1) * 3, 2, 2, 2, 2, 2, 0, 0)
+        bounds: dict[str, Any] = {"goal": goal, "from_day": D + timedelta(2), "day_weights": weights}
+        assert await narrowed("23427", 1) is msgspec.UNSET
+        assert await narrowed("23427", 2) == (
+            NarrowedProgress(**bounds, target=2 + 29, value=4, baseline=2, done=2),
+        )
+        assert await narrowed("23281", 2) == (
+            NarrowedProgress(**bounds, target=1 + 20, value=1, baseline=1, done=0),
+        )
+        assert await narrowed("62", 2) == (
+            NarrowedProgress(**bounds, target=3 + 49, value=5, baseline=3, done=2),
+        )
 
 
 async def test_days_that_were_jumped_over_are_closed_in_order(database: Database, tmp_path: Path) -> None:

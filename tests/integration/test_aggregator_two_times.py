@@ -19,6 +19,7 @@ from tests.support.aggregator import (
 )
 from tests.support.postgres import Database
 from tests.support.two_times import FIRST, UNITS, Fact, counted, events, facts
+from tiendo_aggregator.http_schemas.progress import ProgressAnswer
 from tiendo_common.clock import VIETNAM
 
 pytestmark = [pytest.mark.anyio, pytest.mark.counted]
@@ -79,6 +80,8 @@ async def test_a_review_of_december_is_printed_again_in_january(
     )
     await end_of(service, feed, review)
     printed = await service.get(f"{CAMPAIGN}/progress", as_of=str(review), depth=2)
+    # What is written from what the rules made is what the interface says that it is.
+    assert ProgressAnswer.model_validate(printed).model_dump(mode="json") == printed
     upgraded = [
         segment(FIRST, commune, level=1, until=date(2023, 12, 1)),
         segment(date(2023, 12, 1), commune),

@@ -1,12 +1,12 @@
 """Targets of narrowed goals: judged from the closings that name them, each by its own last day."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.support.notifier import CAMPAIGN, FIRST, UNIT, Notifier, at, day_of, progress, target
+from tests.support.notifier import CAMPAIGN, FIRST, LAST, UNIT, Notifier, at, day_of, progress, target
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.state import Goal, NarrowedProgress, ProgressPublished
 
@@ -63,3 +63,59 @@ async def test_a_narrowed_target_has_its_own_incident_until_its_own_day(notifier
     ]
     kinds = await notifier.pool.fetch("SELECT kind FROM message ORDER BY id")
     assert [each["kind"] for each in found["alerts"]] == [row["kind"] for row in kinds]
+
+
+async def test_days_after_the_last_one_are_judged_by_what_they_are_to_bring(notifier: Notifier) -> None:
+    """Four weeks of ten a working day, none on Sundays, from what stood on the last day of the campaign."""
+    rules: dict[str, Any] = {"thresholds": PACE | {"quota_percent": 50}, "off": ["at_risk", "stalled"]}
+    assert (await notifier.put_policy(**rules)).status_code == 200
+    await notifier.aggregator.publish(target())
+    first, due = LAST + timedelta(days=1), LAST + timedelta(days=28)
+    goal = Goal("activated", due=due)
+    #: 31 December 2023 is a Sunday.
+    weights = (0, 1, 1, 1, 1, 1, 1) * 4
+
+    async def close(day: date, gained: int, done: int) -> None:
+        event = progress(day, done, 5000 + gained)
+        assert isinstance(event.event, ProgressPublished)
+        told = NarrowedProgress(
+            goal=goal, target=5240, value=5000 + gained, baseline=5000, done=done, from_day=first, day_weights=weights
+        )  # fmt: skip
+        data = msgspec.structs.replace(event.event.data, narrowed=(told,))
+        await notifier.move_clock(at(day))
+        await notifier.aggregator.publish(
+            NewEvent(event.topic, msgspec.structs.replace(event.event, data=data), event.key)
+        )
+        await notifier.consumed()
+
+    await close(first, 0, 0)
+    assert not (await notifier.get("incidents"))["incidents"]  # nothing was asked on the Sunday
+    await close(first + timedelta(days=1), 2, 2)
+    (incident,) = (await notifier.get("incidents"))["incidents"]
+    assert (incident["indicator"], incident["state"], incident["rule"]) == (
+        goal.name,
+        "notified",
+        "behind_pace",
+    )
+    figures = incident["figures"]
+    assert [figures[name] for name in ("day_number", "days", "quota", "planned", "actual")] == [
+        2,
+        28,
+        10,
+        10,
+        2,
+    ]
+    await close(first + timedelta(days=2), 20, 18)
+    (incident,) = (await notifier.get("incidents"))["incidents"]
+    assert (incident["state"], incident["resolved_day"]) == ("resolved", str(first + timedelta(days=2)))
+    await close(due, 230, 0)
+    missed = (await notifier.get("incidents"))["incidents"][0]
+    assert (missed["rule"], missed["figures"]["target"], missed["figures"]["value"]) == (
+        "target_missed",
+        5240,
+        5230,
+    )
+
+    # Rules are tried on the campaign's own days.
+    answer = await notifier.http.post("/v1/backtests", json={"campaign": CAMPAIGN, "rules": rules})
+    assert (answer.status_code, answer.json()["field"]) == (409, "campaign"), answer.text

@@ -109,18 +109,21 @@ def test_each_fault_of_a_calendar_is_named_with_its_field() -> None:
         ("calendar.holidays.0.day", Calendar(holidays=(Holiday(day=date(2023, 11, 10), name="x"),))),
     ]:
         with pytest.raises(Invalid) as refused:
-            check_calendar(calendar, FIRST, LAST)
+            check_calendar(calendar, FIRST, LAST, LAST)
         assert refused.value.field == field
         assert refused.value.remedy
     with pytest.raises(Invalid, match="1,101 days") as refused:
-        check_calendar(Calendar(), FIRST, FIRST + timedelta(MAX_DAYS))
+        check_calendar(Calendar(), FIRST, FIRST + timedelta(MAX_DAYS), None)
     assert refused.value.field == "last_day"
-    check_calendar(Calendar(holidays=everyday[1:]), FIRST, FIRST + timedelta(MAX_DAYS - 1))
+    check_calendar(Calendar(holidays=everyday[1:]), FIRST, FIRST + timedelta(MAX_DAYS - 1), LAST)
+    # Where something is asked of later days, they may be holidays.
+    for until in (date(2024, 2, 10), None):
+        check_calendar(Calendar(holidays=(Holiday(day=date(2024, 2, 10), name="Tết"),)), FIRST, LAST, until)
 
 
 def test_a_weekend_campaign_needs_a_weight_on_the_weekend() -> None:
     working_week = Calendar(weekday_weights=(1, 1, 1, 1, 1, 0, 0))
     with pytest.raises(Invalid) as refused:
-        check_calendar(working_week, date(2023, 11, 11), date(2023, 11, 12))
+        check_calendar(working_week, date(2023, 11, 11), date(2023, 11, 12), None)
     assert "Saturday, Sunday" in str(refused.value.remedy)
-    check_calendar(working_week, date(2023, 11, 11), date(2023, 11, 13))
+    check_calendar(working_week, date(2023, 11, 11), date(2023, 11, 13), None)

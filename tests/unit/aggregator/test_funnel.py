@@ -25,7 +25,18 @@ TREE = small("01 -\n011 01\n00001 011\n00002 011").as_of(DAY)
 
 def progress(code: str, intake: int, approved: int, activated: int) -> UnitProgress:
     def standing(value: int) -> Standing:
-        return Standing(value, 0, value, 0, value, None, 100, 0, 100)
+        return Standing(
+            value=value,
+            level_1=0,
+            level_2=value,
+            baseline=0,
+            since_baseline=value,
+            target=None,
+            eligible=100,
+            exempt=0,
+            planned=100,
+            over_eligible=False,
+        )
 
     values: dict[Indicator, int] = {"intake": intake, "approved": approved, "activated": activated}
     unit = TREE.units[code]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.campaigns import campaign
-from tiendo_aggregator.rules.calendar import catch_up
+from tiendo_aggregator.rules.calendar import Calendar, catch_up
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.going_on import GoingOn, Stop, check_going_on, stage
 from tiendo_common.errors import Invalid
@@ -41,9 +41,9 @@ def test_no_later_day_has_a_quota_and_nothing_is_divided_by_no_days() -> None:
 
 
 def test_a_decision_that_would_stop_it_before_it_goes_on_is_refused() -> None:
-    check_going_on(STOPPED, LAST)
+    check_going_on(STOPPED, LAST, Calendar(), ())
     with pytest.raises(Invalid) as refused:
-        check_going_on(STOPPED, date(2024, 3, 1))
+        check_going_on(STOPPED, date(2024, 3, 1), Calendar(), ())
     assert refused.value.field == "going_on.stop.last_day"
 
 

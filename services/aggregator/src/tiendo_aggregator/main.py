@@ -67,7 +67,7 @@ def wire(kit: Kit) -> None:
     database = PlanDatabase(settings.database_url)
     units = Units(kit.pool, kit.log, origin, settings.data_facts)
     plans = Plans(database, kit.log, origin, units)
-    scopes = Scopes(plans, units, kit.clock, lambda: counters.complete_to)
+    scopes = Scopes(kit.pool, plans, units, kit.clock, lambda: counters.complete_to)
     progress = Progress(kit.pool, scopes)
     revisions = Revisions(kit.pool, scopes)
     paces = Paces(kit.pool, scopes)

@@ -120,7 +120,12 @@ class IndicatorProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 class NarrowedProgress(msgspec.Struct, frozen=True, kw_only=True):
     """What a unit must reach of a goal that is less than a whole indicator over the whole campaign (`target`, baseline
-    included, by the goal's own last day), with its figures as IndicatorProgress has them. `expected` is of that day."""
+    included, by the goal's own last day), with its figures as IndicatorProgress has them. `expected` is of that day.
+
+    `from_day`: it is worked for only from this day on, after the campaign's last one, and `baseline` is what stood
+    before it; absent: from the campaign's first day. `day_weights` are those of the days from it to the goal's last
+    one; absent: all are alike.
+    """
 
     goal: Goal
     target: int
@@ -128,6 +133,8 @@ class NarrowedProgress(msgspec.Struct, frozen=True, kw_only=True):
     baseline: int
     done: int
     expected: ExpectedEnd | msgspec.UnsetType = msgspec.UNSET
+    from_day: date | msgspec.UnsetType = msgspec.UNSET
+    day_weights: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class RevisedDay(msgspec.Struct, frozen=True, kw_only=True):

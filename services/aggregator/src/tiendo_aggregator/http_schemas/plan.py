@@ -32,9 +32,10 @@ from tiendo_aggregator.http_schemas import (
 from tiendo_aggregator.http_schemas.contests import ContestDocument
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.declaring import Declaring
-from tiendo_aggregator.rules.going_on import GoingOn, Stop
+from tiendo_aggregator.rules.going_on import DailyQuota, GoingOn, Stop
 from tiendo_aggregator.rules.phases import Phase, PhaseState
 from tiendo_aggregator.rules.plan import Campaign, CohortSize, Figure, Over, Plan
+from tiendo_aggregator.rules.stretches import brings, stretches
 from tiendo_aggregator.storage.plan import StoredCampaign, StoredPlan
 from tiendo_common.events.goals import goal_of, in_order
 from tiendo_common.events.restatements import Cohort
@@ -61,14 +62,28 @@ class FigureDocument(Sent):
     decimals: Annotated[int, Field(strict=True, ge=0, le=6)]
 
 
-class TargetHead(Sent):
-    """What is counted for a target, and by when it is due."""
+class CountedHead(Sent):
+    """What is counted: an indicator, perhaps narrowed."""
 
     indicator: Indicator
     level: Literal[1, 2] | None = Field(
         None, description="Only citizens who have this level on the day; left out: both levels."
     )
     cohort: Cohort | None = Field(None, description="Only citizens of this cohort; left out: everybody.")
+
+    @property
+    def goal(self) -> str:
+        """Its name."""
+        return Goal(self.indicator, self.level, self.cohort).name
+
+    @model_serializer(mode="wrap")
+    def _what_it_says(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class TargetHead(CountedHead):
+    """What is counted for a target, and by when it is due."""
+
     due: Day | None = Field(
         None,
         description="The target's own last day, before the campaign's; left out: the campaign's last day.",
@@ -79,10 +94,6 @@ class TargetHead(Sent):
     def goal(self) -> str:
         """Its name."""
         return Goal(self.indicator, self.level, self.cohort, self.due).name
-
-    @model_serializer(mode="wrap")
-    def _what_it_says(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 class TargetDocument(TargetHead):
@@ -212,20 +223,47 @@ class StopDocument(Sent):
     last_day: Day = Field(description="The last day on which it goes on.")
 
 
+class DailyDocument(CountedHead):
+    """What each day after the last one is to bring the whole province."""
+
+    citizens: Citizens = Field(
+        description="Of a day of the greatest weekday weight; others by their weights.", examples=[120]
+    )
+
+
+def _one_a_goal(daily: list[DailyDocument]) -> list[DailyDocument]:
+    if len({each.goal for each in daily}) < len(daily):
+        raise ValueError("a goal stands there twice")
+    return daily
+
+
 class GoingOnDocument(Sent):
     """It goes on after its last day, until all who are eligible are reached or a decision stops it."""
 
     indicator: Indicator = Field(description="It is full when as many are reached on this as are eligible.")
     stop: StopDocument | None = None
+    daily: Annotated[list[DailyDocument], AfterValidator(_one_a_goal), Field(max_length=20)] = Field(
+        [], description="What is asked of the days after the last one; left out: nothing."
+    )
 
     def going_on(self) -> GoingOn:
         """As the rules know it."""
         stop = Stop(**self.stop.model_dump()) if self.stop is not None else None
-        return GoingOn(indicator=self.indicator, stop=stop)
+        daily = tuple(DailyQuota(goal=each.goal, citizens=each.citizens) for each in self.daily)
+        return GoingOn(indicator=self.indicator, stop=stop, daily=daily)
 
     @classmethod
     def of(cls, going_on: GoingOn) -> Self:
-        return cls.model_validate(msgspec.to_builtins(going_on, builtin_types=(date,)))
+        return cls(
+            indicator=going_on.indicator,
+            stop=None if going_on.stop is None else StopDocument(**msgspec.structs.asdict(going_on.stop)),
+            daily=[DailyDocument(citizens=each.citizens, **_counted(each.goal)) for each in going_on.daily],
+        )
+
+
+def _counted(goal: str) -> dict[str, Any]:
+    """What a goal counts, whenever it is due."""
+    return {name: value for name, value in msgspec.structs.asdict(goal_of(goal)).items() if name != "due"}
 
 
 def _once(figures: list[FigureDocument]) -> list[FigureDocument]:
@@ -369,17 +407,24 @@ class CampaignAnswer(CampaignBody):
         )
 
 
+class BroughtAnswer(CountedHead):
+    """What the whole province is to bring, by residence, beyond what stood on the day before."""
+
+    citizens: int
+
+
 class PhaseAnswer(PhaseDocument):
-    """A phase, and what the province must reach by its end."""
+    """A phase, and what the province must reach by its end; or a stretch of days after the campaign's last one."""
 
     state: PhaseState
     targets: list[TargetAnswer] = Field(
         description="Those due on its last day. Asked for with `phase=`, they go without the day in their names."
     )
+    brings: list[BroughtAnswer] = Field(description="Of a stretch: what it is to bring; of others nothing.")
 
 
 class PhasesAnswer(BaseModel):
-    """A campaign's phases, by their first day."""
+    """A campaign's phases, by their first day, and the stretches after its last one that have begun."""
 
     campaign: str
     phases: list[PhaseAnswer]
@@ -387,6 +432,7 @@ class PhasesAnswer(BaseModel):
     @classmethod
     def of(cls, stored: StoredPlan, today: date) -> Self:
         plan = stored.plan
+        after = stretches(plan.campaign, today)
         return cls(
             campaign=plan.campaign.id,
             phases=[
@@ -396,10 +442,14 @@ class PhasesAnswer(BaseModel):
                     targets=[
                         _target(plan, goal)
                         for goal in sorted(plan.targets, key=in_order)
-                        if plan.campaign.due(goal) == phase.last_day
+                        if plan.campaign.due(goal) == phase.last_day and phase not in after
+                    ],
+                    brings=[
+                        BroughtAnswer(citizens=citizens, **_counted(goal))
+                        for goal, citizens in (brings(plan.campaign, phase) if phase in after else {}).items()
                     ],
                 )
-                for phase in sorted(plan.campaign.phases, key=lambda phase: phase.first_day)
+                for phase in [*sorted(plan.campaign.phases, key=lambda phase: phase.first_day), *after]
             ],
         )
 

@@ -49,6 +49,7 @@ MAX_TALLIES = 8 * 1024 * 1024
 MAX_DIFFERING = 1000
 MAX_UNITS = 1000
 
+_encode = msgspec.json.Encoder().encode
 _tallies = msgspec.json.Decoder(ReconciliationRequest)
 
 
@@ -132,6 +133,7 @@ def make_router(
         "/v1/campaigns/{campaign}/progress",
         tags=["progress"],
         summary="Where a unit and those below it stand",
+        response_model=ProgressAnswer,
     )
     async def get_progress(
         campaign: InPath,
@@ -143,7 +145,7 @@ def make_router(
         by: By = "residence",
         depth: Depth = 0,
         phase: InPhase = None,
-    ) -> ProgressAnswer:
+    ) -> Response:
         """Sums over the units of a day, whose codes and names may differ from today's. On a tree later than that of
         the campaign's first day, the campaign's units are what they have become by the reorganisations in force."""
         report = await progress.report(
@@ -156,7 +158,8 @@ def make_router(
             depth=depth,
             phase=phase,
         )
-        return ProgressAnswer.model_validate(report)
+        # The country has 3,321 communes: to check and copy what the rules made would take longer than all of the rest.
+        return Response(_encode(report), media_type="application/json")
 
     @router.post(
         "/v1/reconciliations",

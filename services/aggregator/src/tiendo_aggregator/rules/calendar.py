@@ -137,8 +137,9 @@ def catch_up_quotas(remaining: int, left: Schedule) -> list[tuple[date, int]]:
     return [(day, share) for (day, _), share in zip(left.days(), shares, strict=True)]
 
 
-def check_calendar(calendar: Calendar, first_day: date, last_day: date) -> None:
-    """Raise Invalid, naming the field, unless the calendar fits a campaign of these days."""
+def check_calendar(calendar: Calendar, first_day: date, last_day: date, until: date | None) -> None:
+    """Raise Invalid, naming the field, unless the calendar fits a campaign of these days. Holidays may lie on days up
+    to `until`, of which something is asked (None: on all later ones)."""
     length = (last_day - first_day).days + 1
     if length > MAX_DAYS:
         raise Invalid(
@@ -148,9 +149,9 @@ def check_calendar(calendar: Calendar, first_day: date, last_day: date) -> None:
         )
     seen: set[date] = set()
     for place, holiday in enumerate(calendar.holidays):
-        if not first_day <= holiday.day <= last_day:
+        if holiday.day < first_day or (until is not None and holiday.day > until):
             raise Invalid(
-                f"{holiday.name} on {holiday.day} is outside the campaign, {first_day} to {last_day}.",
+                f"{holiday.name} on {holiday.day} is outside the campaign, {first_day} to {until or last_day}.",
                 field=f"calendar.holidays.{place}.day",
                 remedy="Leave it out, or correct its day: it changes nothing on days that aren't the campaign's.",
             )

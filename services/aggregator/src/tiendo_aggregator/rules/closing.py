@@ -3,7 +3,7 @@ the targets of narrowed goals are, what late records have made of the days befor
 went, and what was wrong with dossiers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import get_args
 
@@ -13,6 +13,7 @@ from tiendo_aggregator.rules.faults import FAULTS, Fault
 from tiendo_aggregator.rules.forecast import outlook
 from tiendo_aggregator.rules.plan import Plan, UnitTargets
 from tiendo_aggregator.rules.progress import ceilings, sum_up
+from tiendo_aggregator.rules.stretches import day_weights, reaching
 from tiendo_aggregator.rules.units import Tree
 from tiendo_common.events.goals import goal_of, in_order
 from tiendo_common.events.restatements import FailureReason
@@ -48,8 +49,10 @@ def with_targets(
     changes: Iterable[tuple[str, tuple[str, date], int]],
     done: Iterable[tuple[str, tuple[str, date], int]],
     told: Mapping[tuple[str, date], ProgressPublication],
+    stretch: tuple[Plan, UnitTargets] | None = None,
 ) -> list[ProgressPublication]:
-    """The documents with what there is to say of their units' targets.
+    """The documents with what there is to say of their units' targets, and of what the `stretch` is to bring that `day`
+    is in.
 
     `exempt` are the exempt of communes by the end of `day`. `changes` are the net changes of units themselves by goal
     and day; what came before the campaign stands on the day before it. `done` is the work by goal and day; `told` are
@@ -94,11 +97,59 @@ def with_targets(
                 narrowed[unit].append(narrow)
             elif end is not None:
                 ends[unit][name] = end
+    if stretch is not None:
+        for unit, each in _of_stretch(*stretch, exempt, tree, root, eve, day, sums, work):
+            narrowed[unit].append(each)
     revised = _revised(plan, targets, day, sums, work, told)
     return [
         _with(document, ends[document.unit], narrowed[document.unit], revised[document.unit])
         for document in documents
     ]
+
+
+def _of_stretch(
+    plan: Plan,
+    brought: UnitTargets,
+    exempt: Mapping[str, int],
+    tree: Tree,
+    root: str,
+    before: date,
+    day: date,
+    sums: Mapping[tuple[str, tuple[str, date]], int],
+    work: Mapping[tuple[str, tuple[str, date]], int],
+) -> Iterator[tuple[str, NarrowedProgress]]:
+    """What there is to say of each unit in a stretch: goals that are due on its last day, also if that is after a stop,
+    which so gives them no other name. `sums` begin with what came up to the day `before`."""
+    campaign, schedule = plan.campaign, plan.campaign.schedule
+    weights = day_weights(campaign)
+    due = campaign.first_day + timedelta(days=len(weights) - 1)
+    eve = campaign.first_day - timedelta(days=1)
+    earlier = [before + timedelta(days=n) for n in range((eve - before).days + 1)]
+    days = [campaign.first_day + timedelta(days=n) for n in range((day - eve).days)]
+    could = {goal: ceilings(plan, goal, exempt, tree, root) for goal in plan.targets}
+    eves = {key: sum(sums.get((key[0], (key[1], each)), 0) for each in earlier) for key in brought}
+    for (unit, goal), target in reaching(brought, eves, could).items():
+        baseline = eves[unit, goal]
+        steps = [sums.get((unit, (goal, each)), 0) for each in days]
+        value = baseline + sum(steps)
+        seen = outlook(
+            schedule, campaign.calendar, len(schedule.weights), steps, value, None, could[goal].get(unit)
+        )
+        yield (
+            unit,
+            NarrowedProgress(
+                goal=msgspec.structs.replace(goal_of(goal), due=due),
+                target=target,
+                value=value,
+                baseline=baseline,
+                done=work.get((unit, (goal, day)), 0),
+                expected=msgspec.UNSET
+                if seen is None
+                else ExpectedEnd(final=seen.final, low=seen.low, high=seen.high),
+                from_day=campaign.first_day,
+                day_weights=msgspec.UNSET if len(set(weights)) == 1 else weights,
+            ),
+        )
 
 
 def _revised(

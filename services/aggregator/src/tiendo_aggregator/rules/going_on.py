@@ -1,6 +1,7 @@
 """Going on: a campaign may go on after its last day, until everybody is reached or until a decision stops it.
 
-Nothing of its plan moves: what was due stays due on its day, and no quota is planned for a later one.
+Nothing of its plan moves: what was due stays due on its day. What later days are to bring is stated for them alone: see
+rules.stretches.
 """
 
 from bisect import bisect_right
@@ -11,9 +12,13 @@ from typing import Literal
 
 import msgspec
 
+from tiendo_aggregator.rules.calendar import Calendar
+from tiendo_aggregator.rules.phases import Phase
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
 
+#: How the ids of stretches begin.
+STRETCHES = "going-on-"
 #: How far a forecast looks while nothing says when a campaign that goes on will stop.
 HORIZON = timedelta(days=30)
 
@@ -26,11 +31,21 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     last_day: date
 
 
+class DailyQuota(msgspec.Struct, frozen=True, kw_only=True):
+    """How many citizens a day after the last one is to bring the whole province on a goal: a day of the greatest
+    weekday weight, others by theirs."""
+
+    goal: str
+    citizens: int
+
+
 class GoingOn(msgspec.Struct, frozen=True, kw_only=True):
-    """It is full once as many are reached on `indicator` as are eligible; that ends nothing by itself."""
+    """It is full once as many are reached on `indicator` as are eligible; that ends nothing by itself. `daily`: what is
+    asked of the days after the last one; empty: nothing."""
 
     indicator: Indicator
     stop: Stop | None = None
+    daily: tuple[DailyQuota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +60,27 @@ class Stage:
     stopped_on: date | None
 
 
-def check_going_on(going_on: GoingOn | None, last_day: date) -> None:
-    """Raise Invalid, naming the field, if a decision would stop a campaign before its last day is over."""
-    if going_on is not None and going_on.stop is not None and going_on.stop.last_day <= last_day:
+def check_going_on(
+    going_on: GoingOn | None, last_day: date, calendar: Calendar, phases: Sequence[Phase]
+) -> None:
+    """Raise Invalid, naming the field, if a decision would stop a campaign before its last day is over, no weekday has
+    work for what is asked of later days, or a phase is called what these are called."""
+    if going_on is None:
+        return
+    if going_on.daily and not any(calendar.weekday_weights):
+        raise Invalid(
+            "No weekday has a weight: there would be no day to work on after the last one.",
+            field="going_on.daily",
+            remedy="Give a weekday a weight in calendar.weekday_weights, or leave daily out.",
+        )
+    for place, phase in enumerate(phases):
+        if going_on.daily and phase.id.startswith(STRETCHES):
+            raise Invalid(
+                f"{phase.id!r} is what the days after the last one are called.",
+                field=f"phases.{place}.id",
+                remedy=f"Choose an id that does not begin with {STRETCHES}.",
+            )
+    if going_on.stop is not None and going_on.stop.last_day <= last_day:
         raise Invalid(
             f"The campaign lasts to {last_day} anyway: it cannot go on until {going_on.stop.last_day}.",
             field="going_on.stop.last_day",

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
+
 from tiendo_aggregator.rules.calendar import Schedule, catch_up, catch_up_quotas, quotas
 from tiendo_aggregator.rules.figures import cut_percent
 from tiendo_aggregator.rules.plan import Campaign, UnitTargets
@@ -15,8 +17,7 @@ from tiendo_aggregator.rules.progress import sum_up
 from tiendo_aggregator.rules.units import Tree
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What one unit's own rows say of one goal: citizens at the end of a day, of the same weekday before, and of the
     day before the campaign."""
 

@@ -10,7 +10,7 @@ import msgspec
 from tiendo_aggregator.rules.calendar import Calendar, Schedule, check_calendar
 from tiendo_aggregator.rules.contests import Contest, check_contests
 from tiendo_aggregator.rules.declaring import Declaring, check_declaring
-from tiendo_aggregator.rules.going_on import GoingOn, check_going_on
+from tiendo_aggregator.rules.going_on import DailyQuota, GoingOn, check_going_on
 from tiendo_aggregator.rules.phases import Phase, check_phases
 from tiendo_aggregator.rules.units import Followed, History, Tree
 from tiendo_common.errors import Invalid
@@ -81,6 +81,16 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
         if self.going_on is None:
             return self.last_day
         return self.going_on.stop.last_day if self.going_on.stop is not None else None
+
+    @property
+    def asks_until(self) -> date | None:
+        """The last day of which the plan says what it is to bring; None: every day until somebody stops it."""
+        return self.works_until if self.daily else self.last_day
+
+    @property
+    def daily(self) -> tuple[DailyQuota, ...]:
+        """What each day after the last one is to bring."""
+        return self.going_on.daily if self.going_on is not None else ()
 
     def works_on(self, day: date) -> bool:
         """Whether it works on a day: on one of its own, or while it goes on."""
@@ -178,9 +188,9 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             remedy="Send a last_day at or after first_day.",
         )
     check_day_end(campaign.day_end)
-    check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
+    check_calendar(campaign.calendar, campaign.first_day, campaign.last_day, campaign.asks_until)
     check_phases(campaign.phases, campaign.first_day, campaign.last_day)
-    check_going_on(campaign.going_on, campaign.last_day)
+    check_going_on(campaign.going_on, campaign.last_day, campaign.calendar, campaign.phases)
     communes = tree.communes(campaign.province)
     where = (
         f"{'the campaign' if campaign.units else tree.units[campaign.province].name} on {campaign.first_day}"
@@ -199,6 +209,14 @@ def check_plan(plan: Plan, tree: Tree) -> None:
                     field=f"{field}.{code}",
                     remedy="Correct one of both: a cohort is a part of the eligible.",
                 )
+    for place, each in enumerate(campaign.daily):
+        most = sum(plan.could(each.goal).values())
+        if each.citizens > most:
+            raise Invalid(
+                f"A day would bring {each.citizens:,} on {each.goal}, and {most:,} are eligible in all.",
+                field=f"going_on.daily.{place}.citizens",
+                remedy="Send what one day is to bring.",
+            )
     if campaign.declaring is not None:
         check_declaring(campaign.declaring, communes, campaign.first_day)
 

@@ -1,10 +1,15 @@
-"""Progress: counts summed up the tree and set against the plan."""
+"""Progress: counts summed up the tree and set against the plan.
+
+What is made of counts one by one (some 20,000 for the country) is of msgspec: made and written in a tenth of the time.
+"""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeVar
+
+import msgspec
 
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.figures import cut_percent
@@ -15,8 +20,7 @@ from tiendo_common.events.state import Indicator, IndicatorProgress, ProgressPub
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True, gc=False):
     """What one unit's own rows say of one indicator at one level: citizens by the day asked for, and of these
     (or, asked for an earlier day, before these) by the day before the campaign."""
 
@@ -27,8 +31,7 @@ class Count:
     baseline: int
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A unit and all below it on one indicator. `eligible` is without those who are `exempt`, `planned` with them; more
     may have been reached than are eligible, which is shown as it is, and to be looked into."""
 
@@ -41,15 +44,10 @@ class Standing:
     eligible: int | None
     exempt: int | None
     planned: int | None
-
-    @property
-    def over_eligible(self) -> bool:
-        """Whether more are reached than are eligible."""
-        return self.eligible is not None and self.value > self.eligible
+    over_eligible: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(msgspec.Struct, frozen=True, gc=False):
     """A figure of the campaign for one unit; `percent` is cut, null when there is nothing to divide by. `over_100`
     flags a share of the eligible that is more than the whole: shown as it is, never clipped."""
 
@@ -60,8 +58,7 @@ class Ratio:
     over_100: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UnitProgress:
+class UnitProgress(msgspec.Struct, frozen=True):
     """Where a unit stands."""
 
     code: str
@@ -121,6 +118,28 @@ def ceilings(plan: Plan, goal: str, exempt: Mapping[str, int], tree: Tree, root:
     return answer
 
 
+#: Where a row has an indicator's numbers: the baseline, then those at level 1 and level 2.
+_PLACES: Mapping[Indicator, int] = {indicator: 3 * place for place, indicator in enumerate(INDICATORS)}
+_WIDTH = 3 * len(_PLACES)
+
+
+def _rows(tree: Tree, root: str, counts: Iterable[Count]) -> dict[str, list[int]]:
+    """The numbers of each unit up to `root`, with those of all units below it."""
+    rows: dict[str, list[int]] = {}
+    # A unit has several counts, and always the same way up.
+    ways: dict[str, list[list[int]]] = {}
+    for each in counts:
+        way = ways.get(each.unit)
+        if way is None:
+            above = tree.up_to(each.unit, root)
+            way = ways[each.unit] = [rows.setdefault(unit, [0] * _WIDTH) for unit in above]
+        at = _PLACES[each.indicator]
+        for row in way:
+            row[at] += each.baseline
+            row[at + each.level] += each.value
+    return rows
+
+
 def unit_progress(
     plan: Plan,
     targets: UnitTargets,
@@ -134,27 +153,29 @@ def unit_progress(
 
     Targets and eligible belong to the units of the campaign's first day; a unit that came later has none.
     """
-    counts = list(counts)
-    values = sum_up(tree, root, ((each.unit, (each.indicator, each.level), each.value) for each in counts))
-    baselines = sum_up(tree, root, ((each.unit, each.indicator, each.baseline) for each in counts))
+    rows = _rows(tree, root, counts)
     eligible = eligible_below(plan, exempt, tree, root)
+    nothing = [0] * _WIDTH
     answer = []
     for code in tree.below(root, depth):
         could = eligible.get(code)
+        number = could.number if could else None
+        row = rows.get(code, nothing)
         standings = {}
-        for indicator in INDICATORS:
-            level_1, level_2 = (values[code, (indicator, level)] for level in (1, 2))
-            baseline = baselines[code, indicator]
+        for indicator, at in _PLACES.items():
+            baseline, level_1, level_2 = row[at : at + 3]
+            value = level_1 + level_2
             standings[indicator] = Standing(
-                value=level_1 + level_2,
+                value=value,
                 level_1=level_1,
                 level_2=level_2,
                 baseline=baseline,
-                since_baseline=level_1 + level_2 - baseline,
+                since_baseline=value - baseline,
                 target=targets.get((code, indicator)),
-                eligible=could.number if could else None,
+                eligible=number,
                 exempt=could.exempt if could else None,
                 planned=could.planned if could else None,
+                over_eligible=number is not None and value > number,
             )
         unit = tree.units[code]
         ratios = [_ratio(figure, standings) for figure in plan.campaign.figures]

@@ -7,7 +7,7 @@ take a reorganisation back is to stop summing so.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -63,7 +63,7 @@ def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where the cells of its code count now."""
     if not followed.changed:
         return list(counts)
-    return [replace(count, unit=followed.places[count.unit]) for count in counts]
+    return [msgspec.structs.replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
 def resident_codes(followed: Followed, root: str) -> list[str]:
@@ -93,7 +93,7 @@ def rebased_residents(
     answer = []
     for each in counts:
         if not is_parted(each.unit, followed.steps):
-            answer.append(replace(each, unit=followed.places[each.unit]))
+            answer.append(msgspec.structs.replace(each, unit=followed.places[each.unit]))
             continue
         parts = {
             name: parts_of(each.unit, getattr(each, name), followed.after(day))
@@ -102,7 +102,7 @@ def rebased_residents(
         }
         for unit in sorted(inside & {unit for of_end in parts.values() for unit in of_end}):
             numbers: dict[str, Any] = {name: of_end.get(unit, 0) for name, of_end in parts.items()}
-            answer.append(replace(each, unit=unit, **numbers))
+            answer.append(msgspec.structs.replace(each, unit=unit, **numbers))
     return answer
 
 

@@ -97,7 +97,7 @@ class Plans:
             if old is not None:
                 if (old.plan, old.targets) == (plan, targets):
                     return old
-                _refuse_withdrawal(old, targets)
+                _refuse_withdrawal(old, plan, targets)
                 _refuse_what_is_over(old, plan, targets)
                 self._refuse_exempting_too_many(old, plan)
             today = self._origin.clock.today()
@@ -286,7 +286,15 @@ def _check_match(campaign: str, old: StoredPlan | None, if_match: str | None) ->
     )
 
 
-def _refuse_withdrawal(old: StoredPlan, targets: UnitTargets) -> None:
+def _refuse_withdrawal(old: StoredPlan, plan: Plan, targets: UnitTargets) -> None:
+    left = {each.goal for each in plan.campaign.daily}
+    for each in old.campaign.daily:
+        if each.goal not in left:
+            raise PlanContradicted(
+                f"It was said what each day after the last one is to bring on {each.goal}; this plan doesn't say so.",
+                field="going_on.daily",
+                remedy="Send another number, 0 if nothing is asked for any more; or the decision that stops it.",
+            )
     gone = withdrawn(old.targets, targets)
     if gone is not None:
         unit, goal = gone

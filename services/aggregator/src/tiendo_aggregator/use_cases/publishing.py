@@ -14,9 +14,10 @@ from tiendo_aggregator.rules.closing import REVISED_DAYS, still_due, with_attemp
 from tiendo_aggregator.rules.counting import INDICATORS, RESIDENCE
 from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
-from tiendo_aggregator.rules.plan import Campaign
+from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
 from tiendo_aggregator.rules.progress import publications
 from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, rebased_residents, rebased_sums
+from tiendo_aggregator.rules.stretches import plan_of_stretch, stretch_of
 from tiendo_aggregator.rules.units import Followed, History
 from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
 from tiendo_aggregator.storage.faults import faults
@@ -231,7 +232,10 @@ class ProgressPublisher:
         counts are, so that whoever judges by them and whoever asks for them have the same; narrowed goals are told of
         here and nowhere else, since readers that know no such goals would take their targets for those of the whole."""
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
-        goals, units = still_due(plan, day - REVISED_DAYS), followed.codes_below(followed.root)
+        stretch = self._stretch(stored, followed, day)
+        asked = stretch[0].targets if stretch is not None else ()
+        goals = list(dict.fromkeys([*still_due(plan, day - REVISED_DAYS), *asked]))
+        units = followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
         changes = rebased_days(
             await daily_changes(connection, units, goals, eve, day, None), followed, followed.root, day
@@ -255,7 +259,17 @@ class ProgressPublisher:
             changes,
             done,
             told,
+            stretch,
         )
+
+    def _stretch(self, stored: StoredPlan, followed: Followed, day: date) -> tuple[Plan, UnitTargets] | None:
+        """What the stretch of days after the last one is to bring that a day is in, on the tree of that day; None: it
+        is in none."""
+        found = stretch_of(stored.campaign, day)
+        if found is None:
+            return None
+        tree = stored.campaign.followed(self._units.history, stored.campaign.first_day).tree
+        return rebased_plan(*plan_of_stretch(stored.plan, tree, found), followed)
 
     async def _told(
         self,

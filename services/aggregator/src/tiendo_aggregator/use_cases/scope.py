@@ -4,11 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+import asyncpg
+import msgspec
+
+from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign
-from tiendo_aggregator.rules.rebasing import rebased_plan, resident_codes
+from tiendo_aggregator.rules.progress import ceilings, sum_up
+from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, resident_codes
+from tiendo_aggregator.rules.stretches import plan_of_stretch, reaching, stretches
 from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
@@ -52,8 +59,14 @@ class Scopes:
     """Turns what was asked into what is counted, the same way for every figure."""
 
     def __init__(
-        self, plans: Plans, units: Units, clock: Clock, complete_to: Callable[[], datetime | None]
+        self,
+        pool: asyncpg.Pool,
+        plans: Plans,
+        units: Units,
+        clock: Clock,
+        complete_to: Callable[[], datetime | None],
     ) -> None:
+        self._pool = pool
         self._plans = plans
         self._units = units
         self._clock = clock
@@ -72,7 +85,8 @@ class Scopes:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
         end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
 
-        With `phase` the answer is about its days alone, and `as_of` is its last day once that is over.
+        With `phase`, one of the plan's or a stretch of days after the last one, the answer is about its days alone, and
+        `as_of` is its last day once that is over.
 
         The campaign's units are followed from its first day to that tree: see rules.units.history.
 
@@ -82,7 +96,7 @@ class Scopes:
         """
         stored = await self._plans.get(campaign, known_at)
         today = stored.campaign.day_end.going_on(local_time(self._clock.now()))
-        of_phase = _find(stored.campaign, phase) if phase is not None else None
+        of_phase = _find(stored.campaign, phase, today) if phase is not None else None
         day = as_of if as_of is not None else today
         if of_phase is not None:
             day = _day_in(of_phase, as_of, today)
@@ -108,16 +122,40 @@ class Scopes:
         # Before the counts are read: they hold at least what was complete by then.
         complete_to = self._complete_to()
         there = on_its_tree(stored, followed)
-        if of_phase is not None:
+        if of_phase is not None and of_phase not in stored.campaign.phases:
+            there = await self._of_stretch(stored, followed, of_phase, day, known_at)
+        elif of_phase is not None:
             plan, targets = plan_of_phase(there.plan, there.targets, of_phase)
             there = replace(there, campaign=plan.campaign, plan=plan, targets=targets)
         return Scope(there, followed, root, day, on, today, known_at, complete_to, phase)
 
+    async def _of_stretch(
+        self, stored: StoredPlan, followed: Followed, stretch: Phase, day: date, known_at: date | None
+    ) -> StoredPlan:
+        """The plan of a stretch on the tree to which the campaign's units were followed."""
+        tree = stored.campaign.followed(self._units.history, stored.campaign.first_day).tree
+        own, brought = rebased_plan(*plan_of_stretch(stored.plan, tree, stretch), followed)
+        goals, units = list(own.targets), followed.codes_below(followed.root)
+        async with self._pool.acquire() as connection:
+            before = await daily_changes(connection, units, goals, stretch.eve, stretch.eve, known_at)
+        sums = sum_up(
+            followed.tree, followed.root, rebased_days(before, followed, followed.root, stretch.eve)
+        )
+        exempt = exempt_citizens(stored.exemptions, day, known_at, followed)
+        targets = reaching(
+            brought,
+            {(unit, goal): n for (unit, (goal, _)), n in sums.items()},
+            {goal: ceilings(own, goal, exempt, followed.tree, followed.root) for goal in goals},
+        )
+        plan = msgspec.structs.replace(own, targets={goal: targets[followed.root, goal] for goal in goals})
+        return replace(stored, campaign=plan.campaign, plan=plan, targets=targets)
 
-def _find(campaign: Campaign, phase: str) -> Phase:
-    found = next((each for each in campaign.phases if each.id == phase), None)
+
+def _find(campaign: Campaign, phase: str, today: date) -> Phase:
+    phases = [*campaign.phases, *stretches(campaign, today)]
+    found = next((each for each in phases if each.id == phase), None)
     if found is None:
-        known = ", ".join(each.id for each in campaign.phases) or "none"
+        known = ", ".join(each.id for each in phases) or "none"
         raise Invalid(
             f"{campaign.id} has no phase {phase!r}.",
             field="phase",

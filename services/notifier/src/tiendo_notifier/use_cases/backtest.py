@@ -37,6 +37,7 @@ from tiendo_notifier.use_cases.closings import (
     RECORDS,
     attempts_of,
     calendar_of,
+    is_after,
     is_narrowed,
     records_of,
 )
@@ -77,8 +78,8 @@ class Backtests:
         """What these rules would have told, by unit (empty: the whole campaign), each day judged at its cut-off in the
         present of that day. Raises NotFound; Invalid for rules that make no sense; Conflict while nothing is on record.
 
-        Not in it: acknowledgements, silences, and what falls due with time (steps up, digests). Targets are today's;
-        those of narrowed goals as the closings named them.
+        Not in it: what days after the last one bring, acknowledgements, silences, and what falls due with time (steps
+        up, digests). Targets are today's; those of narrowed goals as the closings named them.
         """
         known = self._reference.campaigns.get(campaign)
         if known is None:
@@ -98,7 +99,7 @@ class Backtests:
         pasts = {
             key: _past_decoder.decode(past)
             for key, past in standings.items()
-            if key.indicator not in ADDED_UP
+            if key.indicator not in ADDED_UP and not is_after(key.indicator, calendar_of(known))
         }
         if not pasts:
             raise Conflict(

@@ -31,6 +31,7 @@ from tiendo_notifier.use_cases.closings import (
     REPORT,
     calendar_of,
     days_of,
+    days_told,
     revised_days,
     revisions_of,
     tally_of,
@@ -105,7 +106,7 @@ class Cases:
                 case = self._looked_back(closing, calendar, target.indicator, target.value, target.unit_name)
             cases.append(case)
         for told in () if closing.narrowed is msgspec.UNSET else closing.narrowed:
-            own = days_of(calendar, told.goal)
+            own = days_told(calendar, told)
             if closing.day in own:
                 cases.append(self._target(closing, own, told.goal.name, told.target, told, closing.unit))
         # Of a narrowed goal whose day is gone nothing more is told but what was revised.

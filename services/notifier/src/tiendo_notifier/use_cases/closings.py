@@ -12,6 +12,7 @@ from tiendo_common.events.state import (
     CampaignPublication,
     FailedFor,
     Goal,
+    NarrowedProgress,
     ProgressPublication,
     Records,
     RevisedDay,
@@ -72,6 +73,22 @@ def records_of(tally: Tally) -> Records:
 def days_of(calendar: plan.Calendar, goal: Goal) -> plan.Calendar:
     """The campaign's days up to the goal's own last one."""
     return calendar if goal.due is None else calendar.until(goal.due)
+
+
+def days_told(calendar: plan.Calendar, told: NarrowedProgress) -> plan.Calendar:
+    """The days on which a narrowed goal is worked for: the campaign's up to its last one, or days after those."""
+    if told.from_day is msgspec.UNSET or told.goal.due is None:
+        return days_of(calendar, told.goal)
+    weights = () if told.day_weights is msgspec.UNSET else told.day_weights
+    return plan.Calendar(told.from_day, told.goal.due, weights)
+
+
+def is_after(indicator: str, calendar: plan.Calendar) -> bool:
+    """Whether what a key counts is worked for on days after the campaign's last one."""
+    if not is_narrowed(indicator):
+        return False
+    due = goal_of(indicator).due
+    return due is not None and due > calendar.last_day
 
 
 def revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:

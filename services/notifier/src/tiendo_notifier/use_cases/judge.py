@@ -127,9 +127,10 @@ class Judge:
         if campaign is None:
             log.warning("figures of an unknown campaign passed over", campaign=progress.campaign)
             return False
-        # After the last day nothing is judged, but what late records say of the days before.
-        told = progress.day in calendar_of(campaign) or progress.revised is not msgspec.UNSET
-        return told and closes_its_day(progress, campaign)
+        # After the last day nothing is judged, but what late records say of the days before, and what later days are to
+        # bring where the plan says so.
+        after = progress.revised is not msgspec.UNSET or progress.narrowed is not msgspec.UNSET
+        return (progress.day in calendar_of(campaign) or after) and closes_its_day(progress, campaign)
 
 
 @contextmanager
