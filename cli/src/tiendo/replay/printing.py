@@ -98,6 +98,10 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "unexpected": {"en": "answered otherwise than they must be", "vi": "trả lời khác dự kiến"},
     "seconds": {"en": "s", "vi": "giây"},
     "lines_a_second": {"en": "lines/s", "vi": "dòng/giây"},
+    "no_teams": {
+        "en": "Work by team was not compared: a service of a build before counts none",
+        "vi": "Chưa đối chiếu kết quả theo tổ: có dịch vụ bản cũ chưa đếm theo tổ",
+    },
     "clean": {"en": "Clean: the counters equal the records", "vi": "Khớp: bộ đếm bằng hồ sơ"},
     "part": {"en": "Of these", "vi": "Trong đó"},
     "differing": {"en": "Counters that differ from the records", "vi": "Bộ đếm khác hồ sơ"},
@@ -260,6 +264,8 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
     console, say = _console(), _speaker(language)
     if answer["clean"]:
         console.print(Text(f"✓ {say('clean')}: {answer['compared']:,}", style="green"))
+        if not answer["teams"]:
+            console.print(say("no_teams"))
         return
     console.print(Text(f"✗ {say('differing')}: {answer['differing_count']:,}", style="red"))
     headings = ("unit", "day", "indicator", "level", "attribution", "part", "records", "counters")
