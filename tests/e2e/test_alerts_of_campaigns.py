@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.test_whole_campaign import tiendo
 from tests.support.postgres import scratch_folder
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 CAMPAIGNS = Path(__file__).parents[2] / "data/campaigns"
 GOOD_NEWS = ("incident.resolved", "target.reached_early", "together.ended")
@@ -20,7 +20,8 @@ def backtest_of(campaign: str) -> dict[str, Any]:
     """What the defaults come to on a replay's record."""
     with scratch_folder() as folder:
         data = ("--data", str(folder / "data"))
-        replayed = tiendo("replay", campaign, *data, "--json")
+        # Bình Phước's 1.7 million lines take seven minutes where nothing else runs.
+        replayed = tiendo("replay", campaign, *data, "--json", patience=1700)
         assert replayed.returncode == 0, replayed.stdout[:2000] + replayed.stderr[-2000:]
         (folder / "defaults.toml").write_text("off = []\n")
         said = tiendo(
