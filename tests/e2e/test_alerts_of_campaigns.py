@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.test_whole_campaign import tiendo
 from tests.support.postgres import scratch_folder
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 CAMPAIGNS = Path(__file__).parents[2] / "data/campaigns"
 GOOD_NEWS = ("incident.resolved", "target.reached_early", "together.ended")
@@ -20,7 +20,8 @@ def backtest_of(campaign: str) -> dict[str, Any]:
     """What the defaults come to on a replay's record."""
     with scratch_folder() as folder:
         data = ("--data", str(folder / "data"))
-        replayed = tiendo("replay", campaign, *data, "--json")
+        # Bình Phước's 1.7 million lines take seven minutes where nothing else runs.
+        replayed = tiendo("replay", campaign, *data, "--json", patience=1700)
         assert replayed.returncode == 0, replayed.stdout[:2000] + replayed.stderr[-2000:]
         (folder / "defaults.toml").write_text("off = []\n")
         said = tiendo(
@@ -64,14 +65,19 @@ def test_the_low_communes_of_kon_tum_are_named_first_and_those_that_did_well_not
 
 
 def test_binh_phuoc_hears_once_that_activation_will_be_missed_and_little_else() -> None:
+    """Also of its cohorts, of which a commune has a few dozen people: no commune is called for them."""
     found = backtest_of("binh-phuoc-2023")
     check_for_everybody(found)
     score = found["score"]
     assert score["missed"] == score["missed_told"]
     assert score["median_lead_days"] >= 60
-    assert score["told_not_missed"] <= 10
+    assert score["told_not_missed"] <= 20
     of_activation = warnings(found, "activated")
     # The province, of itself and of its districts; and each of the eleven districts, of its communes.
     assert len(of_activation) <= 2 + 11
     assert {each["day"] for each in of_activation} == {of_activation[0]["day"]}
     assert len(named(warnings(found, "intake"))) <= 10
+    for cohort in ("officials", "employees", "armed_forces"):
+        told = named(warnings(found, f"intake:level-2:{cohort}"))
+        assert all(len(unit) < 5 for unit in told), told
+        assert len(told) <= 10

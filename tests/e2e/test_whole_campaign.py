@@ -68,10 +68,14 @@ class Up:
         raise AssertionError(f"{name} does not run")
 
 
-def tiendo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
+def tiendo(*arguments: str, patience: float = 850) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, for so many seconds at most."""
     return subprocess.run(
-        [sys.executable, "-m", "tiendo", *arguments], capture_output=True, text=True, timeout=850, check=False
+        [sys.executable, "-m", "tiendo", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=patience,
+        check=False,
     )
 
 

@@ -115,7 +115,8 @@ def counted(events: Sequence[NewEvent]) -> Cells:
 
 
 def counted_parts(events: Sequence[NewEvent]) -> Parts:
-    """Likewise by channel and by cohort; and of whom is approved or activated, since when."""
+    """Likewise by channel and by cohort, and by the team that did the work; and of whom is approved or activated, since
+    when."""
     parts: Parts = Counter()
     for new in events:
         event = new.event
@@ -127,6 +128,9 @@ def counted_parts(events: Sequence[NewEvent]) -> Parts:
                     for dimension, value in said:
                         cell = TOPIC_INDICATOR[new.topic], attribution, unit, each.level, day
                         parts[*cell, dimension, value] += sign * n
+                if each.team is not None:
+                    of_unit = TOPIC_INDICATOR[new.topic], "collecting", each.collecting, each.level, day
+                    parts[*of_unit, "team", each.team] += sign * n
                 if passage := {"approval": "decided", "activation": "in_time"}.get(new.topic):
                     since = each.since.isoformat() if isinstance(each.since, date) else "unknown"
                     whatever_level = TOPIC_INDICATOR[new.topic], "residence", each.residence, 0, day
@@ -150,9 +154,10 @@ async def totals(database: Database) -> Cells:
 
 
 async def tallies(
-    feed: Producers, events: Sequence[NewEvent], *, breakdowns: bool = False
+    feed: Producers, events: Sequence[NewEvent], *, breakdowns: bool = False, teams: bool = True
 ) -> list[dict[str, Any]]:
-    """The tallies that the producers' records would give for these events, at their logs' heads now."""
+    """The tallies that the producers' records would give for these events, at their logs' heads now. `teams` False: as
+    a build before did, which counted no work by team."""
     heads = await feed.heads()
     cells: Cells | Parts = counted_parts(events) if breakdowns else counted(events)
     return [
@@ -160,10 +165,12 @@ async def tallies(
             "service": service,
             "heads": {topic: heads[topic] for topic in topics},
             "breakdowns": breakdowns,
+            **({"teams": True} if breakdowns and teams else {}),
             "cells": [
                 [*cell[:4], cell[4].isoformat(), n, *cell[5:]]
                 for cell, n in cells.items()
                 if cell[0] in {TOPIC_INDICATOR[topic] for topic in topics}
+                and (teams or "team" not in cell[5:])
             ],
         }
         for service, topics in (("intake", ("intake", "approval")), ("activation", ("activation",)))
@@ -470,6 +477,44 @@ async def test_a_total_changed_by_hand_is_named_beside_sound_breakdowns(
         verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
         [wrong] = verdict["differing"]
         assert (wrong["unit"], wrong["dimension"], wrong["value"]) == ("23427", None, None)
+
+
+async def test_a_teams_work_changed_by_hand_is_named_and_put_right_by_order(
+    database: Database, tmp_path: Path
+) -> None:
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        assert (verdict["clean"], verdict["teams"]) == (True, True)
+        row = await service.kit.pool.fetchrow(
+            "UPDATE team_counter SET n = n + 2 WHERE ctid = (SELECT min(ctid) FROM team_counter) "
+            "RETURNING collecting, team, day, indicator, level"
+        )
+        assert row is not None
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        [wrong] = verdict["differing"]
+        assert (wrong["unit"], wrong["dimension"], wrong["value"]) == (row["collecting"], "team", row["team"])
+        assert (wrong["day"], wrong["counters"] - wrong["records"]) == (row["day"].isoformat(), 2)
+        assert verdict["checksum_records"] != verdict["checksum_counters"]
+        [proof] = [
+            each
+            for each in (await service.get("/v1/reconciliations", campaign="kon-tum-2023"))["units"]
+            if each["differing"]
+        ]
+        assert (proof["unit"], proof["days"]) == (row["collecting"], [row["day"].isoformat()])
+        # A producer of a build before counts no teams: they are not compared, which is said, and all else is.
+        before = await tallies(feed, events, breakdowns=True, teams=False)
+        for sent in (before, [before[0], (await tallies(feed, events, breakdowns=True))[1]]):
+            verdict = await reconcile(service, sent)
+            assert (verdict["clean"], verdict["breakdowns"], verdict["teams"]) == (True, True, False)
+        order = {"province": "62", "repair_because": "edited by hand"}
+        answer = await service.client.post("/v1/rebuilds", json=order)
+        assert answer.json()["repaired"]
+        assert answer.json()["checksum_live"] != answer.json()["checksum_rebuilt"]
+        verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
+        assert (verdict["clean"], verdict["checksum_records"]) == (True, answer.json()["checksum_rebuilt"])
 
 
 async def test_pieces_of_a_tally_come_to_the_same_as_the_whole(database: Database, tmp_path: Path) -> None:

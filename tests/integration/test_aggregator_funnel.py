@@ -61,7 +61,7 @@ class World:
         return {each["code"]: each for each in answer["units"]}
 
     async def reconcile(self) -> Any:
-        asked = {"province": "62", "breakdowns": "true"}
+        asked = {"province": "62", "breakdowns": "true", "teams": "true"}
         tallies = [await each.get("/v1/tally", **asked) for each in (self.intake, self.activation)]
         answer = await self.aggregator.client.post(
             "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": tallies}

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.anyio
 
 #: Another province and a commune of it, which were there all the time.
 ELSEWHERE, ABROAD = "01", "00001"
+#: A name that JSON and PostgreSQL each write in their own way.
+TEAM = 'Tổ "5" \\ lưu động'
 Part = tuple[str, str, str, int, str, str, str]
 
 
@@ -85,17 +87,31 @@ async def services(
             "/v1/intakes",
             *[
                 intake_line(
-                    who, residence_unit=residence, collecting_unit=collecting, cohorts=group, channel=channel
+                    who,
+                    residence_unit=residence,
+                    collecting_unit=collecting,
+                    cohorts=group,
+                    channel=channel,
+                    **({} if team is None else {"team": team}),
                 )
-                for (who, residence, collecting), group, channel in zip(
-                    pairs, groups, ("home", "mobile", "home", "online"), strict=True
+                for (who, residence, collecting), group, channel, team in zip(
+                    pairs,
+                    groups,
+                    ("home", "mobile", "home", "online"),
+                    (None, "Tổ 1", TEAM, None),
+                    strict=True,
                 )
             ],
             intake_line(moved, level=1, residence_unit=HOME, collecting_unit=HOME, cohorts=["workers"]),
         )
         await one.accept("/v1/approvals", *[approval_line(who) for who in (here, there, helped_here, moved)])
         await one.accept("/v1/amendments", amendment_line(moved, "move", residence_unit=ABROAD))
-        await other.accept("/v1/activations", *[activation_line(who) for who in (here, helped_here, moved)])
+        await other.accept(
+            "/v1/activations",
+            activation_line(here, team=TEAM),
+            activation_line(helped_here),
+            activation_line(moved, team=TEAM),
+        )
         await activation_has_read(one, other)
         yield one, other
 
@@ -165,6 +181,33 @@ async def test_channels_sum_to_the_totals_and_cohorts_are_each_citizen_s(
     assert {part: n for part, n in parts.items() if part[5] == "cohort"} == {
         part: n for part, n in recounted.items() if n
     }
+
+
+async def test_work_is_a_team_s_at_the_unit_that_did_it(services: tuple[Service, Service]) -> None:
+    asked = {"breakdowns": "true", "teams": "true"}
+    for service in services:
+        with_teams = await cells_of(service, **asked)
+        of_teams = {cell: n for cell, n in with_teams.items() if cell[5:6] == ("team",)}
+        assert with_teams == await cells_of(service, breakdowns="true") | of_teams
+        assert {cell[1] for cell in of_teams} == {"collecting"}
+        here = {cell: n for cell, n in of_teams.items() if cell[2] in (AWAY, HOME)}
+        of_province = await cells_of(service, province=PROVINCE, **asked)
+        assert {cell: n for cell, n in of_province.items() if cell[5:6] == ("team",)} == here
+        assert here
+        answer = await service.client.get(
+            "/v1/tally", params={"teams": "true"}, headers={"Authorization": "Bearer nimda"}
+        )
+        assert (answer.status_code, answer.json()["field"]) == (422, "teams")
+    intakes, activations = [await cells_of(service, **asked) for service in services]
+    taken = {(*cell[:3], *cell[5:]): n for cell, n in intakes.items() if cell[5:6] == ("team",)}
+    assert taken == {
+        ("intake", "collecting", AWAY, "team", TEAM): 1,
+        ("approved", "collecting", AWAY, "team", TEAM): 1,
+        ("intake", "collecting", ABROAD, "team", "Tổ 1"): 1,
+        ("approved", "collecting", ABROAD, "team", "Tổ 1"): 1,
+    }
+    # Somebody moved on the way: whose work it was is the same, so nothing changes on that day.
+    assert sum(n for cell, n in activations.items() if cell[5:] == ("team", TEAM)) == 2
 
 
 async def test_a_tally_says_what_it_speaks_of_and_can_be_read_by_lines(

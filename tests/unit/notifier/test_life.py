@@ -116,8 +116,8 @@ def test_worsening_is_told_and_easing_is_not() -> None:
 
 
 @pytest.mark.parametrize(("target", "value", "condition"), [
-    (100, 41, Condition.BETWEEN),  # 82% of plan, but 9 citizens
-    (100, 40, Condition.BAD),
+    (150, 56, Condition.BETWEEN),  # 75% of plan, but 19 citizens
+    (150, 55, Condition.BAD),
     (5000, 2240, Condition.BAD),
     (5000, 2251, Condition.BETWEEN),  # 90%
 ])  # fmt: skip
@@ -194,17 +194,25 @@ def test_a_forecast_misses_when_even_its_best_is_under_the_target(
     assert forecast_condition(day_of(20, value=1000, high=high), DEFAULTS) is condition
 
 
-def test_stalled_is_a_working_day_without_anything_where_four_times_the_usual_gap_has_passed() -> None:
+def test_stalled_is_a_working_day_without_anything_where_enough_would_usually_have_come() -> None:
     def on(number: int, done_before: Sequence[int | None]) -> Figures:
         return day_of(number, done=0, value=500, past=Past([None] * (number - 1), done_before))
 
-    busy = on(8, [5, 5, 5, 5, 5, 5, 5])
-    assert (busy.idle_days, busy.usual, busy.usual_days) == (1, 35, 7)
+    busy = on(8, [20, 20, 20, 20, 20, 20, 20])
+    assert (busy.idle_days, busy.usual, busy.usual_days) == (1, 140, 7)
     assert stalled_condition(busy, DEFAULTS) is Condition.BAD
     assert stalled_severity(busy, 1, DEFAULTS) is Severity.NOTICE
     seldom = on(8, [2, 0, 1, 0, 2, 0, 1])
     assert stalled_condition(seldom, DEFAULTS) is Condition.BETWEEN
+    # Five a day: one day without is not worth a call, four are. Whoever wants to hear sooner asks for fewer.
+    small = on(8, [5, 5, 5, 5, 5, 5, 5])
+    assert stalled_condition(small, DEFAULTS) is Condition.BETWEEN
+    assert stalled_condition(small, Thresholds(least_gap=5)) is Condition.BAD
+    assert (
+        stalled_condition(seldom, Thresholds(least_gap=1)) is Condition.BETWEEN
+    )  # four usual gaps, all the same
     longer = on(12, [5, 5, 5, 5, 5, 5, 5, 0, 0, 0, 0])
+    assert stalled_condition(longer, DEFAULTS) is Condition.BAD
     assert (longer.idle_days, stalled_severity(longer, 1, DEFAULTS)) == (5, Severity.CRITICAL)
     assert stalled_condition(on(5, [5, 5, 5, 5]), DEFAULTS) is Condition.SILENT
     gone = on(8, [5, 5, 5, 5, 5, 5, None])
@@ -255,6 +263,20 @@ def test_reaching_it_early_is_told_once_and_not_on_the_last_day() -> None:
     assert told(lived([day_of(50, value=5000)], "behind_pace")) == []
 
 
+def test_a_target_of_a_few_dozen_people_calls_nobody_by_chance() -> None:
+    """Thirty officials of a commune: nothing under twenty of them is worth a call, for good or for bad."""
+    half = day_of(25, target=30, value=0, high=11)
+    assert (half.gap, pace_condition(half, DEFAULTS)) == (15, Condition.BETWEEN)
+    assert forecast_condition(half, DEFAULTS) is Condition.BETWEEN
+    # Told from a handful in a week, the best of a forecast is far off; the plan lacks six.
+    week = day_of(10, target=30, value=0, high=4)
+    assert (week.gap, forecast_condition(week, DEFAULTS)) == (6, Condition.BETWEEN)
+    assert forecast_condition(day_of(40, target=30, value=0, high=4), DEFAULTS) is Condition.BAD
+    assert pace_condition(day_of(40, target=30, value=3), DEFAULTS) is Condition.BAD  # 21 short
+    assert told(lived([day_of(45, target=30, value=30)], "behind_pace")) == []
+    assert told(lived([day_of(10, target=30, value=30)], "behind_pace")) == ["reached_early"]
+
+
 def test_a_day_without_work_neither_lengthens_a_run_nor_ends_it() -> None:
     weights = (1,) * 20 + (0,) + (1,) * 29
     days = [day_of(number, value=100, weights=weights) for number in (19, 20, 21, 22)]
@@ -262,8 +284,8 @@ def test_a_day_without_work_neither_lengthens_a_run_nor_ends_it() -> None:
 
 
 def test_all_that_is_wrong_with_a_target_is_one_incident_led_by_the_worst() -> None:
-    past = Past([10 * n for n in range(1, 25)], [10] * 24)
-    seen = day_of(25, done=0, value=240, past=past, high=1_000)
+    past = Past([20 * n for n in range(1, 25)], [20] * 24)
+    seen = day_of(25, done=0, value=480, past=past, high=1_000)
     standing, decision = AT_REST, None
     for _ in range(3):
         standing, decision = judge(standing, seen, DEFAULTS, historical=False)

@@ -91,6 +91,8 @@ def test_a_share_that_was_always_high_calls_nobody() -> None:
     ([{ALL: 30}, *[{ALL: 50, "network": 40}] * 3], Condition.BAD),
     ([*[USUAL] * 6, *[{ALL: 9, "network": 9}] * 3], Condition.SILENT),
     ([*[USUAL] * 6, *[{ALL: 10, "network": 10}] * 3], Condition.BAD),
+    # Forty points over, and eleven attempts more than usual: not worth a call.
+    ([*[USUAL] * 6, *[{ALL: 10, "network": 4}] * 3], Condition.BETWEEN),
     ([*[USUAL] * 6, *[{ALL: 1}] * 3], Condition.CLEAR),  # none fails any more, however few there are
     ([*[USUAL] * 18, *[{ALL: 100, "network": 90}] * 3], Condition.SILENT),  # a rest day
 ])  # fmt: skip

@@ -173,9 +173,9 @@ def test_the_document_for_the_aggregator_says_what_its_contract_asks() -> None:
 NARROWED = """[[facts.targets]]
 indicator = "intake"
 level = 2
-cohort = "officials"
+cohort = "workers"
 percent_of_eligible = "100"
-text = "At the end 100% of officials and public employees had level 2"
+text = "At the end 100% of workers and public employees had level 2"
 
 [[facts.targets]]
 indicator = "activated"
@@ -204,7 +204,7 @@ def test_phases_and_narrowed_targets_reach_the_aggregator_as_they_stand_in_the_f
         ("2023-12-11", "2023-12-30"),
     ]
     binh_phuoc = narrowed(tmp_path, 0.02)
-    assert binh_phuoc.sized_cohorts == ["officials"]
+    assert binh_phuoc.sized_cohorts == ["armed_forces", "employees", "officials", "workers"]
     # The whole indicator's stays what a figure is a share of.
     assert binh_phuoc.target("activated") == round(502_775 * 0.02)
     lives = Lives(binh_phuoc, 3)
@@ -214,7 +214,9 @@ def test_phases_and_narrowed_targets_reach_the_aggregator_as_they_stand_in_the_f
     targets, cohorts = document["targets"], document["cohorts"]
     assert isinstance(targets, list)
     assert isinstance(cohorts, dict)
-    assert {"indicator": "intake", "percent_of_eligible": "100", "level": 2, "cohort": "officials"} in targets
+    for cohort in ("officials", "workers"):
+        asked = {"indicator": "intake", "percent_of_eligible": "100", "level": 2, "cohort": cohort}
+        assert asked in targets
     assert {"indicator": "activated", "value": 4_000, "due": "2023-08-31"} in targets
     assert cohorts["officials"]["eligible"] == sizes["officials"]
     assert sizes["officials"].keys() == binh_phuoc.eligible.keys()
@@ -242,7 +244,7 @@ def test_phases_and_narrowed_targets_reach_the_aggregator_as_they_stand_in_the_f
         ("binh-phuoc-2023", 'percent_of_eligible = "100"', "value = -1", "value", "negative"),
         ("binh-phuoc-2023", 'percent_of_eligible = "100"\n', "", "value", "two ways to say it"),
         ("binh-phuoc-2023", "level = 2\n", "level = 3\n", "level", "no level"),
-        ("binh-phuoc-2023", 'cohort = "officials"', 'cohort = "poets"', "cohort", "unknown"),
+        ("binh-phuoc-2023", 'cohort = "workers"', 'cohort = "poets"', "cohort", "unknown"),
         ("binh-phuoc-2023", "level = 2\n", "due = 2023-09-20\n", "due", "not before the last day"),
         (
             "binh-phuoc-2023", '[facts.going_on]\nindicator = "intake"', '[facts.going_on]\nindicator = "cards"',

@@ -44,7 +44,7 @@ def cells(indicator: str, unit: str, number: int) -> list[Any]:
 def tally(service: str, units: list[str], number: int) -> str:
     """As the services write it: a line for the head, one for each unit, one for the end."""
     head = {
-        "service": service, "heads": HEADS[service], "units": UNITS, "breakdowns": True, "cells": [],
+        "service": service, "heads": HEADS[service], "units": UNITS, "breakdowns": True, "teams": True, "cells": [],
     }  # fmt: skip
     rows = []
     for unit in units:
@@ -93,6 +93,7 @@ class Services:
             "clean": not wrong,
             "compared": len(said),
             "breakdowns": True,
+            "teams": all(each["teams"] for each in piece["tallies"]),
             "totals": {name: sum(cell[5] for cell in said if cell[0] == name) for name in INDICATORS},
             "checksum_records": f"{len(said):016x}",
             "checksum_counters": f"{2**64 - len(said):016x}",
@@ -111,7 +112,7 @@ async def test_every_unit_is_in_one_piece_and_every_code_in_one_span() -> None:
     services = Services()
     async with client_of(services) as client:
         verdict = await reconcile(client, "kon-tum-2023", "62", lambda _: None)
-    assert "intake/v1/tally?province=62&breakdowns=true" in services.asked
+    assert "intake/v1/tally?province=62&breakdowns=true&teams=true" in services.asked
     pieces = services.pieces
     assert len(pieces) > 3
     assert pieces[0]["units_from"] == ""
@@ -123,6 +124,7 @@ async def test_every_unit_is_in_one_piece_and_every_code_in_one_span() -> None:
         assert len(json.dumps(piece)) < 1.5 * PIECE
         assert [each["heads"] for each in piece["tallies"]] == list(HEADS.values())
         assert all(each["units"] == UNITS and each["breakdowns"] for each in piece["tallies"])
+        assert all(each["teams"] for each in piece["tallies"])
         for each in piece["tallies"]:
             for cell in each["cells"]:
                 assert seen.setdefault(cell[2], number) == number
@@ -138,6 +140,7 @@ async def test_every_unit_is_in_one_piece_and_every_code_in_one_span() -> None:
     assert verdict["totals"] == {
         "intake": len(UNITS) * 500_500, "approved": 0, "activated": (len(UNITS) - 1) * 45_150,
     }  # fmt: skip
+    assert verdict["teams"]
 
 
 async def test_records_of_nothing_are_compared_all_the_same() -> None:
@@ -216,3 +219,12 @@ async def test_long_counting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("count all their records" in line for line in said)
     assert any("intake has counted" in line for line in said)
     assert any("Compared up to unit" in line for line in said)
+
+
+async def test_a_service_of_a_build_before_counts_no_teams_and_the_verdict_says_so() -> None:
+    services = Services()
+    services.tallies["activation"] = services.tallies["activation"].replace('"teams": true, ', "", 1)
+    async with client_of(services) as client:
+        verdict = await reconcile(client, "kon-tum-2023", "62", lambda _: None)
+    assert verdict["teams"] is False
+    assert {tuple(each["teams"] for each in piece["tallies"]) for piece in services.pieces} == {(True, False)}

@@ -26,7 +26,7 @@ from tiendo.replay.measures import Told
 from tiendo.replay.printing_course import print_course
 from tiendo.replay.rechecks import RecheckTold
 from tiendo.replay.report import Counted, Pace, Report, Standing
-from tiendo.replay.words import goal_words, indicator_words
+from tiendo.replay.words import day_words, decimal, goal_words, indicator_words, instant_words, number
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "as_of": {"en": "as of", "vi": "tính đến ngày"},
@@ -98,6 +98,10 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "unexpected": {"en": "answered otherwise than they must be", "vi": "trả lời khác dự kiến"},
     "seconds": {"en": "s", "vi": "giây"},
     "lines_a_second": {"en": "lines/s", "vi": "dòng/giây"},
+    "no_teams": {
+        "en": "Work by team was not compared: a service of a build before counts none",
+        "vi": "Chưa đối chiếu kết quả theo tổ: có dịch vụ bản cũ chưa đếm theo tổ",
+    },
     "clean": {"en": "Clean: the counters equal the records", "vi": "Khớp: bộ đếm bằng hồ sơ"},
     "part": {"en": "Of these", "vi": "Trong đó"},
     "differing": {"en": "Counters that differ from the records", "vi": "Bộ đếm khác hồ sơ"},
@@ -206,8 +210,12 @@ def print_report(report: Report, language: Language) -> None:
     console = _console()
     say = _speaker(language)
     campaign = report.campaign
-    to = f" ({say('complete_to')} {report.complete_to})" if report.complete_to else ""
-    console.print(Text(f"{campaign.name}, {say('as_of')} {report.as_of}{to}", style="bold"))
+    to = ""
+    if report.complete_to:
+        to = f" ({say('complete_to')} {instant_words(report.complete_to, language)})"
+    console.print(
+        Text(f"{campaign.name}, {say('as_of')} {day_words(report.as_of, language)}{to}", style="bold")
+    )
     table = Table("", say("figure"), say("counted"), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for counted in report.figures:
         table.add_row(_mark(counted.matches), counted.figure.said(language), _counted(counted, language))
@@ -230,7 +238,9 @@ def print_report(report: Report, language: Language) -> None:
     shown = min(5, len(report.communes))
     _print_communes(console, say("best"), report.communes[:shown], language)
     _print_communes(console, say("low"), tuple(reversed(report.communes[-shown:])), language)
-    console.print(f"{say('alerts')}: {report.alerts:,}, {say('open')} {report.open_alerts:,}")
+    console.print(
+        f"{say('alerts')}: {number(report.alerts, language)}, {say('open')} {number(report.open_alerts, language)}"
+    )
     console.print(
         say("made_up").format(n=len(campaign.assumptions), file=campaign.file.name),
         style="dim",
@@ -242,13 +252,14 @@ def print_outcome(outcome: Outcome, language: Language) -> None:
     """The report, and how the lines fared."""
     print_report(outcome.report, language)
     console, say, tallied = _console(), _speaker(language), outcome.tallied
-    answers = ", ".join(f"{n:,} {say(answer)}" for answer, n in tallied.answers.items())
+    answers = ", ".join(f"{number(n, language)} {say(answer)}" for answer, n in tallied.answers.items())
     console.print(
-        f"{say('lines')}: {tallied.sent:,} {say('sent')}, {answers}; {outcome.seconds:,.1f} {say('seconds')}, "
-        f"{outcome.lines_a_second:,.0f} {say('lines_a_second')}; seed {outcome.seed}"
+        f"{say('lines')}: {number(tallied.sent, language)} {say('sent')}, {answers}; "
+        f"{decimal(f'{outcome.seconds:.1f}', language)} {say('seconds')}, "
+        f"{number(round(outcome.lines_a_second), language)} {say('lines_a_second')}; seed {outcome.seed}"
     )
     if tallied.unexpected:
-        console.print(Text(f"✗ {tallied.unexpected:,} {say('unexpected')}", style="red"))
+        console.print(Text(f"✗ {number(tallied.unexpected, language)} {say('unexpected')}", style="red"))
         for example in tallied.examples:
             console.print(
                 f"  {example.path} {example.line_id}: {example.answered} ({example.expected}) {example.detail}"
@@ -259,21 +270,23 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
     """Clean, or the rows that differ."""
     console, say = _console(), _speaker(language)
     if answer["clean"]:
-        console.print(Text(f"✓ {say('clean')}: {answer['compared']:,}", style="green"))
+        console.print(Text(f"✓ {say('clean')}: {number(answer['compared'], language)}", style="green"))
+        if not answer["teams"]:
+            console.print(say("no_teams"))
         return
-    console.print(Text(f"✗ {say('differing')}: {answer['differing_count']:,}", style="red"))
+    console.print(Text(f"✗ {say('differing')}: {number(answer['differing_count'], language)}", style="red"))
     headings = ("unit", "day", "indicator", "level", "attribution", "part", "records", "counters")
     table = Table(*(say(heading) for heading in headings), box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in answer["differing"]:
         table.add_row(
             f"{row['unit']} {campaign.units.name(row['unit'])}",
-            str(row["day"]),
+            day_words(row["day"], language),
             str(row["indicator"]),
             str(row["level"]),
             str(row["attribution"]),
             "" if row["dimension"] is None else f"{row['dimension']} {row['value']}",
-            f"{row['records']:,}",
-            f"{row['counters']:,}",
+            number(row["records"], language),
+            number(row["counters"], language),
         )
     console.print(table)
     if len(answer["differing"]) < answer["differing_count"]:
@@ -302,11 +315,12 @@ def _counted(counted: Counted, language: Language) -> str:
     indicator = indicator_words(counted.figure.indicator, language)
     over = indicator_words(counted.figure.over, language)
     text = (
-        f"{counted.value:,} {indicator} ({say('level')} 1 {counted.level_1:,} + {say('level')} 2 "
-        f"{counted.level_2:,}) / {_or_dash(counted.denominator)} {over} = {counted.percent or '-'}%"
+        f"{number(counted.value, language)} {indicator} ({say('level')} 1 {number(counted.level_1, language)} + "
+        f"{say('level')} 2 {number(counted.level_2, language)}) / {_or_dash(counted.denominator, language)} {over} = "
+        f"{decimal(counted.percent or '-', language)}%"
     )
     if counted.figure.since_baseline is not None:
-        text += f", {counted.since_baseline:+,} {say('before')}"
+        text += f", {number(counted.since_baseline, language, signed=True)} {say('before')}"
     return text
 
 
@@ -315,11 +329,12 @@ def _told(told: Told, language: Language) -> str:
     say = _speaker(language)
     if told.value is None:
         return str(say("not_reported"))
-    text = f"{told.value:,}"
+    text = number(told.value, language)
     if told.out_of is not None:
-        text += f" / {told.out_of:,} = {told.percent}%"
+        text += f" / {number(told.out_of, language)} = {decimal(told.percent or '-', language)}%"
     if told.target is not None:
-        text += f", {told.percent_of_target}% {say('of_the_target')} {told.target:,}"
+        of_target = decimal(told.percent_of_target or "-", language)
+        text += f", {of_target}% {say('of_the_target')} {number(told.target, language)}"
     return text
 
 
@@ -333,30 +348,36 @@ def _rechecked(told: RecheckTold, language: Language) -> str:
             named = ", ".join(each.outstanding[:5]) + (", …" if len(each.outstanding) > 5 else "")
             text += f" ({say('without')} {named})"
         rounds.append(text)
-    corrected = ", ".join(f"{say(f'corrected_{why}')} {n:,}" for why, n in told.corrected.items() if n)
+    corrected = ", ".join(
+        f"{say(f'corrected_{why}')} {number(n, language)}" for why, n in told.corrected.items() if n
+    )
     return ", ".join(rounds) + (f"; {corrected}" if corrected else "")
 
 
 def _pace(pace: Pace, language: Language) -> str:
     """Where the plan is, and what is needed from the next day on."""
     say = _speaker(language)
-    percent = "" if pace.percent_of_plan is None else f" ({pace.percent_of_plan}%)"
-    side = f", {say('behind' if pace.gap > 0 else 'ahead')} {abs(pace.gap):,}" if pace.gap else ""
+    percent = "" if pace.percent_of_plan is None else f" ({decimal(pace.percent_of_plan, language)}%)"
+    side = (
+        f", {say('behind' if pace.gap > 0 else 'ahead')} {number(abs(pace.gap), language)}"
+        if pace.gap
+        else ""
+    )
     key = "reached" if not pace.remaining else "too_late" if pace.needed_per_day is None else "needed"
     rest = say(key).format(
-        remaining=f"{pace.remaining:,}",
-        target=f"{pace.target:,}",
-        needed=_or_dash(pace.needed_per_day),
+        remaining=number(pace.remaining, language),
+        target=number(pace.target, language),
+        needed=_or_dash(pace.needed_per_day, language),
         days=pace.days_left,
     )
     return (
-        f"{say('pace')}, {goal_words(pace.indicator, language)}: {pace.actual:,} / {pace.planned:,} "
-        f"{say('planned')}{percent}{side}. {rest}"
+        f"{say('pace')}, {goal_words(pace.indicator, language)}: {number(pace.actual, language)} / "
+        f"{number(pace.planned, language)} {say('planned')}{percent}{side}. {rest}"
     )
 
 
-def _or_dash(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
+def _or_dash(n: int | None, language: Language) -> str:
+    return "-" if n is None else number(n, language)
 
 
 def _print_communes(console: Console, title: str, communes: tuple[Standing, ...], language: Language) -> None:
@@ -368,10 +389,10 @@ def _print_communes(console: Console, title: str, communes: tuple[Standing, ...]
     for commune in communes:
         table.add_row(
             f"{commune.code} {commune.name}",
-            f"{commune.intake:,}",
-            f"{commune.intake_percent}%",
-            f"{commune.activated:,}",
-            f"{commune.activated_percent}%",
+            number(commune.intake, language),
+            f"{decimal(commune.intake_percent, language)}%",
+            number(commune.activated, language),
+            f"{decimal(commune.activated_percent, language)}%",
         )
     console.print(table)
     console.print()

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from tiendo.replay.campaigns.campaign import Language
 from tiendo.replay.course import LONG, ContestTold, Course, FunnelTold, GroupTold, PhaseTold, WaitingTold
-from tiendo.replay.words import goal_words, indicator_words
+from tiendo.replay.words import day_words, decimal, goal_words, indicator_words, number
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "phases": {"en": "Phases", "vi": "Giai đoạn"},
@@ -66,12 +66,13 @@ def print_course(console: Console, course: Course, language: Language) -> None:
 
 def _phase(phase: PhaseTold, language: Language) -> str:
     counted = "; ".join(
-        f"{indicator_words(each.indicator, language)} {each.value:,} "
-        f"({each.gained:+,} {_TEXTS['gained'][language]})"
-        + ("" if each.target is None else f" / {each.target:,} {_TEXTS['target'][language]}")
+        f"{indicator_words(each.indicator, language)} {number(each.value, language)} "
+        f"({number(each.gained, language, signed=True)} {_TEXTS['gained'][language]})"
+        + ("" if each.target is None else f" / {number(each.target, language)} {_TEXTS['target'][language]}")
         for each in phase.counted
     )
-    state = f"{phase.said(language)}, {phase.first_day} – {phase.last_day}, {_TEXTS[phase.state][language]}"
+    days = " – ".join(day_words(day, language) for day in (phase.first_day, phase.last_day))
+    state = f"{phase.said(language)}, {days}, {_TEXTS[phase.state][language]}"
     return f"{state}: {counted}" if counted else state
 
 
@@ -81,7 +82,7 @@ def _print_contest(console: Console, contest: ContestTold, language: Language) -
 
     console.print(
         f"{say('contest')}: {contest.name} ({goal_words(contest.goal, language)}, {say(contest.measure)}), "
-        f"{say('as_of')} {contest.day}"
+        f"{say('as_of')} {day_words(contest.day, language)}"
     )
     headings = ("rank", "group", "value", "gained_in_contest", "measured")
     table = Table(*(say(heading) for heading in headings), box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -89,19 +90,19 @@ def _print_contest(console: Console, contest: ContestTold, language: Language) -
         table.add_row(
             "-" if group.rank is None else str(group.rank),
             group.name,
-            f"{group.value:,}",
-            f"{group.gained:+,}",
-            _measured(contest, group, say("not_finished")),
+            number(group.value, language),
+            number(group.gained, language, signed=True),
+            _measured(contest, group, language),
         )
     console.print(table)
 
 
-def _measured(contest: ContestTold, group: GroupTold, not_finished: str) -> str:
+def _measured(contest: ContestTold, group: GroupTold, language: Language) -> str:
     if contest.measure == "finish":
-        return group.met_on or not_finished
+        return day_words(group.met_on, language) if group.met_on else _TEXTS["not_finished"][language]
     if contest.measure == "per_1000":
-        return group.per_1000 or "-"
-    return "-" if group.percent is None else f"{group.percent}%"
+        return decimal(group.per_1000 or "-", language)
+    return "-" if group.percent is None else f"{decimal(group.percent, language)}%"
 
 
 def _funnel(funnel: FunnelTold, language: Language) -> list[str]:
@@ -110,21 +111,26 @@ def _funnel(funnel: FunnelTold, language: Language) -> list[str]:
 
     lines = []
     if funnel.eligible is not None:
-        lines.append(f"{say('eligible')}: {funnel.eligible:,}")
+        lines.append(f"{say('eligible')}: {number(funnel.eligible, language)}")
     if funnel.with_card is not None:
         backlog = (
-            "" if funnel.card_no_account is None else f"; {funnel.card_no_account:,} {say('card_no_account')}"
+            ""
+            if funnel.card_no_account is None
+            else f"; {number(funnel.card_no_account, language)} {say('card_no_account')}"
         )
-        lines.append(f"{say('with_card')}: {funnel.with_card:,}{backlog}")
+        lines.append(f"{say('with_card')}: {number(funnel.with_card, language)}{backlog}")
     lines += [
-        f"{say('taken')}: {funnel.taken:,}; {_waiting(funnel.undecided, 'undecided', language)}; "
-        f"{funnel.rejected:,} {say('rejected')}",
-        f"{say('approved')}: {funnel.approved:,}; {_waiting(funnel.not_activated, 'not_activated', language)}",
-        f"{say('activated')}: {funnel.activated:,}; {funnel.in_time:,} {say('in_time')}, {funnel.late:,} {say('late')}",
+        f"{say('taken')}: {number(funnel.taken, language)}; {_waiting(funnel.undecided, 'undecided', language)}; "
+        f"{number(funnel.rejected, language)} {say('rejected')}",
+        f"{say('approved')}: {number(funnel.approved, language)}; "
+        f"{_waiting(funnel.not_activated, 'not_activated', language)}",
+        f"{say('activated')}: {number(funnel.activated, language)}; {number(funnel.in_time, language)} "
+        f"{say('in_time')}, {number(funnel.late, language)} {say('late')}",
     ]
     if funnel.failures:
         each = ", ".join(
-            f"{say(failed.reason)} {failed.attempts:,} ({failed.came_right:,} {say('came_right')})"
+            f"{say(failed.reason)} {number(failed.attempts, language)} "
+            f"({number(failed.came_right, language)} {say('came_right')})"
             for failed in funnel.failures
         )
         lines.append(f"{say('failures')}: {each}")
@@ -132,8 +138,10 @@ def _funnel(funnel: FunnelTold, language: Language) -> list[str]:
 
 
 def _waiting(waiting: WaitingTold, whom: str, language: Language) -> str:
-    text = f"{waiting.citizens:,} {_TEXTS[whom][language]}"
+    text = f"{number(waiting.citizens, language)} {_TEXTS[whom][language]}"
     if not waiting.long or waiting.oldest_days is None:
         return text
-    long = _TEXTS["long"][language].format(n=f"{waiting.long:,}", days=LONG, oldest=waiting.oldest_days)
+    long = _TEXTS["long"][language].format(
+        n=number(waiting.long, language), days=LONG, oldest=waiting.oldest_days
+    )
     return f"{text} ({long})"

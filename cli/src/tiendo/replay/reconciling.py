@@ -106,6 +106,8 @@ async def _reconcile(client: Client, campaign: str, province: str, say: Say) -> 
                         "heads": reading.head["heads"],
                         "units": reading.head["units"],
                         "breakdowns": reading.head["breakdowns"],
+                        # A service of a build before counts no teams; then they are not compared, and that is said.
+                        "teams": reading.head.get("teams", False),
                         "cells": msgspec.Raw(f"[{','.join(each)}]".encode()),
                     }
                     for reading, each in zip(readings, cells, strict=True)
@@ -124,7 +126,7 @@ async def _count(client: Client, province: str, stack: AsyncExitStack, say: Say)
     """Let the producers count their records, both at once, and say so meanwhile."""
     began = time.monotonic()
     say("Intake and activation count all their records")
-    params = {"province": province, "breakdowns": "true"}
+    params = {"province": province, "breakdowns": "true", "teams": "true"}
 
     async def ask(service: str) -> httpx2.Response:
         answer = await client.open_answer(service, "/v1/tally", params, timeout=COUNTING)
@@ -167,6 +169,7 @@ def _both(verdict: dict[str, Any], piece: dict[str, Any]) -> dict[str, Any]:
         "clean": verdict["clean"] and piece["clean"],
         "compared": verdict["compared"] + piece["compared"],
         "breakdowns": verdict["breakdowns"] and piece["breakdowns"],
+        "teams": verdict["teams"] and piece["teams"],
         "totals": {name: n + piece["totals"][name] for name, n in verdict["totals"].items()},
         **{
             side: f"{(int(verdict[side], 16) + int(piece[side], 16)) % 2**64:016x}"

@@ -1,6 +1,9 @@
-"""What goals are called: in English, or in Vietnamese."""
+"""What goals are called, and how numbers and days are written: in English, or in Vietnamese."""
+
+from datetime import date, datetime
 
 from tiendo.replay.campaigns.campaign import Language
+from tiendo_common.clock import VIETNAM
 
 _INDICATORS: dict[str, dict[Language, str]] = {
     "intake": {"en": "intakes", "vi": "thu nhận hồ sơ"},
@@ -36,7 +39,31 @@ def goal_words(goal: str, language: Language) -> str:
         if part.startswith("level-"):
             said.append(f"{_LEVEL[language]} {part.removeprefix('level-')}")
         elif part.startswith("by-"):
-            said.append(f"{_BY[language]} {part.removeprefix('by-')}")
+            said.append(f"{_BY[language]} {day_words(part.removeprefix('by-'), language)}")
         else:
             said.append(_COHORTS[part][language])
     return ", ".join(said)
+
+
+def number(n: int, language: Language, *, signed: bool = False) -> str:
+    """293,928 is a little more than 293 to whoever reads Vietnamese: there it is 293.928."""
+    text = f"{n:+,}" if signed else f"{n:,}"
+    return text.replace(",", ".") if language == "vi" else text
+
+
+def decimal(text: str, language: Language) -> str:
+    """A number with decimals, as the services write it."""
+    return text.replace(".", ",") if language == "vi" else text
+
+
+def day_words(day: date | str, language: Language) -> str:
+    """A day: 2023-12-07, or 07/12/2023."""
+    day = date.fromisoformat(day) if isinstance(day, str) else day
+    return f"{day:%d/%m/%Y}" if language == "vi" else day.isoformat()
+
+
+def instant_words(instant: str, language: Language) -> str:
+    """An instant as the services write it, in UTC; in Vietnamese by the clock on the wall: 21:00 07/12/2023."""
+    if language == "en":
+        return instant
+    return f"{datetime.fromisoformat(instant).astimezone(VIETNAM):%H:%M %d/%m/%Y}"

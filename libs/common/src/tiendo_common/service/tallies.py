@@ -14,7 +14,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
-from tiendo_common.errors import Unavailable
+from tiendo_common.errors import Invalid, Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.directory import Directory
 from tiendo_common.service.auth import ApiKey, requires
@@ -44,7 +44,8 @@ _TALLY = """
         SELECT indicator, attribution, unit, level, day, dimension, value, sum(n) AS n FROM grouped
         CROSS JOIN LATERAL (VALUES ('residence', residence), ('collecting', collecting)) AS a(attribution, unit)
         CROSS JOIN LATERAL (VALUES {indicators}) AS i(indicator, counts)
-        WHERE n <> 0 AND counts AND ($1::text[] IS NULL OR unit = ANY($1))
+        WHERE n <> 0 AND counts AND (dimension IS DISTINCT FROM 'team' OR attribution = 'collecting')
+            AND ($1::text[] IS NULL OR unit = ANY($1))
         GROUP BY indicator, attribution, unit, level, day, dimension, value HAVING sum(n) <> 0
     )
     SELECT ',' || string_agg(json_build_array(indicator, attribution, unit, level, day, n{more_members})::text, ',')
@@ -67,6 +68,12 @@ _BREAKDOWNS = f"""
         UNION ALL
         SELECT {_SAME}, 'cohort', cohort, sum(n) FROM bound, unnest(cohorts) AS cohort
         GROUP BY {_SAME}, cohort
+"""  # noqa: S608
+# Work is a team's at the unit that did it, and of nobody where no team was named.
+_TEAMS = f"""{_BREAKDOWNS}
+        UNION ALL
+        SELECT {_SAME}, 'team', team, sum(n) FROM bound WHERE team IS NOT NULL
+        GROUP BY {_SAME}, team
 """  # noqa: S608
 
 
@@ -105,24 +112,33 @@ class Tallies:
         totals = _TALLY.format(
             table=table, indicators=values, grouped=_TOTALS, more_columns="", more_members="", cells=_CELLS
         )
-        breakdowns = _TALLY.format(
-            table=table,
-            indicators=values,
-            grouped=_BREAKDOWNS,
-            more_columns=", channel text, cohorts text[]",
-            more_members=", dimension, value",
-            cells=_WITH_PASSAGES.format(passages=passages),
+        breakdowns, teams = (
+            _TALLY.format(
+                table=table,
+                indicators=values,
+                grouped=grouped,
+                more_columns=", channel text, cohorts text[], team text",
+                more_members=", dimension, value",
+                cells=_WITH_PASSAGES.format(passages=passages),
+            )
+            for grouped in (_BREAKDOWNS, _TEAMS)
         )
-        self._statements = {False: totals, True: breakdowns}
+        self._statements = {(False, False): totals, (True, False): breakdowns, (True, True): teams}
         # One at a time: it is as much as the database should be asked for beside its other work.
         self._turn = asyncio.Lock()
 
-    async def take(self, province: str | None, *, breakdowns: bool) -> Packed:
+    async def take(self, province: str | None, *, breakdowns: bool, teams: bool) -> Packed:
         """The tally as JSON, in one snapshot with the log's heads: of a province's units, or of all.
 
-        Raises Invalid for a province that nobody has heard of, Unavailable before the units are known,
-        TallyTooLong.
+        Raises Invalid for a province that nobody has heard of and for teams without breakdowns, Unavailable before the
+        units are known, TallyTooLong.
         """
+        if teams and not breakdowns:
+            raise Invalid(
+                "Work by team is counted with the breakdowns only.",
+                field="teams",
+                remedy="Ask for breakdowns=true, too.",
+            )
         units = None
         if province is not None:
             self._directory.check_complete()
@@ -138,6 +154,7 @@ class Tallies:
                 "heads": await self._heads(connection),
                 "units": units,
                 "breakdowns": breakdowns,
+                "teams": teams,
                 "cells": [],
             }
             answer = Packed()
@@ -146,14 +163,15 @@ class Tallies:
 
             async def take_in(rows: bytes) -> None:
                 nonlocal begun
-                # Every row brings the comma that the first of them must not have. No value in it, being a code,
-                # a name of a list, a day or a number, has a character that COPY would escape.
+                # Every row brings the comma that the first of them must not have. Of what is in it COPY escapes only
+                # the backslashes that JSON has put into a team's name.
+                rows = rows.replace(rb"\\", b"\\")
                 answer.add(rows if begun else rows[1:])
                 begun = True
 
             try:
                 await connection.copy_from_query(
-                    self._statements[breakdowns], units, output=take_in, timeout=PATIENCE + 10
+                    self._statements[breakdowns, teams], units, output=take_in, timeout=PATIENCE + 10
                 )
             except (asyncpg.QueryCanceledError, TimeoutError):
                 raise TallyTooLong(
@@ -187,6 +205,10 @@ Breakdowns = Annotated[
     bool,
     Query(description="Each cell by channel and by cohort, instead of the totals; and passages: since when."),
 ]
+Teams = Annotated[
+    bool,
+    Query(description="With breakdowns: also the work of each unit's teams (dimension `team`)."),
+]
 
 
 def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
@@ -197,8 +219,8 @@ def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
         tags=["proof"],
         summary="Counts straight from the records, with the log's heads",
         responses={200: {"description": "A cell is indicator, attribution, unit, level, day and the net change on "
-                         "that day; of a breakdown also dimension and value, of a passage (level 0) which and "
-                         "since when. By unit, each on a line of its own.",
+                         "that day; of a breakdown or a team's work also dimension and value, of a passage (level 0) "
+                         "which and since when. By unit, each on a line of its own.",
                          "content": {"application/json": {"schema": _SCHEMA}}}},
         response_class=Response,
     )  # fmt: skip
@@ -207,8 +229,9 @@ def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
         _admin: Annotated[ApiKey, Depends(requires("admin"))],
         province: Province = None,
         breakdowns: Breakdowns = False,
+        teams: Teams = False,
     ) -> Response:
-        counting = asyncio.create_task(tallies.take(province, breakdowns=breakdowns))
+        counting = asyncio.create_task(tallies.take(province, breakdowns=breakdowns, teams=teams))
         try:
             while not (await asyncio.wait({counting}, timeout=_LOOK))[0]:
                 if await request.is_disconnected():
@@ -224,7 +247,7 @@ def add_tally_route(router: APIRouter, tallies: Tallies) -> None:
 
 _SCHEMA = {
     "type": "object",
-    "required": ["service", "heads", "units", "breakdowns", "cells"],
+    "required": ["service", "heads", "units", "breakdowns", "teams", "cells"],
     "properties": {
         "service": {"type": "string"},
         "heads": {
@@ -237,6 +260,7 @@ _SCHEMA = {
             "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}],
         },
         "breakdowns": {"type": "boolean"},
+        "teams": {"type": "boolean"},
         "cells": {"type": "array", "items": {"type": "array"}},
     },
 }

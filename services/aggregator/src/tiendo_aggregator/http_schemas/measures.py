@@ -162,7 +162,8 @@ class MeasuredUnitAnswer(Answered):
     level: Level
     parent: str | None
     how: Literal["reported", "summed", "not_reported"] = Field(
-        description="Told for the unit itself; the sum of what was told below it; or nothing, which is not zero."
+        description="Told for the unit itself, or for those of an earlier tree that it came of; the sum of what was "
+        "told below it; or nothing, which is not zero."
     )
     value: int | None
     out_of: int | None

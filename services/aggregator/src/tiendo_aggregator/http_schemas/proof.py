@@ -16,7 +16,7 @@ from tiendo_aggregator.http_schemas import (
     ProvinceCode,
     Text,
 )
-from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Dimension, Passage
+from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS, KINDS, Attribution, Kind
 from tiendo_aggregator.use_cases.reconciliation import Tally
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.documents import Sent
@@ -81,6 +81,12 @@ RECONCILIATION_BODY: dict[str, Any] = {
                                         "description": "Cells are by channel and by cohort, and passages. All "
                                         "that is counted is compared then, else only the totals.",
                                     },
+                                    "teams": {
+                                        "type": "boolean",
+                                        "default": False,
+                                        "description": "Work by team is among them. It is compared if it is "
+                                        "in all tallies.",
+                                    },
                                     "cells": {
                                         "type": "array",
                                         "description": "Net changes per day, from the records.",
@@ -112,7 +118,8 @@ RECONCILIATION_BODY: dict[str, Any] = {
 
 
 class DifferenceAnswer(Answered):
-    """A cell of which records and counters say different things: a total, or a part of a breakdown."""
+    """A cell of which records and counters say different things: a total, a part of a breakdown, a passage, or a team's
+    work."""
 
     indicator: Indicator
     attribution: Attribution
@@ -120,10 +127,12 @@ class DifferenceAnswer(Answered):
     unit_name: str | None
     level: Literal[0, 1, 2] = Field(description="0: a passage, of whatever level.")
     day: date
-    dimension: Dimension | Passage | None = Field(
-        description="By what it is broken down, or which passage it is; null: a total."
+    dimension: Kind | None = Field(
+        description="By what it is broken down, or which passage it is; `team`: work by team; null: a total."
     )
-    value: str | None = Field(description="The channel or the cohort; of a passage the day since when.")
+    value: str | None = Field(
+        description="The channel, the cohort or the team; of a passage the day since when."
+    )
     records: int
     counters: int
 
@@ -137,10 +146,13 @@ class VerdictAnswer(BaseModel):
         description="Cells compared, of every unit of the span that was ever in the province."
     )
     breakdowns: bool = Field(description="Whether the breakdowns and passages were compared, too.")
+    teams: bool = Field(
+        description="Whether the work by team was compared, too: not if a service of a build before took its tally."
+    )
     totals: dict[Indicator, int] = Field(description="Residents of the province, from the records.")
     checksum_records: str = Field(
-        description="Of the totals from the records and, with breakdowns, of the passages; those of spans add up, "
-        "modulo 2⁶⁴."
+        description="Of the totals from the records and, where they were compared, of the passages and the work by "
+        "team; those of spans add up, modulo 2⁶⁴."
     )
     checksum_counters: str = Field(description="Of the same from the counters.")
     differing_count: int
@@ -152,7 +164,7 @@ class ProofAnswer(Answered):
 
     unit: str
     checked_at: AwareDatetime
-    differing: int = Field(description="Cells that differed, of totals and breakdowns.")
+    differing: int = Field(description="Cells that differed, of whatever was compared.")
     days: list[date] = Field(description="The first days on which one differed, 31 at most.")
 
 
@@ -191,10 +203,12 @@ class RebuiltAnswer(Answered):
     events: int = Field(description="How many events were folded.")
     equal: bool
     repaired: bool
-    checksum_live: str = Field(description="Of the totals and passages.", examples=["9e3779b97f4a7c15"])
+    checksum_live: str = Field(
+        description="Of the totals, passages and work by team.", examples=["9e3779b97f4a7c15"]
+    )
     checksum_rebuilt: str
     differing: int = Field(
-        description="Rows, also such as differ only in a breakdown or in when they became known, which the checksums "
-        "leave out."
+        description="Rows, also such as differ only in a breakdown, in a fault or in when they became known, which the "
+        "checksums leave out."
     )
     named: list[DifferingAnswer] = Field(description="The first 1000.")

@@ -186,6 +186,7 @@ def make_router(
             clean=verdict.clean,
             compared=verdict.compared,
             breakdowns=verdict.breakdowns,
+            teams=verdict.teams,
             totals=dict(verdict.totals),
             checksum_records=printed(verdict.checksum_records),
             checksum_counters=printed(verdict.checksum_counters),

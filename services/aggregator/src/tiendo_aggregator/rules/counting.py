@@ -92,8 +92,10 @@ UNKNOWN = date.min
 BLOCK = 16
 #: The block of those of which nobody said since when; at its first place.
 UNKNOWN_BLOCK = -(2**15)
-#: What cells can be taken apart by, for the proof: dimensions by value, passages by `since`.
-KINDS: tuple[Dimension | Passage, ...] = (*DIMENSIONS, *PASSAGES)
+#: What cells can be taken apart by, for the proof: dimensions by value, passages by `since`, work by the team's name.
+Kind = Dimension | Passage | Literal["team"]
+KINDS: tuple[Kind, ...] = (*DIMENSIONS, *PASSAGES, "team")
+TEAM = KINDS.index("team")
 #: The indicator that each passage belongs to.
 _INDICATOR_OF_PASSAGE = (0, 1, 1, *(2 for _ in PASSAGES[3:]))
 
@@ -435,6 +437,15 @@ def breakdowns(folded: Folded) -> dict[PartCell, int]:
         indicator, kind, value = passage_part(what, since)
         cells[unit, RESIDENCE, day, known, indicator, 0, kind, value] += n
     return {cell: n for cell, n in cells.items() if n}
+
+
+def team_parts(folded: Folded) -> dict[PartCell, int]:
+    """Work by team as parts of what was done at a unit. Work that names no team is in none."""
+    return {
+        (unit, COLLECTING, day, known, indicator, level, TEAM, team): n
+        for (unit, team, day, known, indicator, level), n in folded.teams.items()
+        if n
+    }
 
 
 def passage_part(what: int, since: date) -> tuple[int, int, str]:

@@ -64,8 +64,8 @@ How = Literal["reported", "summed", "not_reported"]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredUnit:
-    """A unit on one measure. `how`: told by its source for the unit itself; the sum of what was told for units below
-    it; or not reported, and then every number is None, which is not zero.
+    """A unit on one measure. `how`: told by its source for the unit itself, or for what it came of; the sum of what was
+    told for units below it; or not reported, and then every number is None, which is not zero.
 
     `oldest_day` is the day of the oldest standing in it, `covered` how many of its `communes` are in it. `over_100`
     marks a share above the whole: shown as it was reported, since clipping would hide that something is wrong.

@@ -13,11 +13,11 @@ from tiendo_aggregator.rules.counting import (
     INDICATORS,
     KINDS,
     RESIDENCE,
+    TEAM,
     Attribution,
     Cell,
-    Dimension,
+    Kind,
     PartCell,
-    Passage,
 )
 from tiendo_common.events.state import Indicator
 
@@ -31,8 +31,8 @@ CellT = TypeVar("CellT", Whole, Part)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A cell of which records and counters say different things; `dimension` and `value` of a breakdown or a passage,
-    whose level is 0: whatever level."""
+    """A cell of which records and counters say different things; `dimension` and `value` of a breakdown, of work by
+    team, or of a passage, whose level is 0: whatever level."""
 
     indicator: Indicator
     attribution: Attribution
@@ -41,7 +41,7 @@ class Difference:
     day: date
     records: int
     counters: int
-    dimension: Dimension | Passage | None = None
+    dimension: Kind | None = None
     value: str | None = None
 
 
@@ -57,7 +57,7 @@ def add_known(
 def add_known_parts(
     parts: defaultdict[Part, int], breakdowns: Mapping[PartCell, int], sign: int, units: Container[str]
 ) -> None:
-    """Likewise of breakdowns."""
+    """Likewise of breakdowns, passages and work by team."""
     for (unit, attribution, day, _known, indicator, level, dimension, value), n in breakdowns.items():
         if unit in units:
             parts[unit, attribution, day, indicator, level, dimension, value] += sign * n
@@ -79,9 +79,14 @@ def totals_of(parts: Mapping[Part, int]) -> defaultdict[Whole, int]:
     return cells
 
 
-def passages_of(parts: Mapping[Part, int]) -> dict[Part, int]:
-    """The passages among them."""
+def beside_totals(parts: Mapping[Part, int]) -> dict[Part, int]:
+    """The passages and the work by team among them: what is no breakdown of the totals."""
     return {part: n for part, n in parts.items() if part[5] >= len(DIMENSIONS)}
+
+
+def without_teams(parts: Mapping[Part, int]) -> defaultdict[Part, int]:
+    """All but the work by team."""
+    return defaultdict(int, {part: n for part, n in parts.items() if part[5] != TEAM})
 
 
 def differences(records: Mapping[CellT, int], counters: Mapping[CellT, int]) -> tuple[int, list[Difference]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from tiendo_aggregator.rules.checksum import MODULUS
-from tiendo_aggregator.rules.counting import PASSAGES, Folded, passage_part
+from tiendo_aggregator.rules.counting import COLLECTING, PASSAGES, TEAM, Folded, passage_part
 from tiendo_aggregator.storage.counting import COUNTS, KEY, add_counts, adding
 from tiendo_aggregator.storage.faults import FAULT_KEY, add_faults
 from tiendo_aggregator.storage.passages import (
@@ -109,8 +109,8 @@ async def add_rebuilt(connection: Connection, folded: Folded) -> None:
 
 
 async def checksums(connection: Connection, units: Sequence[str] | None) -> tuple[int, int]:
-    """The checksums of the totals and passages (of these units; None: all) of the live copy and of what was rebuilt:
-    see rules.checksum."""
+    """The checksums of the totals, passages and work by team (of these units; None: all) of the live copy and of what
+    was rebuilt: see rules.checksum."""
     live, rebuilt = [
         await connection.fetchval(
             f"SELECT coalesce(sum(('x' || substr(md5(key), 1, 16))::bit(64)::bigint::numeric * n), 0) FROM ("  # noqa: S608
@@ -119,7 +119,10 @@ async def checksums(connection: Connection, units: Sequence[str] | None) -> tupl
             "SELECT n, unit, concat_ws('|', unit, 0, day, indicator, 0, kind, "
             "CASE WHEN since = '-infinity' THEN 'unknown' ELSE since::text END) "
             f"FROM ({passages_of_table(f'{side}_waited')}) AS passage "
-            f"JOIN (VALUES {_PARTS_OF_PASSAGES}) AS part (what, indicator, kind) USING (what)) AS each "
+            f"JOIN (VALUES {_PARTS_OF_PASSAGES}) AS part (what, indicator, kind) USING (what) UNION ALL "
+            "SELECT n, collecting, "
+            f"concat_ws('|', collecting, {COLLECTING}, day, indicator, level, {TEAM}, team) "
+            f"FROM {side}_team_counter) AS each "
             "WHERE $1::text[] IS NULL OR unit = ANY($1)",
             units,
         )

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from tiendo_aggregator.rules.assignments import Actual, Assignment
-from tiendo_aggregator.rules.counting import INDICATORS, TeamCell
+from tiendo_aggregator.rules.counting import COLLECTING, INDICATORS, TEAM, TeamCell
+from tiendo_aggregator.rules.reconciliation import Part
 from tiendo_aggregator.storage.sums import adding_sums
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.goals import goal_of
@@ -37,6 +38,18 @@ async def add_team_work(
     rows = [(*cell, n) for cell, n in sums.items() if n]
     if rows:
         await connection.execute(adding_sums(TEAM_KEY, _FROM_ARRAYS, table), *zip(*rows, strict=True))
+
+
+async def all_team_work(connection: Connection, units: Sequence[str]) -> dict[Part, int]:
+    """All work by team at these units, whenever it became known."""
+    return {
+        (unit, COLLECTING, day, indicator, level, TEAM, team): n
+        for unit, team, day, indicator, level, n in await connection.fetch(
+            "SELECT collecting, team, day, indicator, level, sum(n) FROM team_counter "
+            "WHERE collecting = ANY($1) GROUP BY 1, 2, 3, 4, 5 HAVING sum(n) <> 0",
+            units,
+        )
+    }
 
 
 _LINES = (

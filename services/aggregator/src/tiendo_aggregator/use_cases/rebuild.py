@@ -36,9 +36,8 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What a rebuild found: live counters beside what the log comes to, both at the same positions. `differing` counts
-    rows, also such as differ only in a breakdown, in work by team or in when they became known, which the checksums (of
-    totals and passages) leave out.
-    `repaired`: whether differences were put right."""
+    rows, also such as differ only in a breakdown, in a fault or in when they became known, which the checksums (of
+    totals, passages and work by team) leave out. `repaired`: whether differences were put right."""
 
     province: str | None
     events: int

@@ -19,9 +19,9 @@ from tiendo_aggregator.rules.counting import (
     KINDS,
     Attribution,
     Counted,
-    Dimension,
-    Passage,
+    Kind,
     breakdowns,
+    team_parts,
     totals,
 )
 from tiendo_aggregator.rules.reconciliation import (
@@ -30,15 +30,17 @@ from tiendo_aggregator.rules.reconciliation import (
     Whole,
     add_known,
     add_known_parts,
+    beside_totals,
     citizens,
     differences,
-    passages_of,
     take_back,
     totals_of,
+    without_teams,
 )
 from tiendo_aggregator.storage.counting import all_breakdowns, all_totals, positions
 from tiendo_aggregator.storage.passages import all_passages
 from tiendo_aggregator.storage.proof import Proof, note_proof, proof_state, proofs
+from tiendo_aggregator.storage.teams import all_team_work
 from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
@@ -64,7 +66,8 @@ Head = Annotated[int, msgspec.Meta(ge=1, lt=2**62)]
 
 
 class TallyCell(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Net change on a day; of a breakdown also by what; of a passage, of whatever level (0), since when."""
+    """Net change on a day; of a breakdown also by what; of work the team; of a passage, of whatever level (0), since
+    when."""
 
     indicator: Indicator
     attribution: Attribution
@@ -72,7 +75,7 @@ class TallyCell(msgspec.Struct, frozen=True, array_like=True, gc=False):
     level: Literal[0, 1, 2]
     day: date
     n: int
-    dimension: Dimension | Passage | None = None
+    dimension: Kind | None = None
     value: str | None = None
 
 
@@ -80,13 +83,14 @@ class Tally(msgspec.Struct, frozen=True):
     """What a producer's records say: net changes per day, and its log's heads in the same snapshot.
 
     `units`: those that were counted; None: all. `breakdowns`: cells are by channel and by cohort, not totals; and
-    passages are among them.
+    passages are among them. `teams`: so is work by team, which a producer of a build before doesn't count.
     """
 
     heads: dict[str, list[Head]]
     cells: list[TallyCell]
     units: list[str] | None = None
     breakdowns: bool = False
+    teams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +106,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether counters and records agree, cell by cell. `breakdowns`: whether these were compared, too. The checksums
-    are of the totals and, if breakdowns were compared, of the passages (rules.checksum): equal if nothing differs."""
+    """Whether counters and records agree, cell by cell. `breakdowns`, `teams`: whether these were compared, too. The
+    checksums are of the totals and, if they were compared, of the passages and the work by team (rules.checksum):
+    equal if nothing differs."""
 
     campaign: str
     compared: int
     breakdowns: bool
+    teams: bool
     totals: Mapping[Indicator, int]
     differing: Sequence[Difference]
     checksum_records: int
@@ -174,6 +180,7 @@ class Reconciliation:
         units = [code for code in province if code in span]
         heads = self._heads(tallies)
         with_breakdowns = self._covers(tallies, units)
+        with_teams = with_breakdowns and all(tally.teams for tally in tallies)
         wanted = frozenset(units)
         said, said_parts = _said(tallies, wanted)
         async with self._turn:
@@ -185,28 +192,32 @@ class Reconciliation:
                 if with_breakdowns:
                     counter_parts = await all_breakdowns(connection, units)
                     counter_parts.update(await all_passages(connection, units))
+                    counter_parts.update(await all_team_work(connection, units))
                 reached = await positions(connection, self._consumer)
             since = self._take_since(heads, frozenset(province))
             async for sums, sign in folded_between(self._reader, self._decoder, since.at, reached):
                 add_known(since.cells, totals(sums), sign, since.units)
-                add_known_parts(since.parts, breakdowns(sums), sign, since.units)
+                for parts in (breakdowns(sums), team_parts(sums)):
+                    add_known_parts(since.parts, parts, sign, since.units)
             take_back(counters, since.cells, wanted)
             if with_breakdowns:
                 take_back(counter_parts, since.parts, wanted)
             if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
                 self._since = since
+        if with_breakdowns and not with_teams:
+            said_parts, counter_parts = without_teams(said_parts), without_teams(counter_parts)
         said = totals_of(said_parts) if with_breakdowns else said
         compared, differing = differences(said, counters)
         checksums = [checksum(said), checksum(counters)]
         if with_breakdowns:
-            for place, parts in enumerate((said_parts, counter_parts)):
-                checksums[place] = (checksums[place] + checksum(passages_of(parts))) % MODULUS
+            for place, side in enumerate((said_parts, counter_parts)):
+                checksums[place] = (checksums[place] + checksum(beside_totals(side))) % MODULUS
             compared_parts, differing_parts = differences(said_parts, counter_parts)
             compared, differing = compared + compared_parts, [*differing, *differing_parts]
         if remember:
             async with self._pool.acquire() as connection, connection.transaction():
                 await note_proof(connection, units, differing)
-        return Verdict(campaign, compared, with_breakdowns, citizens(said), differing, *checksums)
+        return Verdict(campaign, compared, with_breakdowns, with_teams, citizens(said), differing, *checksums)
 
     async def proven(self, campaign: str) -> tuple[list[str], list[Proof]]:
         """The units that are in the campaign's province and were never compared, and the last comparison of those that

@@ -68,6 +68,7 @@ class Rule:
 
 
 def _worth_a_call(missing: int, seen: Figures, limits: Thresholds) -> bool:
+    """Whether it is about enough people, and about enough of the target: the larger of the two counts."""
     return missing >= limits.least_gap and missing * 100 >= limits.least_gap_percent * seen.target
 
 
@@ -121,8 +122,9 @@ def risk_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
 
 
 def forecast_condition(seen: Figures, limits: Thresholds) -> Condition:
-    """*Forecast miss*: the upper end of the forecast's 80% interval is under the target by a gap worth a call. Clear:
-    it is at 102% of the target or above."""
+    """*Forecast miss*: the upper end of the forecast's 80% interval is under the target by a gap worth a call, as is
+    what the plan so far lacks: a forecast from a few citizens misses a small target easily. Clear: it is at 102% of the
+    target or above."""
     if seen.reached:
         return Condition.CLEAR
     if seen.expected_high is None or not _started(seen, limits):
@@ -130,7 +132,8 @@ def forecast_condition(seen: Figures, limits: Thresholds) -> Condition:
     if seen.expected_high * 100 >= limits.forecast_clear_percent * seen.target:
         return Condition.CLEAR
     missing = seen.target - seen.expected_high
-    return Condition.BAD if _worth_a_call(missing, seen, limits) else Condition.BETWEEN
+    worth = _worth_a_call(missing, seen, limits) and _worth_a_call(seen.gap, seen, limits)
+    return Condition.BAD if worth else Condition.BETWEEN
 
 
 def forecast_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
@@ -141,13 +144,14 @@ def forecast_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
 
 def stalled_condition(seen: Figures, limits: Thresholds) -> Condition:
     """*Stalled*, of a unit that is judged at its cut-off: for at least one whole working day nothing was done, in four
-    times as long as usually passes between two citizens. Clear: something was done."""
+    times as long as usually passes between two citizens, and so many would usually have come as are worth a call.
+    Clear: something was done."""
     if seen.reached or seen.done > 0:
         return Condition.CLEAR
     if not seen.works or not seen.usual_days:
         return Condition.SILENT
-    silent = seen.idle_days * seen.usual >= limits.stalled_gaps * seen.usual_days
-    return Condition.BAD if silent else Condition.BETWEEN
+    missed = max(limits.stalled_gaps, limits.least_gap) * seen.usual_days
+    return Condition.BAD if seen.idle_days * seen.usual >= missed else Condition.BETWEEN
 
 
 def stalled_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
@@ -209,7 +213,8 @@ def reported_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
 
 def failing_condition(seen: Figures, limits: Thresholds) -> Condition:
     """*Activations failing*: one reason made at least 15 points more of the attempts of the last three days fail than
-    it usually does. Clear: less than 5, or none failed. Too few attempts, of late or before, say nothing."""
+    it usually does, and so many more as are worth a call. Clear: less than 5 points, or none failed. Too few attempts,
+    of late or before, say nothing."""
     part = most_over(seen.attempts)
     if part is None or not seen.works:
         return Condition.SILENT
@@ -219,7 +224,9 @@ def failing_condition(seen: Figures, limits: Thresholds) -> Condition:
         return Condition.SILENT
     if not _over(part, limits.failing_clear_points):
         return Condition.CLEAR
-    return Condition.BAD if _over(part, limits.failing_points) else Condition.BETWEEN
+    more = part.recent * part.usual_all - part.usual * part.recent_all
+    worth = more >= limits.least_gap * part.usual_all
+    return Condition.BAD if worth and _over(part, limits.failing_points) else Condition.BETWEEN
 
 
 def failing_severity(seen: Figures, _run: int, limits: Thresholds) -> Severity:
@@ -267,7 +274,7 @@ def quality_condition(seen: Figures, limits: Thresholds) -> Condition:
     part, bound = worst
     if not _at_least(part, bound, limits.quality_clear_percent):
         return Condition.CLEAR
-    enough = part.recent >= limits.least_gap and part.recent_all >= limits.quality_records
+    enough = part.recent >= limits.quality_faults and part.recent_all >= limits.quality_records
     return Condition.BAD if enough and _at_least(part, bound, 100) else Condition.BETWEEN
 
 
@@ -428,5 +435,7 @@ RULES_ABOUT: Mapping[Subject, Sequence[Rule]] = {
 
 
 def reached_early(seen: Figures, limits: Thresholds) -> bool:
-    """*Reached early*: the target is met while working days are left. Good news, told once."""
-    return bool(seen.target) and seen.reached and seen.days_left >= limits.early_days
+    """*Reached early*: the target is met while working days are left, ahead of the plan by as much as is worth a call.
+    Good news, told once."""
+    early = bool(seen.target) and seen.reached and seen.days_left >= limits.early_days
+    return early and _worth_a_call(-seen.gap, seen, limits)

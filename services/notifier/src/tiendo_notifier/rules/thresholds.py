@@ -40,7 +40,7 @@ class Thresholds:
     #: forecast miss: a warning under this share of the target, critical under that one
     forecast_warning_percent: int = 90
     forecast_critical_percent: int = 70
-    #: stalled: nothing in so many times the usual gap between two citizens
+    #: stalled: nothing in so many times the usual gap between two citizens, and `least_gap` would usually have come
     stalled_gaps: int = 4
     #: stalled, of a unit that reports live: nothing for so many minutes of working time, too; a warning from so many
     #: times as long on, critical from so many
@@ -59,14 +59,15 @@ class Thresholds:
     #: target missed: a warning under this share of the target, critical under that one
     missed_warning_percent: int = 95
     missed_critical_percent: int = 80
-    #: of any rule: a gap worth a call has so many citizens and this share of the target
-    least_gap: int = 10
+    #: of any rule: a gap worth a call has so many citizens and this share of the target. Under a target of a few dozen
+    #: people less is chance, and the unit above has them in its own
+    least_gap: int = 20
     least_gap_percent: int = 1
     #: not reported: a warning from so many days in a row on, critical from so many
     unreported_warning_days: int = 2
     unreported_critical_days: int = 4
     #: activations failing: bad from so many points on by which a reason's share of the attempts is over its usual one,
-    #: clear under that many; nothing is said of fewer attempts, of late or before
+    #: clear under that many; nothing is said of fewer attempts, of late or before, nor unless `least_gap` more failed
     failing_points: int = 15
     failing_clear_points: int = 5
     failing_attempts: int = 30
@@ -74,16 +75,17 @@ class Thresholds:
     failing_warning_points: int = 30
     failing_critical_points: int = 50
     #: data quality: bad from this share of the dossiers on that were taken of late, clear under so much of that share;
-    #: nothing bad is said of fewer dossiers
+    #: nothing bad is said of fewer faults, or of fewer dossiers
     voided_percent: int = 5
     corrected_percent: int = 20
     rejected_percent: int = 20
     quality_clear_percent: int = 50
+    quality_faults: int = 10
     quality_records: int = 30
     #: data quality: a warning from so much of that share on, critical from so much
     quality_warning_percent: int = 200
     quality_critical_percent: int = 400
-    #: reached early: told when at least so many working days are left
+    #: reached early: told when at least so many working days are left, for which the plan asks a gap worth a call
     early_days: int = 1
 
 
@@ -153,6 +155,7 @@ _BOUNDS: Mapping[str, _Bound] = {
     "corrected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
     "rejected_percent": _Bound(1, 100, _ALWAYS, _NEVER),
     "quality_clear_percent": _Bound(1, 99, "it would hardly ever clear", "it would be bad and clear at once"),
+    "quality_faults": _Bound(1, 100_000, "there would be calls about nothing", _NEVER),
     "quality_records": _Bound(1, 100_000, "there is no share of nothing", _NEVER),
     "quality_warning_percent": _Bound(
         101, 10_000, "nothing milder than a warning would be left", "nothing would be one"
