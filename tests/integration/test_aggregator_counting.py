@@ -229,7 +229,8 @@ async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
             TRUNCATE waited, team_counter;
             -- What came later.
             ALTER TABLE campaign DROP COLUMN parent, DROP COLUMN units;
-            DROP TABLE fault
+            DROP TABLE fault;
+            DROP TABLE hamlet_list_row, hamlet_list, hamlet_span
             """
         )
         async with producers(database) as feed, aggregator(database, tmp_path) as service:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Self
 
-import msgspec
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -17,12 +16,14 @@ from tiendo_aggregator.http_schemas import (
     Day,
     Level,
     Text,
+    TreeLevel,
 )
 from tiendo_aggregator.http_schemas.progress import StandingAnswer
 from tiendo_aggregator.rules.units import Reorganisation, Tree
-from tiendo_aggregator.rules.units.edition import SentUnit
+from tiendo_aggregator.rules.units.edition import Difference, SentUnit
+from tiendo_aggregator.rules.units.hamlets import HamletList, SentHamlet
 from tiendo_aggregator.rules.units.reorganisation import Kind, Operation, Placing, Row, Share
-from tiendo_aggregator.use_cases.reorganisation import ImportedEdition, Outcome
+from tiendo_aggregator.use_cases.reorganisation import ImportedEdition, ImportedHamlets, Outcome
 from tiendo_aggregator.use_cases.units import FoundUnit
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.documents import Sent, in_words
@@ -40,7 +41,15 @@ class UnitAnswer(BaseModel):
 
     @classmethod
     def of(cls, found: FoundUnit) -> Self:
-        return cls(code=found.code, **msgspec.structs.asdict(found.span))
+        span = found.span
+        return cls(
+            code=found.code,
+            name=span.name,
+            level=span.level,
+            parent=span.parent,
+            from_day=span.from_day,
+            until_day=span.until_day,
+        )
 
 
 class UnitsAnswer(BaseModel):
@@ -68,7 +77,7 @@ class EditionRow(Sent):
 
     code: UnitCode
     parent_code: UnitCode | None = Field(description="The unit above it; null for a province.")
-    level: Level
+    level: TreeLevel
     name: Text
 
 
@@ -93,6 +102,15 @@ class DifferenceOfTrees(Answered):
     renamed: list[str]
     moved: list[str]
 
+    @classmethod
+    def of(cls, found: Difference) -> Self:
+        return cls(
+            added=found.added[:LISTED],
+            gone=found.gone[:LISTED],
+            renamed=found.renamed[:LISTED],
+            moved=found.moved[:LISTED],
+        )
+
 
 class EditionAnswer(BaseModel):
     """What an edition changes on its first day. Lists end after 1000 codes; `counts` has the whole numbers."""
@@ -106,21 +124,78 @@ class EditionAnswer(BaseModel):
 
     @classmethod
     def of(cls, result: ImportedEdition, *, dry_run: bool) -> Self:
-        found = result.difference
-        lists = {
-            "added": found.added,
-            "gone": found.gone,
-            "renamed": found.renamed,
-            "moved": found.moved,
-        }
         return cls(
             dry_run=dry_run,
             from_day=result.from_day,
             until_day=result.until_day,
             units=result.units,
-            counts={name: len(each) for name, each in lists.items()},
-            difference=DifferenceOfTrees(**{name: each[:LISTED] for name, each in lists.items()}),
+            counts=_counts(result.difference),
+            difference=DifferenceOfTrees.of(result.difference),
         )
+
+
+class HamletRow(Sent):
+    """One hamlet: a thôn, bản, tổ dân phố."""
+
+    code: UnitCode = Field(description="Its own, no unit's.", examples=["23500001"])
+    parent_code: UnitCode = Field(description="Its commune.", examples=["23500"])
+    name: Text = Field(examples=["Thôn 1"])
+
+
+class HamletsDocument(Sent):
+    """All hamlets of a province."""
+
+    until_day: Day | None = Field(
+        None,
+        description="The first day on which the list no longer holds; null: it holds until the province's next one. No "
+        "hamlet may outlive its commune.",
+    )
+    hamlets: Annotated[list[HamletRow], Field(max_length=50_000)]
+
+    def sent(self) -> HamletList:
+        """As the rules know it."""
+        return HamletList(
+            self.until_day,
+            tuple(
+                SentHamlet(code=each.code, parent_code=each.parent_code, name=each.name)
+                for each in self.hamlets
+            ),
+        )
+
+
+class HamletsAnswer(BaseModel):
+    """What a list of hamlets changes on its first day. Lists end after 1000 codes; `counts` has the whole numbers."""
+
+    dry_run: bool = Field(description="True: nothing was written.")
+    province: str
+    from_day: date
+    until_day: date | None = Field(
+        description="The first day on which the list no longer holds; null: none yet."
+    )
+    hamlets: int
+    counts: dict[str, int]
+    difference: DifferenceOfTrees
+
+    @classmethod
+    def of(cls, result: ImportedHamlets, *, dry_run: bool) -> Self:
+        return cls(
+            dry_run=dry_run,
+            province=result.province,
+            from_day=result.from_day,
+            until_day=result.until_day,
+            hamlets=result.hamlets,
+            counts=_counts(result.difference),
+            difference=DifferenceOfTrees.of(result.difference),
+        )
+
+
+def _counts(found: Difference) -> dict[str, int]:
+    return {
+        "added": len(found.added),
+        "gone": len(found.gone),
+        "renamed": len(found.renamed),
+        "moved": len(found.moved),
+    }
 
 
 class MappingRow(Sent):

@@ -192,7 +192,8 @@ def measured_units(
     def gather(unit: str) -> tuple[list[Standing], int, int]:
         """The standings that make up a unit, how many of its communes are in them, and how many it has."""
         if unit not in cache:
-            children = tree.children.get(unit, [])
+            # Nobody tells a measure of hamlets.
+            children = [] if tree.units[unit].level == "commune" else tree.children.get(unit, [])
             parts = [gather(child) for child in children]
             communes = sum(each[2] for each in parts) if children else 1
             if unit in found:

@@ -61,14 +61,14 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
 
 def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where it counts now."""
-    if not followed.changed:
+    if followed.as_counted:
         return list(counts)
     return [replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
     """Likewise of numbers of a unit by something else."""
-    if not followed.changed:
+    if followed.as_counted:
         return list(sums)
     return [(followed.places[unit], key, n) for unit, key, n in sums]
 
@@ -107,7 +107,32 @@ def check_edition(
     campaigns: Iterable[Campaign],
 ) -> None:
     """Raise EditionContradicted unless what is in force fits the trees of `then`: every mapping, and each campaign's
-    units on its first day, to which its targets and eligible populations were given (their names may change)."""
+    units on its first day, to which its targets and eligible populations were given (their names may change); and
+    unless each hamlet that ever was still was."""
+    check_mappings(then, reorganisations, field="units")
+    never = sorted(now.hamlets.keys() - then.hamlets.keys())
+    if never:
+        raise EditionContradicted(
+            f"{len(never)} hamlets would never have been, since their communes would not: {', '.join(never[:6])}"
+            f"{', …' if len(never) > 6 else ''}. Records may name them.",
+            field="units",
+            remedy="Send their lists for other days first: PUT /v1/units/hamlets/{province}/{from_day}.",
+        )
+    for campaign in campaigns:
+        was, would_be = (_parents(each.as_of(campaign.first_day), campaign) for each in (now, then))
+        if was != would_be:
+            strange = sorted({code for code, _ in was ^ would_be})
+            raise EditionContradicted(
+                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
+                f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
+                field="units",
+                remedy="Let the tree begin after that day.",
+            )
+
+
+def check_mappings(then: Gazetteer, reorganisations: Collection[Reorganisation], *, field: str) -> None:
+    """Raise EditionContradicted, naming the field, unless every mapping in force fits the trees and hamlets of
+    `then`."""
     for each in reorganisations:
         others = [
             other
@@ -119,19 +144,9 @@ def check_edition(
         except Invalid as error:
             raise EditionContradicted(
                 f"The reorganisation effective on {each.effective_on} would no longer fit: {error.detail}",
-                field="units",
+                field=field,
                 remedy="DELETE /v1/reorganisations/{id} takes it back; then bring the tree, then apply it anew.",
             ) from error
-    for campaign in campaigns:
-        was, would_be = (_parents(each.as_of(campaign.first_day), campaign) for each in (now, then))
-        if was != would_be:
-            strange = sorted({code for code, _ in was ^ would_be})
-            raise EditionContradicted(
-                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
-                f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
-                field="units",
-                remedy="Let the tree begin after that day.",
-            )
 
 
 def _parents(tree: Tree, campaign: Campaign) -> set[tuple[str, str | None]]:

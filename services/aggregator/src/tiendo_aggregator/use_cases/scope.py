@@ -8,7 +8,7 @@ from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.rebasing import rebased_plan
-from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.rules.units import Followed, Gazetteer, Tree
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
@@ -62,13 +62,15 @@ class Scopes:
         unit: str | None,
         tree: date | None = None,
         phase: str | None = None,
+        hamlets: bool = False,
     ) -> Scope:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
         end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
 
         With `phase` the answer is about its days alone, and `as_of` is its last day once that is over.
 
-        The campaign's units are followed from its first day to that tree: see rules.units.history.
+        The campaign's units are followed from its first day to that tree: see rules.units.history. With `hamlets` these
+        are units of it, without a plan; else they are counted at their communes and no unit.
 
         Raises UnknownCampaign; Invalid for an unknown phase, a day outside it, a tree older than the figures, a unit
         outside the tree or outside the campaign, units of which nothing says what they became, and for a `known_at`
@@ -91,8 +93,12 @@ class Scopes:
         field = "as_of" if tree is None else "tree"
         followed = stored.campaign.followed(self._units.history, on)
         followed.require(day, on, field=field)
+        if hamlets:
+            followed = stored.campaign.followed_to_hamlets(self._units.history, on)
         root = unit if unit is not None else followed.root
-        self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
+        if root not in followed.tree.units:
+            _refuse_hamlet(root, self._units.gazetteer, on)
+            self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
         if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):
             raise Invalid(
                 f"Unit {root} is none of the campaign's in {followed.root}.",
@@ -106,6 +112,16 @@ class Scopes:
             plan, targets = plan_of_phase(there.plan, there.targets, of_phase)
             there = replace(there, campaign=plan.campaign, plan=plan, targets=targets)
         return Scope(there, followed, root, day, on, today, known_at, complete_to, phase)
+
+
+def _refuse_hamlet(code: str, gazetteer: Gazetteer, day: date) -> None:
+    hamlet = gazetteer.hamlet(code, day)
+    if hamlet is not None:
+        raise Invalid(
+            f"{hamlet.name} ({code}) is a hamlet: it has no plan, and is told of in progress and the funnel only.",
+            field="unit",
+            remedy=f"Ask for its commune, {hamlet.parent}.",
+        )
 
 
 def _find(campaign: Campaign, phase: str) -> Phase:

@@ -10,7 +10,7 @@ moves the records of the other parts away from there, each by itself, effective 
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Literal
@@ -97,7 +97,8 @@ class Step:
 
     `place` tells for every unit before where its cells go, None if nothing says; `reach`, all units that have a
     part of its area; `sources`, for each unit after, the lowest units before that have part in it; `shares`, of units
-    that are parted by share, the weight of each part.
+    that are parted by share or by hamlet, the weight of each part; `by_hamlet`, which are by hamlet; `hamlets`, what
+    hamlets became that rows name.
     """
 
     day: date
@@ -107,6 +108,12 @@ class Step:
     reach: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, Sequence[str]]
     shares: Mapping[str, Mapping[str, int]]
+    by_hamlet: frozenset[str] = frozenset()
+    hamlets: Mapping[str, str] = field(default_factory=dict)
+
+    def homes(self, commune: str) -> Sequence[str | None]:
+        """The communes after in which hamlets of one before may be."""
+        return self.reach[commune] if commune in self.by_hamlet else (self.place.get(commune),)
 
 
 def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorganisation]) -> Step:
