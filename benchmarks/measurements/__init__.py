@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from benchmarks.measurements.alert_latency import alert_latency_kafka, alert_latency_postgres
 from benchmarks.measurements.alerts import fan_out, judging
 from benchmarks.measurements.embedded import bulk_intake, replay, single_post, start
 from benchmarks.measurements.figures import figures
@@ -32,6 +33,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "progress_of_country": progress_of_country,
     "judging": judging,
     "fan_out": fan_out,
+    "alert_latency_postgres": alert_latency_postgres,
+    "alert_latency_kafka": alert_latency_kafka,
 }
 #: These take so long that they run only when named.
 WHEN_NAMED: dict[str, Measurement] = {"memory_kafka": memory_kafka}

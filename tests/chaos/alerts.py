@@ -174,7 +174,9 @@ async def replayed(connection: asyncpg.Connection) -> tuple[str, list[str]]:
     """Each decision's stored inputs decide the same again, and the decisions alone make the incidents there are."""
     rows = await connection.fetch(
         "SELECT unit, indicator, day, outcome, rule, severity, reason, kept_back, historical, message, "
-        f"inputs::text, policy::text FROM {schema_of('notifier')}.decision WHERE outcome <> 'not_judged' ORDER BY id"
+        f"inputs::text, document::text AS policy FROM {schema_of('notifier')}.decision "
+        f"JOIN {schema_of('notifier')}.applied_policy AS applied ON applied.id = applied_policy "
+        "WHERE outcome <> 'not_judged' ORDER BY decision.id"
     )
     wrong = []
     made: defaultdict[Key, list[tuple[date, date | None, int]]] = defaultdict(list)

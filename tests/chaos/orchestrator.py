@@ -45,7 +45,7 @@ from tiendo.supervisor import free_port_base
 from tiendo_aggregator.rules.units import Gazetteer, merge_editions
 from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 from tiendo_common.database.roles import schema_of
 from tiendo_common.errors import TiendoError
 from tiendo_notifier.use_cases.deliver import Sender

@@ -14,7 +14,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from tiendo_common.database.embedded import EmbeddedPostgres, LauncherError, Server
+from tiendo_common.database.embedded.errors import LauncherError
+from tiendo_common.database.embedded.server import EmbeddedPostgres, Server
 from tiendo_common.database.pool import PASSING_FAULTS
 
 DATABASE = "tiendo"

@@ -17,7 +17,7 @@ import pytest
 from tests.deploy.deployment import ROOT, SERVICES, USER, Builder, Image, run, stages, tool, version_of_tag
 from tests.support.postgres import scratch_folder
 from tiendo.supervisor import free_port_base
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 
 DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 MAKE_SECRETS = ROOT / "deploy" / "secrets" / "make.py"

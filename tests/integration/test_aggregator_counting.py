@@ -31,7 +31,7 @@ from tiendo_aggregator.rules.counting import ATTRIBUTIONS, INDICATORS
 from tiendo_aggregator.rules.units import Gazetteer, merge_editions
 from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.clock import VIETNAM
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.events.catalogue import EventDecoder
 from tiendo_common.events.envelope import encode

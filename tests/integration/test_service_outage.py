@@ -25,7 +25,7 @@ from tests.support.services import (
     intake_line,
     ndjson,
 )
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,7 @@ from tiendo.instance import Instance, attach, running_instance
 from tiendo.stack import Plan, running, with_role
 from tiendo.supervisor import Supervisor, check_port, end_leftovers, free_port_base
 from tiendo_common.database.bootstrap import SERVICES
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 

@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
-from tiendo_common.database.embedded import EmbeddedPostgres, Server
+from tiendo_common.database.embedded.server import EmbeddedPostgres, Server
 
 _PREFIX = "tiendo-tests-"
 _PASSWORDS = {service: f"of-{service}" for service in SERVICES}

@@ -35,7 +35,7 @@ from tiendo.instance import Instance, attach
 from tiendo.replay.following import Clocks, drained
 from tiendo.replay.sending import Client
 from tiendo.supervisor import end_leftovers
-from tiendo_common.database.embedded import EmbeddedPostgres
+from tiendo_common.database.embedded.server import EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 #: indicator, attribution, unit, level, day: as the aggregator numbers them.

@@ -17,7 +17,7 @@ from tiendo.replay.commands import backtest, reconcile, replay, report
 from tiendo.setup import setup
 from tiendo.stack import DEFAULT_PORT_BASE
 from tiendo.up import up as run_until_stopped
-from tiendo_common.database.embedded import LauncherError
+from tiendo_common.database.embedded.errors import LauncherError
 
 app = typer.Typer(
     name="tiendo",

@@ -25,7 +25,9 @@ from tiendo.folders import DataFolder, facts_folder
 from tiendo.instance import Instance, attach
 from tiendo.supervisor import holder_of, port_is_free, recorded_processes
 from tiendo_common.database.bootstrap import SERVICES
-from tiendo_common.database.embedded import EmbeddedPostgres, LauncherError, wheel_binaries
+from tiendo_common.database.embedded.errors import LauncherError
+from tiendo_common.database.embedded.server import EmbeddedPostgres
+from tiendo_common.database.embedded.wheel import wheel_binaries
 
 _GB = 1024**3
 # A province's campaign takes about 2 GB of records, log and counters; PostgreSQL's own log up to 4 GB more.

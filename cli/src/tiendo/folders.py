@@ -31,7 +31,8 @@ from typing import Any, Literal, cast
 
 from tiendo.errors import AlreadyRunning, OtherClock, Refused
 from tiendo_common.database.bootstrap import SERVICES
-from tiendo_common.database.embedded import replace_private, server_account
+from tiendo_common.database.embedded.accounts import server_account
+from tiendo_common.files import replace_private
 
 ClockMode = Literal["wall", "driven"]
 DEFAULT_DATA = ".tiendo"

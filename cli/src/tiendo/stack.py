@@ -25,7 +25,8 @@ from tiendo_common.database.bootstrap import (
     role_of,
     wait_until_up,
 )
-from tiendo_common.database.embedded import EmbeddedPostgres, LauncherError, Server
+from tiendo_common.database.embedded.errors import LauncherError
+from tiendo_common.database.embedded.server import EmbeddedPostgres, Server
 
 DATABASE = "tiendo"
 DEFAULT_PORT_BASE = 8400

@@ -16,7 +16,7 @@ import httpx2
 import psutil
 
 from tiendo.errors import PortTaken, ServiceFailed
-from tiendo_common.database.embedded import last_lines, replace_private
+from tiendo_common.files import last_lines, replace_private
 
 Say = Callable[[str], None]
 

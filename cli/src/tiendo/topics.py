@@ -28,13 +28,13 @@ from tiendo.errors import DatabaseFailed, Refused
 from tiendo.folders import DataFolder, default_data
 from tiendo.stack import Plan, database
 from tiendo_common.database.bootstrap import SERVICES, role_of
-from tiendo_common.database.embedded import replace_private
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.generations import Withdrawn, begin_generation
 from tiendo_common.eventlog.kafka.topics import access_rules, examine_topics, expected_topics
 from tiendo_common.events.catalogue import TOPICS
+from tiendo_common.files import replace_private
 
 app = typer.Typer(help="Kafka's topics: make them, check them, go on after a restore.", no_args_is_help=True)
 

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.support.decisions import decided_again
 from tests.support.notifier import CAMPAIGN, SIBLING, UNIT, Notifier, at, day_of, progress, target
+from tests.support.postgres import Database
+from tiendo_common.database.migrate import migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +54,34 @@ async def test_the_inputs_of_each_decision_decide_the_same_again(notifier: Notif
         assert again == {name: stored[name] for name in again if name != "told"} | {
             "told": stored["message"] is not None
         }
+
+
+async def test_policies_are_stored_once_each_and_those_of_builds_before_are_moved(
+    notifier: Notifier, database: Database
+) -> None:
+    decisions = await lived(notifier)
+    connection = await asyncpg.connect(database.dsn("notifier"))
+    try:
+        used = {str(each["policy"]) for each in decisions}
+        assert await connection.fetchval("SELECT count(*) FROM applied_policy") == len(used) < len(decisions)
+        # As it was.
+        await connection.execute(
+            """
+            UPDATE alembic_version SET version_num = '20261129_0041';
+            ALTER TABLE decision ADD policy jsonb;
+            UPDATE decision SET policy = document FROM applied_policy AS held WHERE held.id = applied_policy;
+            ALTER TABLE decision DROP COLUMN applied_policy;
+            DROP TABLE applied_policy;
+            CREATE UNIQUE INDEX decision_once ON decision (campaign, unit, indicator, day)
+                WHERE policy IS NOT NULL AND indicator <> 'live'
+            """
+        )
+        await migrate(database.dsn("notifier"), "notifier")
+        moved = (await notifier.get("decisions", campaign=CAMPAIGN, limit=500))["decisions"]
+        assert list(reversed(moved)) == decisions
+        assert await connection.fetchval("SELECT count(*) FROM applied_policy") == len(used)
+    finally:
+        await connection.close()
 
 
 async def test_the_decisions_alone_make_the_same_incidents(notifier: Notifier) -> None:

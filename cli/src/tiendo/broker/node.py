@@ -29,7 +29,7 @@ from tiendo.broker.probe import cluster_at
 from tiendo.broker.secured import Secured
 from tiendo.errors import AlreadyRunning, PortTaken, Refused
 from tiendo.supervisor import HOST, free_port_base, holder_of, port_is_free, recorded_processes
-from tiendo_common.database.embedded import last_lines, replace_private
+from tiendo_common.files import last_lines, replace_private
 
 DEFAULT_PORT = 9092
 _POLL_SECONDS = 0.02

@@ -14,8 +14,9 @@ from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks
 from tiendo_notifier.channels.zalo import Zalo, ZaloClient
 from tiendo_notifier.consumer import ProgressProjection, ReportsProjection
-from tiendo_notifier.routes import make_router
 from tiendo_notifier.routes.backtests import make_backtest_router
+from tiendo_notifier.routes.destinations import make_destinations_router
+from tiendo_notifier.routes.incidents import make_incidents_router
 from tiendo_notifier.routes.policies import make_policy_router
 from tiendo_notifier.routes.reminders import make_reminder_router
 from tiendo_notifier.routes.silences import make_silence_router
@@ -107,12 +108,9 @@ def wiring(settings: NotifierSettings) -> Wire:
         kit.background.append(("desk", desk.run))
         kit.moved.append(desk.step)
         kit.background.append(("sender", Sender(kit.pool, ways).run))
+        kit.app.include_router(make_incidents_router(lists, Incidents(kit.pool, reference, kit.clock)))
         kit.app.include_router(
-            make_router(
-                lists,
-                Destinations(kit.pool, reference, ways, kit.clock),
-                Incidents(kit.pool, reference, kit.clock),
-            )
+            make_destinations_router(lists, Destinations(kit.pool, reference, ways, kit.clock))
         )
         kit.app.include_router(make_reminder_router(Reminders(lists, reference, kit.clock)))
         kit.app.include_router(make_silence_router(Silences(kit.pool, reference, kit.clock)))

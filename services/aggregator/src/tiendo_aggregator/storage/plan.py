@@ -24,12 +24,11 @@ from tiendo_aggregator.storage.tables import (
     CampaignRow,
     ClosedDayRow,
     EligibleRow,
-    ExemptionRow,
     PlanVersionRow,
     TargetRow,
 )
 from tiendo_common.database.engine import make_engine
-from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.database.pool import PASSING_FAULTS, make_pool
 from tiendo_common.errors import Unavailable
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.restatements import Cohort
@@ -67,11 +66,18 @@ class PlanVersion:
     targets: UnitTargets
 
 
+#: Of a campaign: the newest version of its plan (None: it has none), and how many decisions were entered.
+State = tuple[int | None, int]
+
+
 class PlanDatabase:
     """Sessions on the service's database. Nothing is connected before the first one."""
 
     def __init__(self, dsn: str) -> None:
         self._engine = make_engine(dsn, pool_size=4, pool_pre_ping=True)
+        # For what every question asks first: a session, its transaction and its ping would take longer than the rest.
+        # Of its own, since who asks may hold a connection of the service's pool already.
+        self._driver = make_pool(dsn, "aggregator", most=4)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -87,12 +93,25 @@ class PlanDatabase:
                 ) from error
             raise
 
+    async def state(self, campaign: str) -> tuple[State, date | None]:
+        """How far a campaign's plan has come, and the last closed day."""
+        await self._driver  # nothing is connected before the first use
+        [row] = await self._driver.fetch(
+            "SELECT (SELECT max(version) FROM plan_version WHERE campaign = $1), "
+            "(SELECT count(*) FROM exemption WHERE campaign = $1), "
+            "(SELECT max(day) FROM closed_day WHERE campaign = $1)",
+            campaign,
+        )
+        newest, entered, closed_through = row
+        return (newest, entered), closed_through
+
     async def keep_open(self) -> None:
         """Close the connections when cancelled."""
         try:
             await asyncio.Event().wait()
         finally:
             await self._engine.dispose()
+            await self._driver.close()
 
 
 async def driver_connection(session: AsyncSession) -> Connection:
@@ -185,25 +204,23 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
 class KeptPlans:
     """The plans that were read last, one a campaign: every question begins with one, and they seldom change."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[int, int], StoredPlan]] = {}
+    def __init__(self, database: PlanDatabase) -> None:
+        self._database = database
+        self._kept: dict[str, tuple[State, StoredPlan]] = {}
 
-    async def newest(self, session: AsyncSession, campaign: str) -> StoredPlan | None:
+    async def newest(self, campaign: str) -> StoredPlan | None:
         """A campaign's plan as it is now, or None. One statement, unless a plan or a decision came since."""
         # Whichever replica changes a plan adds a version or a decision, and neither is ever taken away. Looked at
         # before the plan is read: if that is newer by then, the next question finds another state and reads it again.
-        version = select(func.max(PlanVersionRow.version)).where(PlanVersionRow.campaign == campaign)
-        decisions = select(func.count()).select_from(ExemptionRow).where(ExemptionRow.campaign == campaign)
-        closed = select(func.max(ClosedDayRow.day)).where(ClosedDayRow.campaign == campaign)
-        found = select(version.scalar_subquery(), decisions.scalar_subquery(), closed.scalar_subquery())
-        newest, entered, closed_through = (await session.exec(found)).one()
+        state, closed_through = await self._database.state(campaign)
         kept = self._kept.get(campaign)
-        if kept is not None and kept[0] == (newest, entered):
+        if kept is not None and kept[0] == state:
             return replace(kept[1], closed_through=closed_through)
-        stored = await stored_plan(session, campaign)
+        async with self._database.transaction() as session:
+            stored = await stored_plan(session, campaign)
         # A build before put plans without a version: nothing would tell that it put another.
-        if stored is not None and newest is not None:
-            self._kept[campaign] = (newest, entered), stored
+        if stored is not None and state[0] is not None:
+            self._kept[campaign] = state, stored
         return stored
 
 

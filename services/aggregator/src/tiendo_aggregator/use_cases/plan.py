@@ -64,7 +64,7 @@ class Plans:
         self._log = event_log
         self._origin = origin
         self._units = units
-        self._kept = KeptPlans()
+        self._kept = KeptPlans(database)
 
     async def put(self, plan: Plan, shares: Mapping[str, Decimal], if_match: str | None = None) -> StoredPlan:
         """Make this the campaign's plan; the same plan again changes and publishes nothing. Another one becomes the
@@ -185,11 +185,13 @@ class Plans:
     async def get(self, campaign: str, known_at: date | None = None) -> StoredPlan:
         """The plan, or the one that held at the end of `known_at`: the first one, before any was put. Raises
         UnknownCampaign."""
-        async with self._database.transaction() as session:
-            stored = await self._kept.newest(session, campaign)
-            held = await stored_versions(session, campaign, known_at) if known_at is not None else []
+        stored = await self._kept.newest(campaign)
         if stored is None:
             raise UnknownCampaign(campaign)
+        if known_at is None:
+            return stored
+        async with self._database.transaction() as session:
+            held = await stored_versions(session, campaign, known_at)
         for each in held:
             if each.version != stored.version:
                 return replace(

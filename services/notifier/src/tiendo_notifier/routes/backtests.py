@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from tiendo_common.service.auth import ApiKey, requires
-from tiendo_notifier import http_schemas as http
+from tiendo_notifier.http_schemas import backtests as http
 from tiendo_notifier.use_cases.backtest import Backtests
 
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]

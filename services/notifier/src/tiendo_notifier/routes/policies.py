@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from tiendo_common.service.auth import ApiKey, requires
-from tiendo_notifier import http_schemas as http
 from tiendo_notifier.http_schemas import Text
+from tiendo_notifier.http_schemas import policies as http
 from tiendo_notifier.rules.policies import Document
 from tiendo_notifier.use_cases.policies import Holding, Policies
 

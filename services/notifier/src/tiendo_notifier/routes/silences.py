@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query
 
 from tiendo_common.service.auth import ApiKey, requires
-from tiendo_notifier import http_schemas as http
+from tiendo_notifier.http_schemas import silences as http
 from tiendo_notifier.use_cases.silences import Silences
 
 Reader = Annotated[ApiKey, Depends(requires("incident:read"))]

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from tiendo_common.eventlog.port import Connection
+from tiendo_notifier.storage.judging import keep_policies
 
 
 class Due(NamedTuple):
@@ -101,10 +102,11 @@ async def close_for_good(
         incident.unit,
         incident.indicator,
     )
+    policies = await keep_policies(connection, ["{}"])
     await connection.execute(
         "INSERT INTO decision (id, campaign, unit, indicator, rule, rules, from_day, day, outcome, severity, reason, "
-        "inputs, policy, historical, incident, at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'resolved', $8, $9, '{}', '{}', false, $10, $11) "
+        "inputs, applied_policy, historical, incident, at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 'resolved', $8, $9, '{}', $12, false, $10, $11) "
         # The day may have been judged before the tree was brought.
         "ON CONFLICT DO NOTHING",
         decision,
@@ -118,6 +120,7 @@ async def close_for_good(
         reason,
         incident.id,
         now,
+        policies["{}"],
     )
 
 

@@ -1,7 +1,8 @@
 """What the judge reads and writes, in the consumer's transaction: a few statements, whatever the batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from tiendo_common.eventlog.port import Connection
@@ -50,7 +51,7 @@ class Incident(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A row of `decision`; `inputs`, `findings` and `policy` are JSON texts."""
+    """A row of `decision`; `inputs`, `findings` and `policy` are JSON texts. Policies are stored once each."""
 
     id: str
     campaign: str
@@ -149,7 +150,23 @@ async def write(
             now,
         )
     if decisions:
-        await connection.copy_records_to_table("decision", records=decisions, columns=Decision._fields)
+        policies = await keep_policies(connection, {each.policy for each in decisions})
+        place = Decision._fields.index("policy")
+        columns = [*Decision._fields[:place], "applied_policy", *Decision._fields[place + 1 :]]
+        records = [(*each[:place], policies[each.policy], *each[place + 1 :]) for each in decisions]
+        await connection.copy_records_to_table("decision", records=records, columns=columns)
+
+
+async def keep_policies(connection: Connection, texts: Collection[str]) -> dict[str, bytes]:
+    """Store policies (JSON) that decisions were decided by, each once whoever else does; their ids."""
+    ids = {text: sha256(text.encode()).digest() for text in texts}
+    await connection.execute(
+        "INSERT INTO applied_policy (id, document) SELECT * FROM unnest($1::bytea[], $2::jsonb[]) "
+        "ORDER BY 1 ON CONFLICT DO NOTHING",
+        list(ids.values()),
+        list(ids),
+    )
+    return ids
 
 
 async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:

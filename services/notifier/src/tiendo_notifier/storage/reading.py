@@ -14,6 +14,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from tiendo_common.database.engine import make_engine
 from tiendo_notifier.storage.tables import (
     AcknowledgementRow,
+    AppliedPolicyRow,
     DecisionRow,
     DeliveryRow,
     DestinationRow,
@@ -72,15 +73,20 @@ class Lists:
 
     async def decisions(
         self, limit: int, before: UUID | None, day: date | None, rule: str | None, **equal: Any
-    ) -> Sequence[DecisionRow]:
-        """Decisions, those about `day` if it is given, those in which `rule` had something to say."""
+    ) -> Sequence[tuple[DecisionRow, dict[str, Any] | None]]:
+        """Decisions, those about `day` if it is given, those in which `rule` had something to say; each with the policy
+        that it was decided by."""
         query = _page(DecisionRow, limit, before, equal)
         if rule is not None:
             query = query.where(literal(rule) == any_(col(DecisionRow.rules)))
         if day is not None:
             query = query.where(col(DecisionRow.from_day) <= day, col(DecisionRow.day) >= day)
         async with AsyncSession(self._engine) as session:
-            return (await session.exec(query)).all()
+            rows = (await session.exec(query)).all()
+            used = {row.applied_policy for row in rows if row.applied_policy is not None}
+            policies = await session.exec(select(AppliedPolicyRow).where(col(AppliedPolicyRow.id).in_(used)))
+            by = {each.id: each.document for each in policies}
+            return [(row, by.get(row.applied_policy or b"")) for row in rows]
 
     async def deliveries(
         self, limit: int, before: int | None, to: Sequence[str] | None, **equal: str | None

