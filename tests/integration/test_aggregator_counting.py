@@ -230,7 +230,8 @@ async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
             -- What came later.
             ALTER TABLE campaign DROP COLUMN parent, DROP COLUMN units;
             DROP TABLE fault;
-            DROP TABLE hamlet_list_row, hamlet_list, hamlet_span
+            DROP TABLE hamlet_list_row, hamlet_list, hamlet_span;
+            ALTER TABLE reorganisation DROP COLUMN by_hamlet
             """
         )
         async with producers(database) as feed, aggregator(database, tmp_path) as service:

@@ -1,5 +1,6 @@
 """Hamlets over the three services as they are: brought, named by lines, counted, proven."""
 
+import json
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.support.services import (
     citizen,
     intake_line,
 )
+from tests.support.units import country, tree_document
+from tiendo_aggregator.rules.units import FIRST_DAY
 
 pytestmark = pytest.mark.anyio
 
@@ -195,3 +198,171 @@ async def test_a_hamlet_is_no_place_for_a_plan_and_no_unit_of_the_country(world:
     ):
         answer = await world.aggregator.client.put(CAMPAIGN, json={**plan, **change})
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+
+
+# --- divided by hamlet ---------------------------------------------------------------------------------------------
+
+#: The part that is new, and the first day of both parts.
+PART, DAY = "23339", "2023-11-18"
+EVE = "2023-11-17"
+
+
+def hamlets_after(home_of_one: str) -> dict[str, Any]:
+    """The list of the divided tree, which ends with its communes."""
+    document = hamlets(until_day="2025-01-01")
+    document["hamlets"][0]["parent_code"] = home_of_one
+    return document
+
+
+async def divide_tree(world: World, home_of_one: str = PART) -> None:
+    """The tree from the 18th on has a further commune; the list of that day has the first hamlet in it."""
+    units = tree_document(country(), FIRST_DAY)
+    [home] = [unit for unit in units if unit["code"] == HOME]
+    units.append({**home, "code": PART, "name": "Xã mới"})
+    answer = await world.aggregator.client.put(f"/v1/units/editions/{DAY}", json={"units": units})
+    assert answer.status_code == 200, answer.text
+    status, answered = await put(world, hamlets_after(home_of_one), DAY)
+    assert status == 200, answered
+    assert answered["difference"]["moved"] == [ONE]
+
+
+async def divide(world: World, *, dry_run: bool = False, **change: Any) -> tuple[int, Any]:
+    row = {"from_code": HOME, "resolution": "1/NQ"}
+    document = {
+        "effective_on": DAY,
+        "resolution": "1/NQ",
+        "within": ["62"],
+        "by_hamlet": {HOME: {HOME: 3, PART: 1}},
+        "rows": [
+            {**row, "to_code": HOME, "share": "part-main"},
+            {**row, "to_code": PART, "share": "part"},
+        ],
+        **change,
+    }
+    answer = await world.aggregator.client.post(
+        "/v1/reorganisations", json=document, params={"dry_run": dry_run}
+    )
+    return answer.status_code, answer.json()
+
+
+async def export(world: World) -> str:
+    """All that is said of the campaign before and after, and the counters themselves."""
+    said: list[Any] = []
+    for as_of in (EVE, TODAY):
+        for path in ("progress", "funnel"):
+            answer = await world.aggregator.client.get(
+                f"{CAMPAIGN}/{path}", params={"as_of": as_of, "depth": 9}
+            )
+            document = answer.json()
+            said.append(document.get("detail") or {**document, "complete_to": None})
+    rows = await world.aggregator.kit.pool.fetch(
+        "SELECT unit, attribution, day, indicator, level, sum(n) FROM total GROUP BY 1, 2, 3, 4, 5 "
+        "HAVING sum(n) <> 0 ORDER BY 1, 2, 3, 4, 5"
+    )
+    return json.dumps([said, [str(tuple(row)) for row in rows]])
+
+
+async def test_a_commune_divided_by_hamlet_keeps_its_totals_and_is_undone_to_the_byte(world: World) -> None:
+    assert (await put(world, hamlets()))[0] == 200
+    who = await live(world)
+    before = await progress(world)
+    await divide_tree(world)
+    # Its hamlet is elsewhere, and nobody said yet why: no figure of the new tree is guessed.
+    answer = await world.aggregator.client.get(f"{CAMPAIGN}/progress", params={"as_of": TODAY})
+    assert (answer.status_code, answer.json()["field"]) == (422, "as_of")
+    assert f"Thôn Đăk 001 ({ONE})" in answer.json()["detail"]
+    untouched = await export(world)
+
+    looked = await divide(world, dry_run=True)
+    assert (looked[0], looked[1]["applicable"]) == (200, True), looked
+    [divided] = looked[1]["by_hamlet"]
+    assert {part["unit"]["code"]: part["citizens"] for part in divided["parts"]} == {HOME: 4, PART: 3}
+    assert [each["code"] for each in divided["parts"][1]["hamlets"]] == [ONE]
+    assert (divided["without_hamlet"], divided["stays"]["code"]) == (3, HOME)
+    [campaign] = looked[1]["campaigns"]
+    assert campaign["before"]["indicators"] == campaign["after"]["indicators"]
+    assert await export(world) == untouched
+
+    status, applied = await divide(world)
+    assert status == 200, applied
+    [listed] = (await world.aggregator.get("/v1/reorganisations"))["reorganisations"]
+    assert (listed["by_hamlet"], listed["stays"], listed["shares"]) == (
+        {HOME: {HOME: 3, PART: 1}},
+        {HOME: HOME},
+        {},
+    )
+    after = await progress(world)
+    assert intakes(after, HOME, ONE, TWO, PART, AWAY, "62") == [7, 3, 4, 3, 2, 12]
+    assert after[ONE]["parent"] == PART
+    for indicator in ("intake", "approved", "activated"):
+        for name in ("value", "level_2", "baseline", "planned", "target"):
+            was = before[HOME]["indicators"][indicator][name] or 0
+            parts = [after[code]["indicators"][indicator][name] or 0 for code in (HOME, PART)]
+            assert sum(parts) == was, (indicator, name)
+            assert before["62"]["indicators"][indicator][name] == after["62"]["indicators"][indicator][name]
+    whole = before[HOME]["indicators"]["intake"]["planned"]
+    assert abs(after[PART]["indicators"]["intake"]["planned"] - whole / 4) <= 0.5
+    assert intakes(await progress(world, as_of=EVE), HOME, ONE, TWO) == [10, 3, 4]
+
+    undone = await world.aggregator.client.delete(f"/v1/reorganisations/{applied['id']}")
+    assert undone.status_code == 200
+    assert await export(world) == untouched
+
+    # Anew. What comes later of who lives there is counted there, whatever day it is of; the proof sees nothing else.
+    assert (await divide(world))[0] == 200
+    assert await progress(world) == after
+    await world.intake.accept(
+        "/v1/approvals", *(approval_line(each, occurred_at=at(19)) for each in (who[3], who[9]))
+    )
+    await world.intake.accept("/v1/amendments", amendment_line(who[1], "void", occurred_at=at(14)))
+    await world.settle()
+    later = await progress(world)
+    assert intakes(later, HOME, PART, ONE) == [7, 2, 2]
+    assert [later[code]["indicators"]["approved"]["value"] for code in (HOME, PART)] == [2, 2]
+    verdict = await world.reconcile()
+    assert verdict["clean"], verdict["differing"]
+    assert (await world.rebuild())["equal"]
+
+    # Days are closed on the trees that they have, with the parts' targets; hamlets have no document.
+    await world.move_clock(1)
+    closed = "SELECT key FROM log_progress WHERE key LIKE '%/' || $1::text"
+
+    async def documents(day: str) -> set[str]:
+        rows = await world.aggregator.kit.pool.fetch(closed, day)
+        return {row["key"].split("/")[1] for row in rows}
+
+    async def is_closed() -> bool:
+        return bool(await documents(TODAY))
+
+    await eventually(is_closed)
+    units = await documents(TODAY)
+    assert PART in units
+    assert len(units) == 1 + 10 + 102 + 1
+    assert not {ONE, TWO, THREE} & units
+
+
+async def test_a_division_that_loses_a_hamlet_or_has_none_is_refused_by_field(world: World) -> None:
+    assert (await put(world, hamlets()))[0] == 200
+    await divide_tree(world, AWAY)
+    for change, field, words in (
+        ({}, "rows", f"1 hamlets are in other communes on {DAY} than their own become: Thôn Đăk 001 ({ONE})"),
+        ({"by_hamlet": {}, "placing": "by-hamlet"}, "placing", "divided and have no rule"),
+        ({"by_hamlet": {HOME: {HOME: 1}}}, f"by_hamlet.{HOME}", "has the parts"),
+        ({"by_hamlet": {AWAY: {AWAY: 1, HOME: 1}}}, f"by_hamlet.{AWAY}", "not divided"),
+        ({"by_hamlet": {}, "shares": {HOME: {HOME: 1, PART: 1}}}, f"shares.{HOME}", "2 hamlets"),
+        ({"by_hamlet": {HOME: {HOME: -1, PART: 1}}}, f"by_hamlet.{HOME}.{HOME}", "0"),
+    ):  # fmt: skip
+        status, problem = await divide(world, **change)
+        assert (status, problem["field"]) == (422, field), problem
+        assert words in problem["detail"], problem
+    assert (await world.aggregator.get("/v1/reorganisations"))["reorganisations"] == []
+    # The list corrected, it fits; then no list may take a hamlet of the division away.
+    assert (await put(world, hamlets_after(PART), DAY))[0] == 200
+    assert (await divide(world))[0] == 200
+    status, problem = await put(world, hamlets([TWO, THREE]), DAY)
+    assert (status, problem["type"], problem["field"]) == (
+        409,
+        "urn:tiendo:problem:edition-contradicted",
+        "hamlets",
+    )
+    assert f"1 units would be lost: Thôn Đăk 001 ({ONE})" in problem["detail"]

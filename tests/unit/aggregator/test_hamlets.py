@@ -1,16 +1,23 @@
 """Hamlets: which lists are none, from when to when a hamlet is there, and where its cells count."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.units import CENSUS, REFORM, row, small
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.rebasing import check_edition
-from tiendo_aggregator.rules.units import FIRST_DAY, Gazetteer, History, Reorganisation
+from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.progress import sum_up
+from tiendo_aggregator.rules.rebasing import check_edition, check_mappings, rebased_sums
+from tiendo_aggregator.rules.units import FIRST_DAY, Gazetteer, History, Reorganisation, eve
 from tiendo_aggregator.rules.units.edition import difference
 from tiendo_aggregator.rules.units.hamlets import HamletList, SentHamlet, check_list, hamlet_spans
+from tiendo_aggregator.rules.units.reorganisation import ByHamlet, Row, check_complete, preview
 from tiendo_common.errors import Invalid
 
 TREE = """
@@ -201,3 +208,185 @@ def test_a_hamlet_that_turns_up_elsewhere_without_a_division_is_named() -> None:
         followed.require(CENSUS, CENSUS, field="tree")
     # Who begins on the new tree has nothing to follow.
     History(gazetteer).follow("01", CENSUS, CENSUS).require(CENSUS, CENSUS, field="tree")
+
+
+# --- divided by hamlet ---------------------------------------------------------------------------------------------
+
+BEFORE = "01 -\n00001 01\n00002 01"
+DIVIDED = "01 -\n00001 01\n00002 01\n00009 01"
+PARTS = row("00001", "00001", "part-main"), row("00001", "00009", "part")
+OLD_LIST = ("01", FIRST_DAY, listed("101 00001 Thôn Một", "102 00001", "201 00002", until=CENSUS))
+
+
+def dividing(*rows: Row, **change: Any) -> Reorganisation:
+    given = {"by_hamlet": {"00001": {"00001": 3, "00009": 1}}, **change}
+    return Reorganisation(effective_on=CENSUS, rows=(*PARTS, *rows), **given)
+
+
+def test_divided_by_hamlet_each_goes_where_the_next_list_has_it() -> None:
+    gazetteer = bring(
+        small(BEFORE, DIVIDED), OLD_LIST, ("01", CENSUS, listed("101 00009", "102 00001", "201 00002"))
+    )
+    found = preview(dividing(), gazetteer)
+    check_complete(found)
+    assert found.by_hamlet == [ByHamlet("00001", {"00001": ["102"], "00009": ["101"]}, "00001")]
+    history = History(gazetteer, [dividing()])
+    followed = history.follow("01", FIRST_DAY, CENSUS)
+    followed.require(CENSUS, CENSUS, field="tree")
+    assert {code: followed.places[code] for code in ("00001", "101", "102", "201")} == {
+        "00001": "00001",
+        "101": "00009",
+        "102": "00001",
+        "201": "00002",
+    }
+    # What was told of it as a number is parted by the weights.
+    assert parts_of("00001", 10, followed) == {"00001": 8, "00009": 2}
+    # On the eve it is as it was, and without the reorganisation nothing says why the hamlet is elsewhere.
+    assert history.follow("01", FIRST_DAY, eve(CENSUS)).places["101"] == "00001"
+    with pytest.raises(Invalid, match=r"Thôn Một \(101\)|101 \(101\)"):
+        History(gazetteer).follow("01", FIRST_DAY, CENSUS).require(CENSUS, CENSUS, field="tree")
+
+
+def test_a_hamlet_with_another_code_or_none_afterwards_needs_a_row() -> None:
+    gazetteer = bring(small(BEFORE, DIVIDED), OLD_LIST, ("01", CENSUS, listed("901 00009", "201 00002")))
+    found = preview(dividing(row("101", "901")), gazetteer)
+    assert found.unmapped == ["102"]
+    with pytest.raises(Invalid, match=r"1 units would be lost: 102 \(102\)") as refused:
+        check_complete(found)
+    assert refused.value.field == "rows"
+    asked = dividing(row("101", "901"), row("102", "00001"))
+    check_complete(preview(asked, gazetteer))
+    history = History(gazetteer, [asked])
+    detailed = history.follow_to_hamlets("01", FIRST_DAY, CENSUS)
+    assert (detailed.places["101"], detailed.places["102"]) == ("901", "00001")
+    assert history.follow("01", FIRST_DAY, CENSUS).places["101"] == "00009"
+
+
+@pytest.mark.parametrize(
+    ("rows", "change", "field", "words"),
+    [
+        ([row("101", "102")], {}, "rows.2.to_code", "neither a commune nor a hamlet"),
+        ([row("101", "01")], {}, "rows.2.to_code", "neither a commune nor a hamlet"),
+        ([row("101", "00001", "part-main"), row("101", "00009", "part")], {}, "rows.2.share", "be parted"),
+        ([row("109", "00001")], {}, "rows.2.from_code", "no unit '109'"),
+        ([row("00002", "901")], {}, "rows.2.to_code", "no unit '901'"),
+        ([row("201", "00002")], {"within": ("00001",)}, "rows.2.from_code", "outside"),
+        ([], {"by_hamlet": {"00001": {"00001": 1}}}, "by_hamlet.00001", "has the parts"),
+        ([], {"by_hamlet": {"00001": {"00001": 0, "00009": 0}}}, "by_hamlet.00001", "Every weight"),
+        ([], {"by_hamlet": {"00002": {"00002": 1}}}, "by_hamlet.00002", "not divided"),
+        ([], {"placements": {"00001": "00001"}}, "by_hamlet.00001", "stands in placements"),
+        ([], {"shares": {"00001": {"00001": 1, "00009": 1}}}, "shares.00001", "stands in shares"),
+        (
+            [],
+            {"by_hamlet": {}, "shares": {"00001": {"00001": 1, "00009": 1}}},
+            "shares.00001",
+            "has 2 hamlets on the day before",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_division_by_hamlet_is_refused(
+    rows: list[Row], change: dict[str, Any], field: str, words: str
+) -> None:
+    gazetteer = bring(small(BEFORE, DIVIDED), OLD_LIST, ("01", CENSUS, listed("901 00009")))
+    with pytest.raises(Invalid) as refused:
+        preview(dividing(*rows, **change), gazetteer)
+    assert refused.value.field == field
+    assert words in refused.value.detail
+
+
+def test_what_is_left_open_is_named() -> None:
+    without = small(BEFORE, DIVIDED)
+    with pytest.raises(Invalid, match="has no hamlet on the day before"):
+        preview(dividing(), without)
+    with pytest.raises(Invalid, match="have no rule"):
+        check_complete(preview(dividing(by_hamlet={}, placing="by-hamlet"), without))
+    # A part that is none of the commune's; a code that goes on as another hamlet; one that went astray undivided.
+    gazetteer = bring(
+        small(BEFORE, DIVIDED), OLD_LIST, ("01", CENSUS, listed("101 00002", "102 00001", "201 00009"))
+    )
+    found = preview(dividing(), gazetteer)
+    assert found.astray == ["101", "201"]
+    with pytest.raises(Invalid, match=r"2 hamlets are in other communes on 2025-01-01 than their own become"):
+        check_complete(found)
+    assert preview(dividing(row("102", "00009")), gazetteer).reused == ["102"]
+
+
+def test_a_list_does_not_pull_the_ground_from_under_a_division_in_force() -> None:
+    gazetteer = bring(
+        small(BEFORE, DIVIDED), OLD_LIST, ("01", CENSUS, listed("101 00009", "102 00001", "201 00002"))
+    )
+    other = beside(gazetteer, {
+        ("01", FIRST_DAY): OLD_LIST[2], ("01", CENSUS): listed("101 00009", "201 00002"),
+    })  # fmt: skip
+    check_mappings(gazetteer, [dividing()], field="hamlets")
+    with pytest.raises(EditionContradicted, match="1 units would be lost") as refused:
+        check_mappings(other, [dividing()], field="hamlets")
+    assert refused.value.field == "hamlets"
+
+
+@st.composite
+def divided(draw: st.DrawFn) -> tuple[Gazetteer, Reorganisation, dict[str, str]]:
+    """Communes with hamlets, each left alone, merged into another or divided by hamlet; and, for each code, the commune
+    in which it is expected afterwards."""
+    communes = [f"{n:05}" for n in range(1, draw(st.integers(1, 5)) + 1)]
+    fresh, code_of = iter(range(90001, 99999)), iter(range(1000, 9999))
+    above: set[str] = set()
+    rows: list[Row] = []
+    weights: dict[str, dict[str, int]] = {}
+    expected: dict[str, str] = {}
+    old_list: list[str] = []
+    new_list: list[str] = []
+    for commune in communes:
+        hamlets = [str(next(code_of)) for _ in range(draw(st.integers(0, 4)))]
+        old_list += [f"{hamlet} {commune}" for hamlet in hamlets]
+        parts = [commune]
+        is_divided, is_merged = (draw(st.booleans()) for _ in range(2))
+        if hamlets and is_divided:
+            parts += [str(next(fresh)) for _ in range(draw(st.integers(1, 2)))]
+            weights[commune] = {part: draw(st.integers(1, 9)) for part in parts}
+            rows += [row(commune, part, "part" if n else "part-main") for n, part in enumerate(parts)]
+        elif above and is_merged:
+            parts = [draw(st.sampled_from(sorted(above)))]
+            rows.append(row(commune, parts[0]))
+        above.update(parts)
+        expected[commune] = parts[0]
+        for hamlet in hamlets:
+            home = draw(st.sampled_from(parts))
+            how = draw(st.sampled_from(["goes on", "has another code", "is part of a commune", "is gone"]))
+            if how == "has another code":
+                new_list.append(f"{next(code_of)} {home}")
+                rows.append(row(hamlet, new_list[-1].split()[0]))
+            elif how == "is part of a commune" or (how == "is gone" and len(parts) > 1):
+                rows.append(row(hamlet, home))
+            elif how == "goes on":
+                new_list.append(f"{hamlet} {home}")
+            expected[hamlet] = home
+    trees = ["01 -\n" + "\n".join(f"{code} 01" for code in communes)]
+    trees.append("01 - Renamed\n" + "\n".join(f"{code} 01" for code in sorted(above)))
+    gazetteer = bring(
+        small(*trees),
+        ("01", FIRST_DAY, listed(*old_list, until=CENSUS)),
+        ("01", CENSUS, listed(*new_list)),
+    )
+    return gazetteer, Reorganisation(effective_on=CENSUS, rows=tuple(rows), by_hamlet=weights), expected
+
+
+@given(divided(), st.data())
+def test_totals_are_the_same_and_every_hamlet_counts_where_it_went(
+    made: tuple[Gazetteer, Reorganisation, dict[str, str]], data: st.DataObject
+) -> None:
+    gazetteer, asked, expected = made
+    check_complete(preview(asked, gazetteer))
+    cells = [(code, "intake", data.draw(st.integers(-3, 50))) for code in sorted(expected)]
+    history = History(gazetteer, [asked])
+    model = Counter[str]()
+    for code, _, n in cells:
+        model[expected[code]] += n
+        model["01"] += n
+    for follow in (history.follow, history.follow_to_hamlets):
+        old, new = follow("01", FIRST_DAY, eve(CENSUS)), follow("01", FIRST_DAY, CENSUS)
+        new.require(CENSUS, CENSUS, field="tree")
+        before = sum_up(old.tree, "01", rebased_sums(cells, old))
+        after = sum_up(new.tree, "01", rebased_sums(cells, new))
+        assert before["01", "intake"] == after["01", "intake"] == model["01"]
+        assert {code: after[code, "intake"] for code in model} == dict(model)

@@ -1,6 +1,7 @@
 """Trees sent to us, and reorganisations: looked at first, applied whole, taken back."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,12 +10,14 @@ import asyncpg
 import structlog
 
 from tiendo_aggregator.errors import UnknownReorganisation
+from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.progress import Standing
 from tiendo_aggregator.rules.rebasing import check_edition, check_mappings
 from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, eve
 from tiendo_aggregator.rules.units.edition import Difference, SentUnit, difference, make_edition
 from tiendo_aggregator.rules.units.hamlets import HamletList, check_list, end_of
-from tiendo_aggregator.rules.units.reorganisation import Preview, check_complete, preview
+from tiendo_aggregator.rules.units.reorganisation import ByHamlet, Preview, check_complete, preview
+from tiendo_aggregator.storage.counting import count
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.storage.reorganisation import (
     Applied,
@@ -78,11 +81,22 @@ class RebasedCampaign:
 
 
 @dataclass(frozen=True, slots=True)
+class DividedByHamlet:
+    """A commune divided by hamlet: how many citizens of it, with a dossier on the day before, live in the hamlets of
+    each part; `without_hamlet` name none that there is on that day."""
+
+    division: ByHamlet
+    citizens: Mapping[str, int]
+    without_hamlet: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a reorganisation does; `id` once it is in force."""
 
     preview: Preview
     campaigns: list[RebasedCampaign]
+    divided: list[DividedByHamlet]
     id: int | None
 
 
@@ -176,7 +190,8 @@ class UnitChanges:
         found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
         async with self._pool.acquire() as connection:
             campaigns = await self._rebased(connection, history, asked)
-        return Outcome(found, campaigns, None)
+            divided = await _divided(connection, found, history)
+        return Outcome(found, campaigns, divided, None)
 
     async def apply(self, asked: Reorganisation, resolution: str, *, by: str) -> Outcome:
         """Put it in force, whole. Raises Invalid while it leaves anything open."""
@@ -185,9 +200,10 @@ class UnitChanges:
             found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
             check_complete(found)
             campaigns = await self._rebased(connection, history, asked)
+            divided = await _divided(connection, found, history)
             id_ = await store_reorganisation(connection, asked, resolution, self._clock.now(), by)
         log.info("reorganisation applied", id=id_, effective_on=asked.effective_on.isoformat(), by=by)
-        return Outcome(found, campaigns, id_)
+        return Outcome(found, campaigns, divided, id_)
 
     async def undo(self, id_: int, *, by: str) -> Applied:
         """Let it no longer be in force; what was undone before stays as it is. Raises UnknownReorganisation."""
@@ -239,3 +255,19 @@ async def _side(
         depth=0,
     )
     return Side(root, sum(1 for _ in followed.tree.below(root)), top.indicators)
+
+
+async def _divided(connection: Connection, found: Preview, history: History) -> list[DividedByHamlet]:
+    last = eve(found.step.day)
+    answer = []
+    for division in found.by_hamlet:
+        # Hamlets that ended before count with the commune's own.
+        at = {code: history.hamlet_on(code, last) for code in history.gazetteer.hamlets_of([division.unit])}
+        at[division.unit] = division.unit
+        lives: Counter[str | None] = Counter()
+        for each in await count(connection, list(at), RESIDENCE, last, found.step.day):
+            if each.indicator == "intake":
+                lives[at[each.unit]] += each.value
+        citizens = {part: sum(lives[code] for code in codes) for part, codes in division.parts.items()}
+        answer.append(DividedByHamlet(division, citizens, lives[division.unit]))
+    return answer

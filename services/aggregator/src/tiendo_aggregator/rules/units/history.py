@@ -197,7 +197,7 @@ class History:
             first = next((each for each in spans if each.until_day is None or each.until_day > since), None)
             if not spans or (first or spans[-1]).parent not in found.places:
                 continue
-            there = self._hamlet_on(code, day)
+            there = self.hamlet_on(code, day)
             commune = self._commune_of(there, day) if there is not None else None
             astray = self._went_astray(spans, since, day)
             if astray is None and there is not None and commune in inside:
@@ -215,18 +215,20 @@ class History:
             names={**found.names, **{code: self.gazetteer.hamlets[code][-1].name for code in lost}},
         )
 
-    def _hamlet_on(self, code: str, day: date) -> str | None:
+    def hamlet_on(self, code: str, day: date) -> str | None:
         """What a hamlet is on the tree of a day: that hamlet, another one, or only a part of a commune; None if nothing
-        says what its commune became."""
-        newest = [each for each in self.gazetteer.hamlets[code] if each.from_day <= day][-1]
-        if newest.is_on(day):
+        says what its commune became, or it was not there yet."""
+        spans = [each for each in self.gazetteer.hamlets[code] if each.from_day <= day]
+        if not spans:
+            return None
+        newest = spans[-1]
+        if newest.until_day is None or newest.until_day > day:
             return code
-        assert newest.until_day is not None
         row = self._step(newest.until_day).hamlets.get(code)
         if row is None:
             return self._became(newest.parent, eve(newest.until_day), day)
         if self.gazetteer.hamlet(row, newest.until_day) is not None:
-            return self._hamlet_on(row, day)
+            return self.hamlet_on(row, day)
         return self._became(row, newest.until_day, day)
 
     def _commune_of(self, there: str, day: date) -> str:

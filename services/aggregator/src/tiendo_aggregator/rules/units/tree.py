@@ -220,6 +220,14 @@ class Gazetteer:
         """The hamlet of this code on a day, if there is one."""
         return next((each for each in self.hamlets.get(code, ()) if each.is_on(day)), None)
 
+    def hamlets_on(self, commune: str, day: date) -> list[str]:
+        """The codes of the hamlets that are below a commune on a day, in order."""
+        return [
+            code
+            for code in self.hamlets_of([commune])
+            if (hamlet := self.hamlet(code, day)) is not None and hamlet.parent == commune
+        ]
+
     def hamlets_of(self, communes: Iterable[str]) -> list[str]:
         """The codes of all hamlets that ever were below one of these communes, in order."""
         if not self.hamlets:
