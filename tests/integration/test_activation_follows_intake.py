@@ -33,6 +33,8 @@ from tiendo_common.events.restatements import (
     ApprovalRestated,
     AttemptFailed,
     DossierRestated,
+    FailedAttempt,
+    Failure,
     IntakeRestated,
     Segment,
     deltas,
@@ -229,6 +231,39 @@ async def test_an_account_switched_off_and_on_again(world: World) -> None:
     assert changes == ["activated", "deactivated", "reactivated"]
 
 
+async def test_what_is_done_after_midnight_counts_on_the_day_on_which_the_shift_began(world: World) -> None:
+    first, second = citizen(), citizen()
+    night: Line = {"occurred_at": at(12, 0), "working_day": "2023-11-11"}
+    [record, other] = await world.take(
+        intake_line(first, **night), intake_line(second, occurred_at=at(12, 0))
+    )
+    await world.decide(approval_line(first, **night), approval_line(second, **night))
+    await drained(world.intake, world.activation)
+    await world.switch(
+        activation_line(first, result="failed", reason="other", **night),
+        activation_line(first, **night),
+        activation_line(second, **night),
+    )
+    # Nothing counts before the intake's own day.
+    assert await world.counted(other) == [("2023-11-12", None, 2, HOME, AWAY)]
+    assert await world.counted(record) == [("2023-11-11", None, 2, HOME, AWAY)]
+    dossier = await world.intake.get(f"/v1/intakes/{record}")
+    assert [(part["from_day"], part["approved"]) for part in dossier["segments"]] == [("2023-11-11", True)]
+    topics = [
+        ("intake", "intake"),
+        ("intake", "approval"),
+        ("intake", "dossier"),
+        ("activation", "activation"),
+    ]
+    for service, topic in topics:
+        told = [each.data for each in await world.events(service, topic) if each.data.record_id == record]
+        restatements = [each for each in told if not isinstance(each, FailedAttempt)]
+        assert {each.working_day for each in restatements} == {date(2023, 11, 11)}, topic
+        assert {each.known_day for each in told} == {NOW.date()}
+    [failure] = [each.failure for each in told if isinstance(each, FailedAttempt)]
+    assert failure == Failure(unit=AWAY, reason="other", day=date(2023, 11, 11))
+
+
 async def test_failures_are_kept_by_reason_and_may_come_right_later(world: World) -> None:
     """Asked for a day of its own, so that other tests' attempts do not count."""
     first, second, third = citizen(), citizen(), citizen()
@@ -295,8 +330,11 @@ async def live(world: World, dice: random.Random, count: int) -> None:
     """Citizens' lives, each in a different order, some of it contradictory: whatever is refused is refused."""
     citizens = [citizen() for _ in range(count)]
 
-    def moment() -> str:
-        return at(dice.randint(1, 19), dice.randint(0, 23))
+    def moment() -> Line:
+        """When; a third of what is done at night belongs to the day before."""
+        day, hour = dice.randint(1, 19), dice.randint(0, 23)
+        shift = {"working_day": at(day, hour - 24)[:10]} if hour < 6 and dice.random() < 0.3 else {}
+        return {"occurred_at": at(day, hour)} | shift
 
     def some_line(who: str) -> tuple[Service, str, Line]:
         unit = dice.choice([HOME, AWAY, GONE])
@@ -304,22 +342,22 @@ async def live(world: World, dice: random.Random, count: int) -> None:
         if pick < 0.35:
             return world.intake, "/v1/intakes", intake_line(
                 who, level=dice.choice([1, 2]), residence_unit=unit, collecting_unit=dice.choice([HOME, AWAY]),
-                cohorts=dice.choice([[], ["workers"], ["elderly", "fishermen"]]), occurred_at=moment(),
+                cohorts=dice.choice([[], ["workers"], ["elderly", "fishermen"]]), **moment(),
             )  # fmt: skip
         if pick < 0.55:
             good = dice.random() < 0.8
             return world.intake, "/v1/approvals", approval_line(
-                who, decision="approved" if good else "rejected", reason=None if good else "photo", occurred_at=moment()
+                who, decision="approved" if good else "rejected", reason=None if good else "photo", **moment()
             )  # fmt: skip
         if pick < 0.7:
             kind = dice.choice(["move", "correct", "void"])
             said: Line = {"residence_unit": unit, "level": dice.choice([1, 2])} if kind != "void" else {}
-            return world.intake, "/v1/amendments", amendment_line(who, kind, occurred_at=moment(), **said)
+            return world.intake, "/v1/amendments", amendment_line(who, kind, **moment(), **said)
         result = dice.choice(["succeeded", "succeeded", "failed", "deactivated", "reactivated"])
         reason = {"reason": "network"} if result == "failed" else {}
-        helped = {"collecting_unit": dice.choice([HOME, GONE, None])}
+        helped: Line = {"collecting_unit": dice.choice([HOME, GONE, None])}
         return world.activation, "/v1/activations", activation_line(
-            who, result=result, occurred_at=moment(), **reason, **helped
+            who, result=result, **moment(), **reason, **helped
         )  # fmt: skip
 
     for _ in range(12):

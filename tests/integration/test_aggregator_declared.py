@@ -161,6 +161,7 @@ async def test_declared_counts_lie_beside_the_records_and_never_among_them(
     units = {unit["code"]: unit for unit in answer["units"]}
     assert units[ONE]["indicators"]["intake"] == {
         "communes": 1,
+        "of_divided": 0,
         "declared": said(10, 4, 6),
         "records": said(4, 3, 1),
         "difference": said(6, 1, 5),

@@ -125,6 +125,7 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
     assert answer.pop("id") == "kon-tum-2023"
     assert answer.pop("closed_through") is None
     assert answer == document | {
+        "days_end_after_midnight": False,
         "calendar": {"weekday_weights": [1] * 7, "holidays": []},
         "set_targets": {},
         "cohorts": {},
@@ -192,6 +193,8 @@ async def test_a_bad_plan_is_refused_and_the_field_named(service: RunningAggrega
         ("name", {"name": ""}),
         ("name", {"name": "a\x00b"}),
         ("day_cut_off", {"day_cut_off": "21:00+07:00"}),
+        ("day_cut_off", {"day_cut_off": "06:01", "days_end_after_midnight": True}),
+        ("days_end_after_midnight", {"day_cut_off": "02:00", "days_end_after_midnight": "yes"}),
         ("targets", {"targets": [target, target]}),
         ("targets.0.indicator", {"targets": [{"indicator": "cards", "value": 1}]}),
         ("targets.0.value", {"targets": [{"indicator": "intake", "value": -1}]}),

@@ -33,6 +33,7 @@ from tiendo_common.events.restatements import (
 )
 from tiendo_common.events.state import (
     Attempts,
+    CampaignPublished,
     FailedFor,
     Goal,
     IndicatorProgress,
@@ -40,6 +41,7 @@ from tiendo_common.events.state import (
     Records,
     RevisedDay,
 )
+from tiendo_common.nights import DayEnd
 
 pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
@@ -185,6 +187,58 @@ async def test_nothing_is_said_of_a_day_after_its_cut_off_before_its_last_word(
         before = await service.kit.pool.fetch("SELECT body FROM log_progress WHERE seq < $1", first)
         assert before
         assert all(decoder.decode(row["body"]).data.complete_to < at(0, 20) for row in before)
+
+
+async def test_days_may_end_after_midnight_when_their_last_shift_is_over(
+    database: Database, tmp_path: Path
+) -> None:
+    half_past = timedelta(minutes=30)
+    async with planned(database, tmp_path) as (service, feed):
+        plan = await service.put_plan(day_cut_off="02:00", days_end_after_midnight=True)
+        assert (plan["day_cut_off"], plan["days_end_after_midnight"]) == ("02:00:00", True)
+        body = await service.kit.pool.fetchval("SELECT body FROM log_campaigns WHERE key = 'kon-tum-2023'")
+        published = EventDecoder([CampaignPublished]).decode(body).data
+        assert published.day_end == DayEnd(time(2), after_midnight=True)
+        await feed.append([restated("intake", [segment(D, "23427")], known=D)])
+        await service.drain(feed)
+        await tick(service, feed, at(0, 22))
+        # What a shift did at 00:30 is of the day that still goes on, also for whoever asks how it goes.
+        night = [restated("intake", [segment(D, "23427")], known=D + timedelta(1)) for _ in range(2)]
+        await feed.append(night)
+        await service.drain(feed)
+        await tick(service, feed, at(1, 0) + half_past)
+
+        async def told() -> bool:
+            found = (await live(service)).get("23427")
+            return found is not None and found.data.intake.done == 3
+
+        await eventually(told)
+        newest = (await live(service))["23427"].data
+        assert (newest.day, newest.complete_to.hour) == (D, 17)
+        pace = await service.get("/v1/campaigns/kon-tum-2023/pace", unit="23427", indicator="intake")
+        assert (pace["as_of"], pace["units"][0]["indicators"]["intake"]["done"]) == ("2023-11-11", 3)
+        too_soon = await service.client.get(
+            "/v1/campaigns/kon-tum-2023/forecast", params={"as_of": "2023-11-12"}
+        )
+        assert (too_soon.status_code, too_soon.json()["field"]) == (422, "as_of")
+        assert not await closings(service)
+        await tick(service, feed, at(1, 2))
+        await closed_through(service, D)
+        assert await closings(service) == [D] * UNITS
+        last_word = await service.kit.pool.fetchval(
+            "SELECT body FROM log_progress WHERE key = 'kon-tum-2023/23427/2023-11-11'"
+        )
+        assert decoder.decode(last_word).data.intake == IndicatorProgress(value=3, baseline=0, done=3)
+        assert (await service.get("/v1/campaigns/kon-tum-2023/pace"))["as_of"] == "2023-11-12"
+        # That came in time. What came a day later did not.
+        await feed.append([restated("intake", [segment(D, "23427")], known=D + timedelta(2))])
+        await service.drain(feed)
+        await tick(service, feed, at(2, 12))
+        revisions = await service.get("/v1/campaigns/kon-tum-2023/revisions", as_of="2023-11-11")
+        [late] = revisions["days"][-1]["late"]
+        assert (late["known_day"], late["change"]["value"]) == ("2023-11-13", 1)
+        intake = revisions["days"][-1]["indicators"]["intake"]
+        assert [intake[which]["value"] for which in ("then", "now")] == [3, 4]
 
 
 async def test_days_that_were_jumped_over_are_closed_in_order(database: Database, tmp_path: Path) -> None:
@@ -387,7 +441,7 @@ async def test_a_closing_says_what_was_wrong_with_dossiers_by_then(
         assert [told[unit, D + timedelta(number)] for number in range(3)] == [so_far(1), so_far(1), so_far(3)]
 
 
-async def test_the_unit_on_top_is_published_each_minute_after_all_others(
+async def test_the_unit_on_top_is_published_each_minute_after_all_others_with_what_was_repaired_meanwhile(
     database: Database, tmp_path: Path
 ) -> None:
     async with planned(database, tmp_path) as (service, feed):
@@ -411,3 +465,13 @@ async def test_the_unit_on_top_is_published_each_minute_after_all_others(
         assert {unit: event.id for unit, event in again.items() if unit != "62"} == others
         last = await service.kit.pool.fetchval("SELECT key FROM log_progress ORDER BY seq DESC LIMIT 1")
         assert last == "kon-tum-2023/62"
+        # Where nothing is counted nobody looks, until the minute is over.
+        await service.kit.pool.execute(
+            "INSERT INTO counter (residence, day, known_day, indicator, level, collecting, n) "
+            "VALUES ('23427', $1, $1, 0, 1, '23427', 1)",
+            D,
+        )
+        await published_through(at(0, 8) + timedelta(minutes=2))
+        repaired = await live(service)
+        moved = {unit for unit, event in repaired.items() if event.id != again[unit].id}
+        assert moved == {"62", "612", "23427"}

@@ -29,7 +29,9 @@ async def test_corrections_never_overwrite(desk: Service) -> None:
         amendment_line(who, "correct", residence_unit=AWAY, reason="wrong_village"),
         amendment_line(other, "void"),
     )
-    await desk.accept("/v1/intakes", intake_line(who, level=2, occurred_at=at(16)))
+    await desk.accept(
+        "/v1/intakes", intake_line(who, level=2, occurred_at=at(16, 0), working_day="2023-11-15")
+    )
     await desk.accept("/v1/amendments", amendment_line(who, "void", reason="wrong_person"))
     await desk.accept("/v1/intakes", intake_line(who, occurred_at=at(18)))
     # A duplicate is no version.
@@ -49,6 +51,11 @@ async def test_corrections_never_overwrite(desk: Service) -> None:
     assert {each["campaign"] for each in versions} == {CAMPAIGN}
     assert versions[0]["occurred_at"].startswith("2023-11-12")
     assert {each["known_day"] for each in versions} == {"2023-11-20"}
+    # The true time stays beside the day on which it counts.
+    upgraded = versions[3]
+    assert [each["working_day"] for each in versions] == [None, None, None, "2023-11-15", None, None]
+    assert upgraded["occurred_at"] == at(16, 0)
+    assert upgraded["segments"][-1]["from_day"] == "2023-11-15"
     # Each says what stood then, the last one what stands now.
     residences = [[part["residence"] for part in each["segments"]] for each in versions]
     assert residences == [[HOME], [HOME, HOME], [AWAY, AWAY], [AWAY, AWAY, AWAY], [], [HOME]]

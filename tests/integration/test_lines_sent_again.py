@@ -102,10 +102,11 @@ async def test_a_line_sent_again_is_a_duplicate_however_and_whenever(desk: Servi
         {"channel": "home"},
         {"cohorts": ["workers"]},
         {"occurred_at": at(11)},
+        {"working_day": "2023-11-11"},
     ],
 )
 async def test_the_same_id_with_other_content_is_refused(desk: Service, change: Line) -> None:
-    line = intake_line(citizen())
+    line = intake_line(citizen(), occurred_at=at(12, 1))
     await desk.accept("/v1/intakes", line)
     other = line | (change if change != {"citizen_id": "other"} else {"citizen_id": citizen()})
     [answer] = await desk.bulk("/v1/intakes", [other])
@@ -116,6 +117,25 @@ async def test_the_same_id_with_other_content_is_refused(desk: Service, change: 
     )
     single = await desk.post("/v1/intakes", other)
     assert single.status_code == 409
+
+
+async def test_a_working_day_that_is_said_or_meant_is_the_same_and_another_one_differs(desk: Service) -> None:
+    who, night = citizen(), at(12, 1)
+    line = intake_line(who, occurred_at=night, working_day="2023-11-12")
+    await desk.accept("/v1/intakes", line)
+    [again] = await desk.bulk("/v1/intakes", [{k: v for k, v in line.items() if k != "working_day"}])
+    assert (again["status"], again.get("differs")) == ("duplicate", None)
+    # Of a shift that began on the eve, say others; and it is the working day that says so.
+    answers = await desk.bulk(
+        "/v1/intakes",
+        [
+            intake_line(who, occurred_at=night, working_day="2023-11-11"),
+            intake_line(who, occurred_at=at(13, 1), working_day="2023-11-12"),
+            intake_line(who, occurred_at=at(13, 1)),
+        ],
+        key="other",
+    )
+    assert [answer.get("differs") for answer in answers] == [["working_day"], None, ["occurred_at"]]
 
 
 async def test_an_id_names_one_line_among_all_kinds(desk: Service) -> None:
@@ -255,8 +275,11 @@ async def test_an_activation_sent_again_is_a_duplicate(services: dict[str, Servi
         assert (answer.status_code, answer.json()["status"]) == (201, "accepted")
         answer = await phones.post("/v1/activations", each)
         assert (answer.status_code, answer.json()["status"]) == (200, "duplicate")
-    [reused] = await phones.bulk("/v1/activations", [line | {"citizen_id": citizen()}])
-    assert reused["problem"]["type"] == "urn:tiendo:problem:line-id-reused"
+    at_night = activation_line(citizen(), result="failed", reason="network", occurred_at=at(15, 0))
+    await phones.accept("/v1/activations", at_night)
+    for change, sent in (({"citizen_id": citizen()}, line), ({"working_day": "2023-11-14"}, at_night)):
+        [reused] = await phones.bulk("/v1/activations", [sent | change])
+        assert reused["problem"]["type"] == "urn:tiendo:problem:line-id-reused"
     # The same attempt and the same activation, told by another system.
     answers = await phones.bulk(
         "/v1/activations",

@@ -138,10 +138,14 @@ def unit(code: str, parent: str | None, level: Any, name: str, until: date | Non
     return _event(UnitPublished, "units", code, code, UnitPublication(code=code, spans=(span,), loaded=4))
 
 
-def campaign(weights: tuple[int, ...] | None = None, known: datetime | None = None) -> NewEvent:
+def campaign(
+    weights: tuple[int, ...] | None = None, known: datetime | None = None, *, night: time | None = None
+) -> NewEvent:
+    """`night`: the hour after midnight at which its days end, instead of 21:00."""
     data = CampaignPublication(
         campaign=CAMPAIGN, name="Kon Tum, 50 ngày đêm", province="62", first_day=FIRST, last_day=LAST,
-        day_cut_off=time(21), day_weights=weights or msgspec.UNSET,
+        day_cut_off=night or time(21), day_weights=weights or msgspec.UNSET,
+        days_end_after_midnight=True if night is not None else msgspec.UNSET,
     )  # fmt: skip
     return _event(CampaignPublished, "campaigns", CAMPAIGN, "62", data, known)
 

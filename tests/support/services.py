@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ def citizen(century_and_year: str = "199") -> str:
 
 
 def at(number: int, hour: int = 9) -> str:
-    """An hour of a day of November 2023, as lines write it."""
-    return datetime(2023, 11, number, hour, 0, tzinfo=VIETNAM).isoformat()
+    """An hour of a day of November 2023, as lines write it; negative hours are of the day before."""
+    return (datetime(2023, 11, number, tzinfo=VIETNAM) + timedelta(hours=hour)).isoformat()
 
 
 def _common(citizen_id: str, line_id: str | None, occurred_at: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -159,6 +159,27 @@ async def test_figures_before_the_cut_off_are_not_judged(notifier: Notifier) -> 
     await notifier.consumed()
     assert not (await notifier.get("decisions"))["decisions"]
     await notifier.aggregator.publish(progress(day, 0, complete_to=at(day)))
+    await notifier.consumed()
+    assert [each["outcome"] for each in (await notifier.get("decisions"))["decisions"]] == ["opened"]
+
+
+async def test_a_day_that_ends_after_midnight_is_judged_then_and_is_late_from_then_on(
+    notifier: Notifier, receiver: Endpoint
+) -> None:
+    await notifier.put_destination("operations", receiver.url, rules=["lag"])
+    await notifier.aggregator.publish(target(), campaign(known=at(day_of(1), 6), night=time(2)))
+    day, ends = day_of(1), at(day_of(2), 2)
+    await notifier.move_clock(ends)
+    await notifier.aggregator.publish(progress(day, 0, complete_to=ends - timedelta(seconds=1)))
+    await notifier.consumed()
+    await notifier.move_clock(ends + timedelta(minutes=14))
+    assert not (await notifier.get("decisions"))["decisions"]
+    await notifier.settled()
+    assert receiver.kinds() == []
+    await notifier.move_clock(ends + timedelta(minutes=15))
+    await notifier.settled()
+    assert receiver.kinds() == ["operations.lag"]
+    await notifier.aggregator.publish(progress(day, 0, complete_to=ends))
     await notifier.consumed()
     assert [each["outcome"] for each in (await notifier.get("decisions"))["decisions"]] == ["opened"]
 

@@ -4,22 +4,32 @@ from datetime import date, datetime, time, timedelta
 
 from tests.support.campaigns import campaign
 from tiendo_aggregator.rules.days import days_to_close, is_watched
+from tiendo_aggregator.rules.plan import Campaign
 
 D = date(2023, 11, 11)
 CAMPAIGN = campaign(D, D + timedelta(2))
 
 
-def due(day: int, hour: int, *, closed: int | None = None, known: int = -9) -> list[int]:
+def due(
+    day: int, hour: int, *, closed: int | None = None, known: int = -9, of: Campaign = CAMPAIGN
+) -> list[int]:
     """Days to close, counted from the first day."""
     reached = datetime.combine(D + timedelta(day), time(hour))
     through = None if closed is None else D + timedelta(closed)
-    return [(each - D).days for each in days_to_close(CAMPAIGN, D + timedelta(known), through, reached)]
+    return [(each - D).days for each in days_to_close(of, D + timedelta(known), through, reached)]
 
 
 def test_a_day_is_due_from_its_cut_off() -> None:
     assert due(0, 20) == []
     assert due(0, 21) == [0]
     assert due(1, 0) == [0]
+
+
+def test_a_day_that_ends_after_midnight_is_due_when_its_last_shift_is_over() -> None:
+    night = campaign(D, D + timedelta(2), day_cut_off=time(2), days_end_after_midnight=True)
+    assert due(0, 23, of=night) == due(1, 1, of=night) == []
+    assert due(1, 2, of=night) == due(2, 1, of=night) == [0]
+    assert due(300, 12, closed=8, of=night) == []
 
 
 def test_a_closed_day_is_not_due_again() -> None:

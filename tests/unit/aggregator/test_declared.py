@@ -52,10 +52,11 @@ def test_a_report_that_is_missing_is_awaited_until_it_is_due_and_then_not_report
 def test_a_unit_above_has_what_was_declared_below_it_and_the_records_of_those_alone(
     said: dict[str, DeclaredCount], records: list[tuple[str, int, int]]
 ) -> None:
-    tree = country().as_of(FIRST)
+    followed = History(country()).follow("62", FIRST, FIRST)
+    tree = followed.tree
     came = {unit: declared(unit, count) for unit, count in said.items()}
     units = side_by_side(
-        tree,
+        followed,
         "62",
         9,
         states(COMMUNES[:12], came, due_passed=True),

@@ -240,7 +240,8 @@ def test_divided_by_hamlet_each_goes_where_the_next_list_has_it() -> None:
         "201": "00002",
     }
     # What was told of it as a number is parted by the weights.
-    assert parts_of("00001", 10, followed) == {"00001": 8, "00009": 2}
+    assert parts_of("00001", 10, followed.steps) == {"00001": 8, "00009": 2}
+    assert parts_of("00001", 10, followed.steps, records=True) == {"00001": 10}
     # On the eve it is as it was, and without the reorganisation nothing says why the hamlet is elsewhere.
     assert history.follow("01", FIRST_DAY, eve(CENSUS)).places["101"] == "00001"
     with pytest.raises(Invalid, match=r"Thôn Một \(101\)|101 \(101\)"):

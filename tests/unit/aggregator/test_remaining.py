@@ -46,10 +46,10 @@ def test_nobody_who_remains_is_counted_twice_or_lost(
     reports: list[RemainingReport], on: date, stands: dict[str, int]
 ) -> None:
     def sums(day: date) -> dict[str, int]:
-        found = standing_reports(
-            reports, lambda each: HISTORY.follow("01", FIRST, each), HISTORY.follow("01", FIRST, day)
-        )
-        return {unit: sum(each.lines[0].citizens for each in said) for (unit, _), said in found.items()}
+        found = standing_reports(reports, HISTORY.follow("01", FIRST, day))
+        return {
+            unit: sum(each.document.lines[0].citizens for each in said) for (unit, _), said in found.items()
+        }
 
     assert sums(on) == stands
 
@@ -57,5 +57,5 @@ def test_nobody_who_remains_is_counted_twice_or_lost(
 def test_a_report_on_a_tree_that_was_taken_back_says_nothing() -> None:
     history = History(GAZETTEER)
     followed = history.follow("01", FIRST, FIRST)
-    found = standing_reports([report("00008", FIRST, 8)], lambda _: followed, followed)
+    found = standing_reports([report("00008", FIRST, 8)], followed)
     assert found == {}

@@ -178,8 +178,8 @@ def test_parted_by_share_its_cells_go_to_one_part_and_its_numbers_to_all() -> No
     check_complete(found)
     assert found.step.place["00001"] == "00005"
     followed = History(gazetteer, [reorganisation]).follow("01", date(2024, 12, 31), date(2025, 1, 1))
-    assert parts_of("00001", 10, followed) == {"00005": 7, "00006": 3}
-    assert parts_of("00002", 10, followed) == {"00002": 10}
+    assert parts_of("00001", 10, followed.steps) == {"00005": 7, "00006": 3}
+    assert parts_of("00002", 10, followed.steps) == {"00002": 10}
     assert {"00005", "00006"} <= set(followed.tree.units)
     with pytest.raises(Invalid, match="have no rule"):
         check_complete(preview(asked(*rows, placing="by-share"), gazetteer))

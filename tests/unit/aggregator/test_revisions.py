@@ -52,13 +52,15 @@ def test_counters_cut_at_a_known_day_say_what_the_records_said_then(
                     )
 
 
-@given(facts(), days)
+@given(facts(), days, st.sampled_from([timedelta(0), timedelta(1)]))
 def test_each_closed_day_is_as_known_at_its_end_and_as_known_later(
-    accepted: list[Fact], known_at: date
+    accepted: list[Fact], known_at: date, ends_after: timedelta
 ) -> None:
-    for each in day_revisions(EVE, LAST, changes(accepted, LAST, known_at)):
+    for each in day_revisions(EVE, LAST, changes(accepted, LAST, known_at), ends_after=ends_after):
+        end = each.day + ends_after
+        assert all(late.known_day > end for late in each.late)
         for indicator, revised in each.indicators.items():
-            for levels, known in ((revised.then, min(each.day, known_at)), (revised.now, known_at)):
+            for levels, known in ((revised.then, min(end, known_at)), (revised.now, known_at)):
                 one, two = (counted(accepted, indicator, n, UNITS, each.day, known) for n in (1, 2))
                 assert levels == Levels(one + two, one, two)
             assert revised.change.value == revised.now.value - revised.then.value

@@ -1,6 +1,7 @@
 """Lines are decoded one by one; what is wrong with one is said by field, and no value is repeated."""
 
 import json
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiendo_activation.http_schemas import ActivationLine
+from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
 from tiendo_common.service.lines import FactLine, LineDecoder, line_id_of
 from tiendo_intake.http_schemas import AmendmentLine, ApprovalLine, IntakeLine
@@ -54,6 +56,38 @@ def test_a_good_line_is_read(kind: type[FactLine]) -> None:
     assert line.occurred_at.utcoffset() is not None
 
 
+@pytest.mark.parametrize(
+    ("occurred_at", "working_day", "day"),
+    [
+        ("2023-11-12T00:00:00+07:00", "2023-11-11", "2023-11-11"),
+        ("2023-11-12T05:59:59.999999+07:00", "2023-11-11", "2023-11-11"),
+        ("2023-11-11T17:40:00Z", "2023-11-11", "2023-11-11"),
+        ("2023-11-12T00:40:00+07:00", "2023-11-12", "2023-11-12"),
+        ("2023-11-12T00:40:00+07:00", None, "2023-11-12"),
+        ("2024-03-01T00:40:00+07:00", "2024-02-29", "2024-02-29"),
+        ("2024-01-01T01:00:00+07:00", "2023-12-31", "2023-12-31"),
+        ("2023-11-12T06:00:00+07:00", "2023-11-11", None),
+        ("2023-11-12T00:40:00+07:00", "2023-11-10", None),
+        ("2023-11-11T23:40:00+07:00", "2023-11-12", None),
+        ("2023-11-12T00:40:00Z", "2023-11-11", None),  # 07:40 in Vietnam
+    ],
+)
+@kinds
+def test_what_is_done_at_night_may_be_of_the_day_before(
+    kind: type[FactLine], occurred_at: str, working_day: str | None, day: str | None
+) -> None:
+    raw = text_of(kind, occurred_at=occurred_at, working_day=working_day)
+    if day is None:
+        problem = problem_of(kind, raw)
+        assert (problem.field, problem.remedy is not None) == ("working_day", True)
+        return
+    line = decoders[kind].decode(raw)
+    assert line.day == date.fromisoformat(day)
+    # Said or not, the date itself is the same.
+    is_other = working_day is not None and line.day != local_day(line.occurred_at)
+    assert line.shift_began_on == (line.day if is_other else None)
+
+
 @kinds
 def test_a_missing_field_is_named(kind: type[FactLine]) -> None:
     for field in COMMON:
@@ -84,6 +118,13 @@ def test_a_missing_field_is_named(kind: type[FactLine]) -> None:
         ("occurred_at", "2023-11-12T24:30:00Z"),
         ("occurred_at", "0001-01-01T00:00:00+14:00"),
         ("occurred_at", "9999-12-31T23:59:59-12:00"),
+        ("working_day", "2023-11-11"),  # done at 08:00
+        ("working_day", "2023-11-13"),
+        ("working_day", "2023-02-29"),
+        ("working_day", "2023-11-12T00:00:00"),
+        ("working_day", "yesterday"),
+        ("working_day", 12),
+        ("working_day", ""),
     ],
 )
 @kinds

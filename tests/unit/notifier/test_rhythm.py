@@ -50,6 +50,9 @@ def test_where_units_report_daily_the_step_comes_when_the_next_working_day_is_ov
     assert next_step(DEFAULT_RHYTHM, at(21), every_day) == at(20, day=MONDAY + timedelta(1))
     assert next_step(DEFAULT_RHYTHM, at(21, day=saturday), no_sunday) == at(20, day=date(2023, 11, 20))
     assert next_step(DEFAULT_RHYTHM, at(21), lambda _day: False) is None
+    # What a day that ends after midnight brings is news of that day.
+    assert next_step(DEFAULT_RHYTHM, at(2, day=saturday), no_sunday) == at(20, day=saturday)
+    assert next_step(DEFAULT_RHYTHM, at(6, day=saturday), no_sunday) == at(20, day=date(2023, 11, 20))
 
 
 def test_where_they_are_live_it_comes_after_half_an_hour_of_working_time() -> None:

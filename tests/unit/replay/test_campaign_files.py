@@ -3,7 +3,7 @@
 import tomllib
 from collections import Counter
 from dataclasses import replace
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from random import Random
 
@@ -16,6 +16,7 @@ from tiendo.replay.campaigns.table import CampaignFileError
 from tiendo.replay.citizens import Lives
 from tiendo.replay.population import populate
 from tiendo.replay.schedule import Schedule
+from tiendo_common.nights import DayEnd
 
 
 def load_edited(tmp_path: Path, name: str, old: str, new: str) -> CampaignFileError:
@@ -315,6 +316,10 @@ def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) 
         ("kon-tum-2023", "figures_as_of = 2023-12-07", "figures_as_of = 2024-12-07", "figures_as_of", "outside"),
         ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "25:00"', "day_cut_off", "time of day"),
         ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "17:00"', "day_cut_off", "before"),
+        ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "07:00"\ndays_end_after_midnight = true',
+         "day_cut_off", "no hour of the night"),
+        ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "02:00"\ndays_end_after_midnight = "yes"',
+         "days_end_after_midnight", "is a str"),
         ("kon-tum-2023", "reason = \"No count from before", "why = \"No count from before", "baseline.reason",
          "is missing"),
         ("kon-tum-2023", 'id = "kon-tum-2023"', 'id = "Kon Tum"', "id", "isn't an id"),
@@ -346,6 +351,17 @@ def test_a_file_that_does_not_add_up_is_refused(
     error = load_edited(tmp_path, name, old, new)
     assert key in error.key
     assert says in error.detail
+
+
+def test_a_campaign_s_days_may_end_after_midnight(tmp_path: Path) -> None:
+    text = (FOLDER / "campaigns" / "kon-tum-2023.toml").read_text(encoding="utf-8")
+    night = 'day_cut_off = "02:30"\ndays_end_after_midnight = true'
+    path = tmp_path / "kon-tum-2023.toml"
+    path.write_text(text.replace('day_cut_off = "21:00"', night), encoding="utf-8")
+    kon_tum = load_campaign(path, FOLDER, scale=0.01)
+    assert kon_tum.day_end == DayEnd(time(2, 30), after_midnight=True)
+    document = kon_tum.document({})
+    assert (document["day_cut_off"], document["days_end_after_midnight"]) == ("02:30", True)
 
 
 def test_nobody_is_invented_who_lives_where_another_campaign_counts(tmp_path: Path) -> None:

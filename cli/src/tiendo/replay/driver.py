@@ -174,7 +174,7 @@ async def _live(
         await clocks.move_to(sending_time)
         await _send_day(day, sender)
         await drained(client)
-        await clocks.move_to(_at(day.day, campaign.day_cut_off))
+        await clocks.move_to(campaign.day_end.of(day.day).replace(tzinfo=VIETNAM))
         if day.day >= campaign.first_day:
             await closed(client, campaign.id, day.day)
         await drained(client, ("aggregator",))

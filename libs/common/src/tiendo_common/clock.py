@@ -19,6 +19,11 @@ def local_day(instant: datetime) -> date:
     return instant.astimezone(VIETNAM).date()
 
 
+def local_time(instant: datetime) -> datetime:
+    """What clocks here show at an aware instant, without an offset."""
+    return instant.astimezone(VIETNAM).replace(tzinfo=None)
+
+
 def epoch_seconds() -> float:
     """The machine's time, for the age of what travels; business never asks for it."""
     return time.time()

@@ -33,6 +33,8 @@ def submission(submitter: str, line: ActivationLine) -> Submission:
         citizen_id=line.citizen_id,
         result=line.result,
         occurred_at=line.occurred_at,
+        day=line.day,
+        shift_began_on=line.shift_began_on,
         campaign=line.campaign,
         reason=line.reason,
         collecting=line.collecting_unit,

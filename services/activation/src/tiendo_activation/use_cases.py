@@ -12,7 +12,7 @@ from tiendo_activation import storage
 from tiendo_activation.errors import NotActivated
 from tiendo_activation.rules import Duplicate, Switched, come_right, decide, segments
 from tiendo_activation.storage import Account, Attempt, AttemptKey
-from tiendo_common.clock import Clock, local_day, new_event_id
+from tiendo_common.clock import Clock, new_event_id
 from tiendo_common.errors import NotFound, Problem, Stop
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.directory import Directory
@@ -37,7 +37,7 @@ from tiendo_common.service.idempotency import (
     seen_lines,
     write_lines,
 )
-from tiendo_common.service.lines import Answer, rejected
+from tiendo_common.service.lines import Answer, naming_the_day, rejected
 from tiendo_common.service.person_keys import lift_hashes
 
 _encode = msgspec.json.Encoder().encode
@@ -54,6 +54,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     citizen_id: str
     result: Literal["succeeded", "failed", "deactivated", "reactivated"]
     occurred_at: datetime
+    day: date
+    shift_began_on: date | None
     campaign: str
     reason: FailureReason | None
     collecting: str | None
@@ -141,7 +143,7 @@ class Accounts:
     def _check(self, submission: Submission, now: datetime, today: date) -> None:
         """Raise the problem that a line has whatever is on record."""
         check_personal_number(submission.citizen_id, today)
-        day = local_day(submission.occurred_at)
+        day = submission.day
         self._directory.check_moment(submission.occurred_at, day, now, submission.campaign)
         if submission.collecting is not None:
             self._directory.check_unit(submission.collecting, day, "collecting_unit")
@@ -195,7 +197,7 @@ class Accounts:
         submission = line.submission
         assert submission.result != "failed"
         switch = Switched(
-            local_day(submission.occurred_at),
+            submission.day,
             submission.result != "deactivated",
             today,
             submission.collecting,
@@ -210,12 +212,20 @@ class Accounts:
                 line_id=submission.line_id,
                 status="duplicate",
                 record_id=account.record_id,
-                differs=outcome.differs,
+                differs=naming_the_day(outcome.differs, submission.shift_began_on),
             )
         account = work.account(line.person_hash)
         account.switches = (*account.switches, switch)
         account.changed = True
-        self._restate(work, account, outcome, submission.occurred_at, now, submission.campaign)
+        self._restate(
+            work,
+            account,
+            outcome,
+            submission.occurred_at,
+            now,
+            submission.campaign,
+            submission.shift_began_on,
+        )
         return Answer(line_id=submission.line_id, status="accepted", record_id=account.record_id)
 
     def _fail(self, work: _Work, line: Admitted, told: set[AttemptKey], now: datetime, today: date) -> Answer:
@@ -229,7 +239,7 @@ class Accounts:
         # Its row is what an activation that is told at the same moment takes turns with: neither may miss the other.
         account = work.account(line.person_hash)
         place = submission.collecting or self._place_of(account, submission.campaign)
-        tried = Failure(unit=place, reason=submission.reason, day=local_day(submission.occurred_at))
+        tried = Failure(unit=place, reason=submission.reason, day=submission.day)
         [failure] = come_right([tried], account.segments)
         account.failures = (*account.failures, failure)
         account.changed = True
@@ -313,6 +323,7 @@ class Accounts:
         occurred_at: datetime,
         now: datetime,
         campaign: str | None,
+        shift_began_on: date | None = None,
     ) -> None:
         """Recompute the account's segments; an event if they changed."""
         before, after = account.segments, segments(account.dossier, account.switches)
@@ -339,6 +350,7 @@ class Accounts:
                         version=account.version,
                         change=change,
                         occurred_at=occurred_at,
+                        working_day=shift_began_on or msgspec.UNSET,
                         # Known when the last of its facts was, not when this event is written.
                         known_day=max(
                             account.dossier_known, *(switch.known_day for switch in account.switches)
@@ -362,7 +374,7 @@ def _attempt_key(line: Admitted) -> AttemptKey:
 
 def _digest(submission: Submission) -> bytes:
     """All that a line says but for the citizen: an unkeyed digest of a personal number would betray it."""
-    said = (
+    said: tuple[object, ...] = (
         submission.result,
         submission.reason,
         # The same instant is the same, whatever offset it is written with.
@@ -372,6 +384,8 @@ def _digest(submission: Submission) -> bytes:
         submission.team,
         submission.channel,
     )
+    if submission.shift_began_on is not None:
+        said = (*said, submission.shift_began_on)
     return hashlib.blake2b(_encode(said), digest_size=16).digest()
 
 

@@ -74,7 +74,9 @@ def wire(kit: Kit) -> None:
     forecasts = Forecasts(kit.pool, scopes)
     side_by_side = SideBySide(kit.pool, plans, scopes, kit.clock)
     declarations = Declarations(kit.pool, kit.log, plans, units, scopes, origin)
-    publisher = ProgressPublisher(kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to)
+    publisher = ProgressPublisher(
+        kit.pool, kit.log, plans, units, origin, lambda: counters.complete_to, counters.positions
+    )
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)

@@ -11,6 +11,7 @@ from tiendo.replay.measures import Measure
 from tiendo.replay.rechecks import Recheck
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import Units
+from tiendo_common.nights import DayEnd
 
 INDICATORS = ("intake", "approved", "activated")
 CHANNELS = ("fixed", "mobile", "home", "online")
@@ -201,7 +202,7 @@ class Campaign:
     first_day: date
     last_day: date
     figures_as_of: date
-    day_cut_off: str
+    day_end: DayEnd
     scale: float
     counts: Mapping[str, Count]
     baseline: Mapping[str, Count]
@@ -252,7 +253,8 @@ class Campaign:
             "province": self.province,
             "first_day": self.first_day.isoformat(),
             "last_day": self.last_day.isoformat(),
-            "day_cut_off": self.day_cut_off,
+            "day_cut_off": f"{self.day_end.cut_off:%H:%M}",
+            "days_end_after_midnight": self.day_end.after_midnight,
             "targets": [target.document() for target in self.targets],
             "cohorts": {
                 cohort: {"source": "mô phỏng", "eligible": dict(size)} for cohort, size in sizes.items()

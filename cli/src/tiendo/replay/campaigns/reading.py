@@ -5,7 +5,7 @@ import hashlib
 import re
 import tomllib
 from dataclasses import replace
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from tiendo.replay.campaigns.rechecks import read_rechecks
 from tiendo.replay.campaigns.table import CampaignFileError, Table
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import load_birth_provinces, load_units, plain
+from tiendo_common.nights import NIGHT_ENDS, DayEnd
 
 
 def find_campaign(name: str, folder: Path) -> Path:
@@ -97,7 +98,7 @@ class _Reader:
         claims = self._claims(facts)
         met, low = self._named_communes(facts)
         level_2_cohorts = self._level_2_cohorts(facts)
-        day_cut_off = self._day_cut_off(facts, assumptions)
+        day_end = self._day_end(facts, assumptions)
         self._remaining_assumptions(assumptions)
         facts.done()
         spread = self._spread_eligible(round(eligible * self.scale))
@@ -111,7 +112,7 @@ class _Reader:
             first_day=days[0],
             last_day=days[1],
             figures_as_of=days[2],
-            day_cut_off=day_cut_off,
+            day_end=day_end,
             scale=self.scale,
             counts={k: self._scaled(v) for k, v in counts.items()},
             baseline={k: self._scaled(v) for k, v in baseline.items()},
@@ -399,20 +400,29 @@ class _Reader:
                 raise section.error("level_2", f"{cohort!r} is unknown", f"Use: {', '.join(COHORTS)}.")
         return tuple(cohorts)
 
-    def _day_cut_off(self, facts: Table, assumptions: Table) -> str:
+    def _day_end(self, facts: Table, assumptions: Table) -> DayEnd:
         published = facts.has("reporting")
         section = facts.table("reporting") if published else assumptions.table("reporting", needed=True)
         value = section.get("day_cut_off", str)
         if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
             raise section.error("day_cut_off", f"{value!r} isn't a time of day", 'Write it like "21:00".')
-        if value <= SENT_AT:
+        end = DayEnd(time.fromisoformat(value), section.get("days_end_after_midnight", bool, default=False))
+        if end.after_midnight and end.cut_off > NIGHT_ENDS:
             raise section.error(
-                "day_cut_off", f"{value} is before the day's lines come", f"Choose one after {SENT_AT}."
+                "day_cut_off",
+                f"{value} is no hour of the night",
+                f"Choose one up to {NIGHT_ENDS:%H:%M}, or leave days_end_after_midnight out.",
+            )
+        if not end.after_midnight and value <= SENT_AT:
+            raise section.error(
+                "day_cut_off",
+                f"{value} is before the day's lines come",
+                f"Choose one after {SENT_AT}, or add days_end_after_midnight = true.",
             )
         if not published:
             self._assume(section)
         section.done()
-        return value
+        return end
 
     def _remaining_assumptions(self, assumptions: Table) -> None:
         """Assumptions that carry no number of their own: kept so that a report can show them."""

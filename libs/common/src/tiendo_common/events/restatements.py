@@ -92,7 +92,8 @@ class IntakeRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a citizen's intake counts, before and after a change.
 
     `version` rises by one with every change of the record; `occurred_at` is when the change happened in
-    the world and `known_day` the business day on which the service accepted it.
+    the world and `known_day` the business day on which the service accepted it. `working_day`: the day before
+    `occurred_at`'s, to which it belongs and on which it counts; absent: it was done by no shift past midnight.
     """
 
     record_id: str
@@ -103,12 +104,14 @@ class IntakeRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     before: tuple[Segment, ...]
     after: tuple[Segment, ...]
     reason: str | None = None
+    working_day: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a citizen's approved dossier counts, before and after a change or a decision.
 
     `rejected_before` and `rejected_after` are the days on which a rejection holds: told when they change.
+    `working_day`: see IntakeRestatement.
     """
 
     record_id: str
@@ -121,13 +124,15 @@ class ApprovalRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | None = None
     rejected_before: tuple[Segment, ...] | msgspec.UnsetType = msgspec.UNSET
     rejected_after: tuple[Segment, ...] | msgspec.UnsetType = msgspec.UNSET
+    working_day: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The whole dossier at one version, with the keyed hash of its citizen: restricted.
 
     What made it so stands beside it, so that this topic alone tells a dossier's history: `change`, why if a reason was
-    given, when it happened in the world, and the API key that sent it. Builds before did not say it.
+    given, when it happened in the world, the `working_day` if that is another one (see IntakeRestatement), and the API
+    key that sent it. Builds before did not say it.
     """
 
     record_id: str
@@ -140,12 +145,14 @@ class DossierRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str | msgspec.UnsetType = msgspec.UNSET
     occurred_at: datetime | msgspec.UnsetType = msgspec.UNSET
     submitter: str | msgspec.UnsetType = msgspec.UNSET
+    working_day: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a citizen's activated account counts, before and after a change.
 
     `failures_before` and `failures_after` are the attempts that failed, told when it changes whether they came right.
+    `working_day`: see IntakeRestatement.
     """
 
     record_id: str
@@ -157,6 +164,7 @@ class AccountRestatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     after: tuple[Segment, ...]
     failures_before: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
     failures_after: tuple[Failure, ...] | msgspec.UnsetType = msgspec.UNSET
+    working_day: date | msgspec.UnsetType = msgspec.UNSET
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):

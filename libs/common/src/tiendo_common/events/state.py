@@ -8,6 +8,7 @@ import msgspec
 from tiendo_common.events.declarations import DailyDeclarations
 from tiendo_common.events.envelope import Event
 from tiendo_common.events.restatements import Cohort, FailureReason
+from tiendo_common.nights import DayEnd
 
 Indicator = Literal["intake", "approved", "activated"]
 
@@ -49,7 +50,8 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
 
     `day_weights`: how much each day from the first is to bring beside the others; absent: all are alike.
     `daily_declarations`: which units report by declaring, and by when; absent: none. `parent`: the campaign of which it
-    is a part, whose counts have its citizens among them; absent: it is no part of another.
+    is a part, whose counts have its citizens among them; absent: it is no part of another. `days_end_after_midnight`:
+    the cut-off of each day is an hour of the following date; absent: of the day itself.
     """
 
     campaign: str
@@ -61,6 +63,12 @@ class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):
     day_weights: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     daily_declarations: DailyDeclarations | msgspec.UnsetType = msgspec.UNSET
     parent: str | msgspec.UnsetType = msgspec.UNSET
+    days_end_after_midnight: bool | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def day_end(self) -> DayEnd:
+        """When its days end."""
+        return DayEnd(self.day_cut_off, self.days_end_after_midnight is True)
 
 
 class TargetPublication(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -12,8 +12,10 @@ import msgspec
 from fastapi import Request, Response
 from msgspec import Meta
 
+from tiendo_common.clock import local_day, local_time
 from tiendo_common.errors import Invalid, Problem
 from tiendo_common.identity import PERSONAL_NUMBER_LENGTH
+from tiendo_common.nights import check_working_day
 from tiendo_common.observability import metrics
 from tiendo_common.service import problems
 from tiendo_common.service.bodies import (
@@ -85,6 +87,26 @@ class FactLine(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unkno
     ]
     occurred_at: Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
     campaign: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE, extra=_PRINTABLE)]
+    working_day: Annotated[
+        date | None,
+        Meta(
+            description="The day on which it counts: that of occurred_at in Vietnam, which is meant if it is left out; "
+            "or, before 06:00, the day before it, on whose evening the shift began.",
+            examples=["2023-11-11"],
+        ),
+    ] = None
+
+    @property
+    def day(self) -> date:
+        """The business day on which it counts."""
+        return self.working_day or local_day(self.occurred_at)
+
+    @property
+    def shift_began_on(self) -> date | None:
+        """The working day, if it is the one before that of `occurred_at`."""
+        if self.working_day is None or self.working_day == local_day(self.occurred_at):
+            return None
+        return self.working_day
 
 
 LineT = TypeVar("LineT", bound=FactLine)
@@ -118,6 +140,13 @@ class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     problem: dict[str, Any] | None = None
 
 
+def naming_the_day(differs: tuple[str, ...], shift_began_on: date | None) -> tuple[str, ...]:
+    """The fields in which a line differs, with the one that says its day: not `occurred_at` where that isn't it."""
+    if shift_began_on is None:
+        return differs
+    return tuple("working_day" if name == "occurred_at" else name for name in differs)
+
+
 def rejected(line_id: str | None, problem: Problem) -> Answer:
     """The answer to a line that has this problem."""
     return Answer(line_id=line_id, status="rejected", problem=problem.document())
@@ -144,6 +173,8 @@ class LineDecoder(Generic[LineT]):
             raise Invalid("The line is nested too deeply.", remedy="Send flat objects.") from None
         if line.occurred_at.year not in YEARS:
             raise Invalid(f"No fact is from the year {line.occurred_at.year}.", field="occurred_at")
+        if line.working_day is not None:
+            check_working_day(line.working_day, local_time(line.occurred_at))
         if len(line.citizen_id) == PERSONAL_NUMBER_LENGTH:
             for field, text in (("line_id", line.line_id), ("campaign", line.campaign)):
                 if line.citizen_id in text:

@@ -80,6 +80,10 @@ class BesideAnswer(Answered):
     """A declared figure beside the records of the same communes. They are never added."""
 
     communes: int = Field(description="How many communes it is declared by.")
+    of_divided: int = Field(
+        description="In how many communes of the tree is a part, by shares, of what one declared that has been divided "
+        "since; its records are parted with it."
+    )
     declared: DeclaredCountAnswer
     records: LevelsAnswer = Field(description="What the citizens' records of these communes say.")
     difference: DeclaredCountAnswer = Field(description="declared − records.")
@@ -93,9 +97,10 @@ class UnitDeclaredAnswer(Answered):
     level: Level
     parent: str | None
     state: State | None = Field(
-        description="Of a commune that owes a report or gave one. not_reported is not zero; awaited: not due yet."
+        description="Of a commune that owes a report or gave one. not_reported is not zero; awaited: not due yet. Null "
+        "also on a later tree, where no single report is of this unit."
     )
-    states: dict[State, int] = Field(description="How many communes are in which state.")
+    states: dict[State, int] = Field(description="How many communes of the day are in which state.")
     newest: DeclaredAnswer | None = Field(description="What the commune itself declared.")
     indicators: dict[Indicator, BesideAnswer]
 
@@ -114,12 +119,15 @@ class DeclaredReportAnswer(Answered):
     campaign: str
     as_of: date
     known_at: date | None = Field(description="As known at the end of this day; null: all that is known now.")
+    tree: date = Field(description="The units are those of this day.")
     due: AwareDatetime | None = Field(description="The cut-off; null: on that day nobody owes a report.")
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is in the records' counts."
     )
-    late: list[ReporterAnswer] = Field(description="All late communes of the unit.")
-    not_reported: list[ReporterAnswer] = Field(description="All communes of the unit without a report.")
+    late: list[ReporterAnswer] = Field(description="All late communes of the unit, as they were on the day.")
+    not_reported: list[ReporterAnswer] = Field(
+        description="All communes of the unit without a report, as they were on the day."
+    )
     units: list[UnitDeclaredAnswer] = Field(
         description="The unit asked for, then its descendants, each before those below it."
     )

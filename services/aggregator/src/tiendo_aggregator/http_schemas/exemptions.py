@@ -194,6 +194,10 @@ class ExplainedAnswer(Answered):
     over_explained: bool = Field(description="More are explained than remain: to be looked into.")
     reported: int = Field(description="How many of its communes have reported.")
     communes: int
+    of_divided: int = Field(
+        description="In how many of its communes is a part, by shares, of what was reported of one that has been "
+        "divided since."
+    )
     oldest_day: date | None = Field(description="Of the reports in it, the oldest one's day.")
 
 

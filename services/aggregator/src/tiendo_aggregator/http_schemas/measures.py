@@ -42,6 +42,12 @@ class MeasureDocument(Sent):
     decimals: Annotated[int, Field(strict=True, ge=0, le=6)] = Field(
         1, description="After how many decimals its percentages are cut (never rounded)."
     )
+    adds_up: bool = Field(
+        True,
+        description="Whether a unit has as many as those below it together (cards, turns): then units of which nothing "
+        "was told have the sum, and a divided one is parted. False: a number is of the very unit of which it was told "
+        "(25 services that each commune offers); nothing is summed, and of a divided unit one part keeps it.",
+    )
     targets: dict[AnyUnitCode, Count] = Field(
         {},
         description="What units are to reach, in the unit in which values are told.",
@@ -59,6 +65,7 @@ class MeasureDocument(Sent):
             decimals=self.decimals,
             targets=self.targets,
             decision=decision,
+            adds_up=self.adds_up,
         )
 
 
@@ -168,6 +175,10 @@ class MeasuredUnitAnswer(Answered):
     oldest_day: date | None = Field(description="Of the standings in it, the oldest one's day.")
     covered: int = Field(description="How many of its communes are in it.")
     communes: int
+    of_divided: int = Field(
+        description="In how many of its communes is what was told of a unit that has been divided since: the part that "
+        "its shares give; or the whole, if the measure doesn't add up."
+    )
     sources: list[str]
 
 
@@ -178,6 +189,7 @@ class MeasuredAnswer(BaseModel):
     name: str
     out_of: str | None
     decimals: int
+    adds_up: bool
     decision: DecisionDocument | None
     version: int
     units: list[MeasuredUnitAnswer] = Field(
@@ -191,4 +203,5 @@ class MeasuresAnswer(BaseModel):
     campaign: str
     as_of: date
     known_at: date | None
+    tree: date = Field(description="The units are those of this day.")
     measures: list[MeasuredAnswer]

@@ -94,6 +94,9 @@ class ComparedAnswer(Answered):
         description="What the signed report prints: the records' figure unless chosen otherwise."
     )
     choice: ChoiceAnswer | None
+    of_divided: bool = Field(
+        description="A part, by shares, of what the ministry said of a unit that has been divided since is in it."
+    )
 
 
 class UnitComparedAnswer(Answered):
@@ -134,6 +137,7 @@ class MinistryAnswer(Answered):
     campaign: str
     as_of: date
     known_at: date | None
+    tree: date = Field(description="The units are those of this day.")
     complete_to: AwareDatetime | None = Field(
         description="Every fact that was accepted up to this instant is in the records' counts."
     )

@@ -139,6 +139,11 @@ class CampaignHead(Sent):
     day_cut_off: Annotated[time, AfterValidator(_local)] = Field(
         description="Local hour after which a day's count is final.", examples=["21:00"]
     )
+    days_end_after_midnight: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="Whether day_cut_off, 06:00 at the latest, is an hour of the following date, when shifts past "
+        "midnight are over. What they did counts on the day on which they began where lines say so (working_day).",
+    )
 
 
 Weight = Annotated[int, Field(strict=True, ge=0, le=1000)]

@@ -147,6 +147,10 @@ class UnitRechecksAnswer(Answered):
     printed: str = Field(examples=["115/115"])
     late: int = Field(description="Of those done, how many were after the round's last day.")
     outstanding: list[OutstandingAnswer]
+    of_divided: int = Field(
+        description="How many of its communes stand for one that has been divided since: the part that keeps its "
+        "records has what was reported of the whole."
+    )
     corrected: int = Field(description="Entries, in communes that are done.")
     by_why: dict[Why, int]
     other: list[OtherWhyAnswer]

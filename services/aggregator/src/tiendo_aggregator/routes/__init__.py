@@ -38,7 +38,7 @@ from tiendo_aggregator.use_cases.plan import Plans, tag
 from tiendo_aggregator.use_cases.progress import Progress
 from tiendo_aggregator.use_cases.reconciliation import Reconciliation, Span
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.clock import Clock
+from tiendo_common.clock import Clock, local_time
 from tiendo_common.errors import Invalid
 from tiendo_common.service.bodies import WORK, Rooms, announced, read_body
 
@@ -125,7 +125,8 @@ def make_router(
     @router.get("/v1/campaigns/{campaign}/phases", tags=["campaigns"], summary="A campaign's phases")
     async def get_phases(campaign: InPath, _reader: Reader) -> PhasesAnswer:
         """Their days and targets. `phase=` asks for the progress, pace, quotas, forecast and ranks of one."""
-        return PhasesAnswer.of(await plans.get(campaign), clock.today())
+        stored = await plans.get(campaign)
+        return PhasesAnswer.of(stored, stored.campaign.day_end.going_on(local_time(clock.now())))
 
     @router.get(
         "/v1/campaigns/{campaign}/progress",

@@ -11,7 +11,7 @@ from tiendo_aggregator.http_schemas.declared import (
     DeclaredHistoryAnswer,
     DeclaredReportAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, Depth, InPath, KnownAt, OneUnit, Reader
+from tiendo_aggregator.routes.questions import AsOf, Depth, InPath, KnownAt, OneUnit, OnTree, Reader
 from tiendo_aggregator.use_cases.declared import Declarations
 from tiendo_common.service.auth import ApiKey, requires
 
@@ -30,12 +30,15 @@ def make_declared_router(declarations: Declarations) -> APIRouter:
         _reader: Reader,
         as_of: AsOf = None,
         known_at: KnownAt = None,
+        tree: OnTree = None,
         unit: OneUnit = None,
         depth: Depth = 0,
     ) -> DeclaredReportAnswer:
         """Declared counts are never added to those of records. A unit above communes has the sums of those that
         declared, and the records of these same communes."""
-        report = await declarations.report(campaign, as_of=as_of, known_at=known_at, unit=unit, depth=depth)
+        report = await declarations.report(
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, depth=depth
+        )
         return DeclaredReportAnswer.model_validate(report)
 
     @router.put("/{unit}/{day}", summary="Declare a commune's counts of a day")

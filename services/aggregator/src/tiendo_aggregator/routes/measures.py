@@ -17,7 +17,7 @@ from tiendo_aggregator.http_schemas.measures import (
     ToldStandingAnswer,
     ToldStandingsAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, Depth, InPath, KnownAt, OneUnit, Planner, Reader
+from tiendo_aggregator.routes.questions import AsOf, Depth, InPath, KnownAt, OneUnit, OnTree, Planner, Reader
 from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_common.service.auth import ApiKey, requires
 
@@ -59,22 +59,27 @@ def make_measures_router(measures: Measures) -> APIRouter:
         _reader: Reader,
         as_of: AsOf = None,
         known_at: KnownAt = None,
+        tree: OnTree = None,
         unit: OneUnit = None,
         depth: Depth = 0,
     ) -> MeasuresAnswer:
         """The newest standing up to a day. A unit of which nothing was told has the sum of those below it, and says how
         many of its communes are in that."""
-        report = await measures.report(campaign, as_of=as_of, known_at=known_at, unit=unit, depth=depth)
+        report = await measures.report(
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, depth=depth
+        )
         return MeasuresAnswer(
             campaign=report.campaign,
             as_of=report.as_of,
             known_at=report.known_at,
+            tree=report.tree,
             measures=[
                 MeasuredAnswer(
                     id=each.measure.id,
                     name=each.measure.name,
                     out_of=each.measure.out_of,
                     decimals=each.measure.decimals,
+                    adds_up=each.measure.adds_up,
                     decision=each.measure.decision,
                     version=each.version,
                     units=[MeasuredUnitAnswer.model_validate(unit) for unit in each.units],

@@ -12,7 +12,7 @@ from tiendo_aggregator.http_schemas.ministry import (
     ImportDocument,
     MinistryAnswer,
 )
-from tiendo_aggregator.routes.questions import AsOf, InPath, KnownAt, OneUnit, Planner, Reader
+from tiendo_aggregator.routes.questions import AsOf, InPath, KnownAt, OneUnit, OnTree, Planner, Reader
 from tiendo_aggregator.use_cases.ministry import Ministry
 from tiendo_common.events.state import Indicator
 
@@ -29,11 +29,12 @@ def make_ministry_router(ministry: Ministry) -> APIRouter:
         _reader: Reader,
         as_of: AsOf = None,
         known_at: KnownAt = None,
+        tree: OnTree = None,
         unit: OneUnit = None,
     ) -> MinistryAnswer:
         """Only of units of which it gave figures as of exactly this day. Claims that don't reconcile are listed as
         such, not mended."""
-        report = await ministry.report(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        report = await ministry.report(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
         return MinistryAnswer.model_validate(report)
 
     @router.put("/{as_of}", summary="Import the ministry's figures as of a day")

@@ -1,8 +1,8 @@
 """The calendar: how a campaign's work is spread over its days, in whole numbers that sum exactly.
 
 Weights say how much a day is to bring beside the others; they are whole numbers, so no share is ever rounded twice.
-A day belongs to the calendar of Asia/Ho_Chi_Minh, as counters have it: these keep no hour, so work of a night shift
-counts on the date on which it was done.
+A day belongs to the calendar of Asia/Ho_Chi_Minh, as counters have it: these keep no hour, and what a shift did past
+midnight is on the day to which its lines give it.
 """
 
 from collections.abc import Iterator, Sequence

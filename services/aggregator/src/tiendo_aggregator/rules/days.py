@@ -9,7 +9,8 @@ WATCHED_AFTER = timedelta(days=7)
 
 
 def is_watched(campaign: Campaign, today: date) -> bool:
-    """Whether progress is published: from the first day until a week after the last one, or after it went on."""
+    """Whether progress is published while this day goes on: from the first day until a week after the last one, or
+    after it went on."""
     until = campaign.works_until
     return campaign.first_day <= today and (until is None or today < until + WATCHED_AFTER)
 
@@ -19,11 +20,11 @@ def days_to_close(
 ) -> list[date]:
     """The watched days, oldest first, whose cut-off has been reached and which are not closed yet.
 
-    `reached` is a local time of day: everything accepted up to it has been counted. Days before the campaign
+    `reached` is a local time: everything accepted up to it has been counted. Days before the campaign
     was made known to us (`known_since`) are never closed: nobody could have sent anything for them in time,
     and closing them would report every unit as idle.
     """
-    last = reached.date() if reached.time() >= campaign.day_cut_off else reached.date() - timedelta(days=1)
+    last = campaign.day_end.last_over(reached)
     if campaign.works_until is not None:
         last = min(last, campaign.works_until + WATCHED_AFTER - timedelta(days=1))
     day = max(campaign.first_day, known_since)

@@ -3,7 +3,7 @@
 Nothing here is ever added to what is counted from records.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,9 +11,12 @@ from typing import Literal
 
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.declaring import Declaring
+from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.plan import spread
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.revisions import Levels
-from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.rules.told import Piece, Told, carried
+from tiendo_aggregator.rules.units import Followed
 from tiendo_common.errors import Invalid
 from tiendo_common.events.declarations import DeclaredCount
 from tiendo_common.events.state import Indicator
@@ -45,9 +48,10 @@ class Declared:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """A declared figure and what the records of the same `communes` say, in citizens. Levels that one of them did not
-    tell apart are None."""
+    tell apart are None. In `of_divided` communes of the tree is a part of what one declared that was divided since."""
 
     communes: int
+    of_divided: int
     declared: DeclaredCount
     records: Levels
     difference: DeclaredCount
@@ -55,8 +59,9 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class UnitDeclared:
-    """A unit and all below it. `states` counts communes; `newest` is what a commune itself declared, and `state` the
-    one it is in; both None for units above, and for those that owe nothing and said nothing."""
+    """A unit and all below it. `states` counts reports, each where its commune's records count; `newest` is what a
+    commune itself declared, and `state` the one it is in; both None for units above, for those that owe nothing and
+    said nothing, and where there is no single report: in a commune merged since, or a part of one."""
 
     code: str
     name: str
@@ -87,8 +92,8 @@ def check_count(field: str, value: int, level_1: int | None, level_2: int | None
 
 
 def may_declare(declaring: Declaring, followed: Followed) -> list[str]:
-    """The units of a later tree that the declaring communes have become, by code."""
-    return sorted({followed.places[unit] for unit in declaring.units})
+    """The units of a later tree that the declaring communes have become, by code; of a divided one every part."""
+    return sorted({part for unit in declaring.units for part in parts_of(unit, 0, followed.steps)})
 
 
 def states(owing: Iterable[str], declared: Mapping[str, Declared], *, due_passed: bool) -> dict[str, State]:
@@ -99,45 +104,61 @@ def states(owing: Iterable[str], declared: Mapping[str, Declared], *, due_passed
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a commune declared and what its records say, of each indicator that it named."""
+
+    declared: Declared
+    counts: Mapping[Indicator, tuple[DeclaredCount, Levels]]
+
+
 def side_by_side(
-    tree: Tree,
+    followed: Followed,
     root: str,
     depth: int,
     by_unit: Mapping[str, State],
     declared: Mapping[str, Declared],
     counts: Iterable[Count],
 ) -> list[UnitDeclared]:
-    """`root` and its descendants down to `depth`, each before its children. A unit above communes has the sums of those
-    that declared, and beside them the records of these same communes: whoever did not report is in neither."""
+    """`root` and its descendants down to `depth` on the tree that the campaign was `followed` to, each before its
+    children. States, what was declared and the records' `counts` are of the communes of the day of the reports.
+
+    A unit above communes has the sums of those that declared, and beside them the records of these same communes:
+    whoever did not report is in neither. A commune that was divided since is parted with its records.
+    """
+    tree = followed.tree
     inside = set(tree.below(root))
-    records: defaultdict[tuple[str, Indicator, int], int] = defaultdict(int)
-    for count in counts:
-        records[count.unit, count.indicator, count.level] += count.value
-    parts: defaultdict[tuple[str, Indicator], list[tuple[DeclaredCount, Levels]]] = defaultdict(list)
-    for unit in sorted(declared.keys() & inside):
-        for indicator, count_ in declared[unit].counts.items():
-            one, two = (records[unit, indicator, level] for level in (1, 2))
-            for above in tree.up_to(unit, root):
-                parts[above, indicator].append((count_, Levels(one + two, one, two)))
-    number: defaultdict[str, dict[State, int]] = defaultdict(lambda: dict.fromkeys(STATES, 0))
+    pieces = carried(_told(declared, counts), followed, _part_said, whole=False)
+    parts: defaultdict[tuple[str, Indicator], list[tuple[str, Piece[_Said]]]] = defaultdict(list)
+    for unit in sorted(pieces.keys() & inside):
+        for piece in pieces[unit]:
+            for indicator in piece.document.counts:
+                for above in tree.up_to(unit, root):
+                    parts[above, indicator].append((unit, piece))
+    number: defaultdict[str, Counter[State]] = defaultdict(Counter)
     for unit, state in by_unit.items():
-        if unit in inside:
-            for above in tree.up_to(unit, root):
+        place = followed.places.get(unit)
+        if place in inside:
+            for above in tree.up_to(place, root):
                 number[above][state] += 1
     answer = []
     for code in tree.below(root, depth):
         unit_ = tree.units[code]
+        own = pieces.get(code, [])
+        alone = own[0] if len(own) == 1 and not own[0].of_divided else None
+        states_ = number[code]
+        only = code not in tree.children and states_.total() == 1 and (alone is not None or not own)
         answer.append(
             UnitDeclared(
                 code,
                 unit_.name,
                 unit_.level,
                 unit_.parent,
-                number[code],
-                by_unit.get(code),
-                declared.get(code),
+                {state: states_[state] for state in STATES},
+                next(iter(states_)) if only else None,
+                alone.document.declared if alone is not None else None,
                 {
-                    indicator: _beside(parts[code, indicator])
+                    indicator: _beside(indicator, parts[code, indicator])
                     for indicator in INDICATORS
                     if (code, indicator) in parts
                 },
@@ -146,14 +167,62 @@ def side_by_side(
     return answer
 
 
-def _beside(parts: Sequence[tuple[DeclaredCount, Levels]]) -> Beside:
-    said = total_of([declared for declared, _ in parts])
+def _told(declared: Mapping[str, Declared], counts: Iterable[Count]) -> list[Told[_Said]]:
+    records: defaultdict[tuple[str, Indicator, int], int] = defaultdict(int)
+    for count in counts:
+        records[count.unit, count.indicator, count.level] += count.value
+    told = []
+    for unit, each in declared.items():
+        beside = {}
+        for indicator, said in each.counts.items():
+            one, two = (records[unit, indicator, level] for level in (1, 2))
+            beside[indicator] = said, Levels(one + two, one, two)
+        told.append(Told(unit, each.day, _Said(each, beside)))
+    return told
+
+
+def _part_said(said: _Said, weights: Mapping[str, int]) -> dict[str, _Said]:
+    parts: defaultdict[str, dict[Indicator, tuple[DeclaredCount, Levels]]] = defaultdict(dict)
+    for indicator, (count, levels) in said.counts.items():
+        counts = part_count(count, weights)
+        ones, twos = (spread(n, weights) for n in (levels.level_1, levels.level_2))
+        for part in weights:
+            parts[part][indicator] = (
+                counts[part],
+                Levels(ones[part] + twos[part], ones[part], twos[part]),
+            )
+    return {part: _Said(said.declared, parts[part]) for part in weights}
+
+
+def part_count(count: DeclaredCount, weights: Mapping[str, int]) -> dict[str, DeclaredCount]:
+    """A count in parts, by level where levels were told."""
+    if count.level_1 is None or count.level_2 is None:
+        return {
+            part: DeclaredCount(value=n, level_1=None, level_2=None)
+            for part, n in spread(count.value, weights).items()
+        }
+    ones, twos = spread(count.level_1, weights), spread(count.level_2, weights)
+    return {
+        part: DeclaredCount(value=ones[part] + twos[part], level_1=ones[part], level_2=twos[part])
+        for part in weights
+    }
+
+
+def _beside(indicator: Indicator, parts: Sequence[tuple[str, Piece[_Said]]]) -> Beside:
+    pairs = [piece.document.counts[indicator] for _, piece in parts]
+    said = total_of([declared for declared, _ in pairs])
     records = Levels(
-        sum(each.value for _, each in parts),
-        sum(each.level_1 for _, each in parts),
-        sum(each.level_2 for _, each in parts),
+        sum(each.value for _, each in pairs),
+        sum(each.level_1 for _, each in pairs),
+        sum(each.level_2 for _, each in pairs),
     )
-    return Beside(len(parts), said, records, difference(said, records))
+    return Beside(
+        len({piece.document.declared.unit for _, piece in parts}),
+        len({unit for unit, piece in parts if piece.of_divided}),
+        said,
+        records,
+        difference(said, records),
+    )
 
 
 def total_of(counts: Sequence[DeclaredCount]) -> DeclaredCount:

@@ -90,7 +90,7 @@ def exempt_citizens(
 
     Raises Invalid if a decision is about a unit that has no place there: a tree that it stood on was taken back.
     """
-    of_code: defaultdict[str, int] = defaultdict(int)
+    of_code: defaultdict[tuple[str, int], int] = defaultdict(int)
     for decision in in_force(decisions, day, known_at):
         for line in decision.lines:
             if line.unit not in followed.places:
@@ -100,10 +100,10 @@ def exempt_citizens(
                     field="unit",
                     remedy="Bring back the tree that it was made on; or withdraw it by another decision.",
                 )
-            of_code[line.unit] += line.citizens
+            of_code[line.unit, len(followed.after(decision.from_day))] += line.citizens
     exempt: defaultdict[str, int] = defaultdict(int)
-    for code, citizens in of_code.items():
-        for part, number in parts_of(code, citizens, followed).items():
+    for (code, changes), citizens in of_code.items():
+        for part, number in parts_of(code, citizens, followed.steps[len(followed.steps) - changes :]).items():
             exempt[part] += number
     return dict(exempt)
 

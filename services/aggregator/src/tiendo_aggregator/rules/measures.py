@@ -4,16 +4,19 @@ A standing is where a unit was at the end of a day: a plain value (outreach turn
 nobody's sum of events, so it is never added to counters, and a later one replaces an earlier one, it doesn't add to it.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 import msgspec
 
 from tiendo_aggregator.rules.counting import INDICATORS
+from tiendo_aggregator.rules.dividing import parts_of
 from tiendo_aggregator.rules.figures import cut_percent
+from tiendo_aggregator.rules.plan import spread
+from tiendo_aggregator.rules.told import Piece, Told, carried
 from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_common.errors import Invalid
 
@@ -29,6 +32,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured. `out_of` names what the denominator counts; None: a plain value, which has none.
 
+    `adds_up`: people or things of which a unit has as many as those below it together (cards, turns), so that it can be
+    summed, and parted when a unit is divided. Otherwise (25 services that each commune offers) a number is of the unit
+    alone of which it was told.
+
     `targets` are what units must reach, in the numerator's unit of count; percentages are cut after `decimals`.
     """
 
@@ -38,6 +45,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int
     targets: Mapping[str, int]
     decision: Decision | None
+    adds_up: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ class MeasuredUnit:
 
     `oldest_day` is the day of the oldest standing in it, `covered` how many of its `communes` are in it. `over_100`
     marks a share above the whole: shown as it was reported, since clipping would hide that something is wrong.
+    `of_divided`: in how many of its communes is what was told of a unit that has been divided since.
     """
 
     code: str
@@ -77,12 +86,13 @@ class MeasuredUnit:
     oldest_day: date | None
     covered: int
     communes: int
+    of_divided: int
     sources: tuple[str, ...]
 
 
 def check_measure(measure: Measure, tree: Tree, province: str) -> None:
     """Raise Invalid, naming the field, unless the measure can be kept beside the counted indicators, and its targets
-    are those of the campaign's units, none of which has less than those below it together."""
+    are those of the campaign's units, none of which has less than those below it together, if it adds up."""
     if measure.id in INDICATORS:
         raise Invalid(
             f"{measure.id} is counted from citizens' records.",
@@ -97,7 +107,7 @@ def check_measure(measure: Measure, tree: Tree, province: str) -> None:
                 field=f"targets.{unit}",
                 remedy="GET /v1/units?search= finds codes by name.",
             )
-    for unit, value in measure.targets.items():
+    for unit, value in measure.targets.items() if measure.adds_up else ():
         below = sum(measure.targets[each] for each in _nearest(tree, unit, measure.targets))
         if below > value:
             raise Invalid(
@@ -142,38 +152,47 @@ def place_of(unit: str, followed: Followed, start: Tree) -> str | None:
 
 
 def placed(
-    newest: Iterable[Standing], followed: Followed, start: Tree, since: date | None
-) -> dict[str, list[Standing]]:
-    """Each unit's standings on the tree of a day: its own, or else those of all that it was made of.
+    measure: Measure, newest: Iterable[Standing], followed: Followed
+) -> dict[str, list[Piece[Standing]]]:
+    """Each unit's standings on the tree of a day: its own, or else those of all that it was made of (see rules.told).
+    `newest` are the newest of each unit, and the newest before each change of the tree."""
+    told = (Told(each.unit, each.day, each) for each in newest)
+    return carried(told, followed, _part_standing if measure.adds_up else None, whole=True)
 
-    `since` is the day from which that tree holds, None if it is still that of the first day. What was told for a unit
-    of the present tree stands in place of what its predecessors told. While one of these told nothing, their sum would
-    pass a part for the whole: then the unit is not reported.
-    """
-    own: dict[str, list[Standing]] = {}
-    before: dict[str, Standing] = {}
-    for each in newest:
-        if since is not None and each.day < since:
-            before[each.unit] = each
-        elif each.unit in followed.tree.units:
-            own[each.unit] = [each]
-    made_of: defaultdict[str, list[str]] = defaultdict(list)
-    if before:
-        for unit in followed.places:
-            place = place_of(unit, followed, start)
-            if place is not None:
-                made_of[place].append(unit)
-    taken_in = {
-        place: [before[unit] for unit in units]
-        for place, units in made_of.items()
-        if all(unit in before for unit in units)
+
+def _part_standing(standing: Standing, weights: Mapping[str, int]) -> dict[str, Standing]:
+    """What is parted are those who are reached, those who are not, and what was told beyond the whole: so no part is
+    above the whole unless its unit was."""
+    of = standing.value if standing.out_of is None else standing.out_of
+    reached = spread(min(standing.value, of), weights)
+    missing, beyond = (spread(max(0, n), weights) for n in (of - standing.value, standing.value - of))
+    return {
+        part: replace(
+            standing,
+            unit=part,
+            value=reached[part] + beyond[part],
+            out_of=None if standing.out_of is None else reached[part] + missing[part],
+        )
+        for part in weights
     }
-    return taken_in | own
+
+
+def _placed_targets(measure: Measure, followed: Followed, start: Tree) -> dict[str, int]:
+    """The targets under the units of the tree that the campaign was followed to."""
+    targets: Counter[str] = Counter()
+    made_of = Counter(place_of(unit, followed, start) for unit in followed.places)
+    for unit, wanted in measure.targets.items():
+        place = place_of(unit, followed, start)
+        if place is not None and measure.adds_up:
+            targets.update(parts_of(unit, wanted, followed.steps))
+        elif place is not None and made_of[place] == 1:
+            targets[place] = wanted
+    return dict(targets)
 
 
 def measured_units(
     measure: Measure,
-    found: Mapping[str, list[Standing]],
+    found: Mapping[str, list[Piece[Standing]]],
     followed: Followed,
     start: Tree,
     root: str,
@@ -182,30 +201,31 @@ def measured_units(
     """`root` and what is below it down to `depth` levels, each unit before those below it. `found` is what `placed`
     said; `start` the tree of the campaign's first day, to which the targets were given."""
     tree = followed.tree
-    targets: dict[str, int] = {}
-    for unit, wanted in measure.targets.items():
-        place = place_of(unit, followed, start)
-        if place is not None:
-            targets[place] = targets.get(place, 0) + wanted
-    cache: dict[str, tuple[list[Standing], int, int]] = {}
+    targets = _placed_targets(measure, followed, start)
+    cache: dict[str, tuple[list[Piece[Standing]], int, int, int]] = {}
 
-    def gather(unit: str) -> tuple[list[Standing], int, int]:
-        """The standings that make up a unit, how many of its communes are in them, and how many it has."""
+    def gather(unit: str) -> tuple[list[Piece[Standing]], int, int, int]:
+        """The standings that make up a unit, how many of its communes are in them, how many it has, and in how many of
+        those that are in them is something of a divided unit."""
         if unit not in cache:
             # Nobody tells a measure of hamlets.
             children = [] if tree.units[unit].level == "commune" else tree.children.get(unit, [])
             parts = [gather(child) for child in children]
-            communes = sum(each[2] for each in parts) if children else 1
+            communes = sum(each[2] for each in parts) if parts else 1
             if unit in found:
-                cache[unit] = found[unit], communes, communes
+                of_divided = any(piece.of_divided for piece in found[unit])
+                cache[unit] = found[unit], communes, communes, int(of_divided)
+            elif measure.adds_up:
+                below = [piece for each in parts for piece in each[0]]
+                cache[unit] = below, sum(each[1] for each in parts), communes, sum(each[3] for each in parts)
             else:
-                below = [standing for each in parts for standing in each[0]]
-                cache[unit] = below, sum(each[1] for each in parts), communes
+                cache[unit] = [], 0, communes, 0
         return cache[unit]
 
     answer = []
     for unit in tree.below(root, depth):
-        standings, covered, communes = gather(unit)
+        pieces, covered, communes, of_divided = gather(unit)
+        standings = [piece.document for piece in pieces]
         value = sum(each.value for each in standings) if standings else None
         out_of = sum(each.out_of or 0 for each in standings) if standings and measure.out_of else None
         target = targets.get(unit)
@@ -226,6 +246,7 @@ def measured_units(
                 oldest_day=min((each.day for each in standings), default=None),
                 covered=covered,
                 communes=communes,
+                of_divided=of_divided,
                 sources=tuple(sorted({each.source for each in standings})),
             )
         )

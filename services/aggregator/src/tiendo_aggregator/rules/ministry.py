@@ -12,12 +12,13 @@ from typing import Literal
 import msgspec
 
 from tiendo_aggregator.rules.counting import INDICATORS
-from tiendo_aggregator.rules.declared import Counts, difference
+from tiendo_aggregator.rules.declared import Counts, difference, part_count, total_of
 from tiendo_aggregator.rules.figures import cut_percent
 from tiendo_aggregator.rules.plan import Over
 from tiendo_aggregator.rules.progress import Standing, UnitProgress
 from tiendo_aggregator.rules.revisions import Levels
-from tiendo_aggregator.rules.units import Tree
+from tiendo_aggregator.rules.told import Piece, Told, carried
+from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.declarations import DeclaredCount
 from tiendo_common.events.state import Indicator
@@ -69,13 +70,19 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Compared:
     """One indicator of one unit, in citizens. `difference` is ministry − records. `used` is what the signed report
-    prints: the records' figure unless somebody chose otherwise."""
+    prints: the records' figure unless somebody chose otherwise.
+
+    `of_divided`: this is a part, by shares, of what the ministry said of a unit that has been divided since, or has
+    such a part in it. A choice goes with the figure; `choice` is None where figures under different choices, or none,
+    were summed, and then the records' figure is used.
+    """
 
     ministry: DeclaredCount
     records: Levels
     difference: DeclaredCount
     used: Used
     choice: Choice | None
+    of_divided: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +141,61 @@ def _check_unit(unit: str, inside: set[str], root: str, field: str) -> None:
         )
 
 
-def compare(
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A figure, and what was chosen of it."""
+
+    count: DeclaredCount
+    choice: Choice | None
+
+
+#: What the ministry said of each unit and indicator, on the tree that is asked about.
+Placed = Mapping[tuple[str, Indicator], Sequence[Piece[_Chosen]]]
+
+
+def placed(
     figures: Mapping[str, Counts],
     choices: Mapping[tuple[str, Indicator], Choice],
-    units: Iterable[UnitProgress],
-) -> list[UnitCompared]:
+    as_of: date,
+    followed: Followed,
+) -> Placed:
+    """The figures as of a day under the units of a later tree: see rules.told."""
+    answer: dict[tuple[str, Indicator], Sequence[Piece[_Chosen]]] = {}
+    for indicator in INDICATORS:
+        told = [
+            Told(unit, as_of, _Chosen(counts[indicator], choices.get((unit, indicator))))
+            for unit, counts in figures.items()
+            if indicator in counts
+        ]
+        for unit, pieces in carried(told, followed, _part_figure, whole=True).items():
+            answer[unit, indicator] = pieces
+    return answer
+
+
+def _part_figure(figure: _Chosen, weights: Mapping[str, int]) -> dict[str, _Chosen]:
+    return {part: _Chosen(count, figure.choice) for part, count in part_count(figure.count, weights).items()}
+
+
+def compare(figures: Placed, units: Iterable[UnitProgress]) -> list[UnitCompared]:
     """Every unit of which the ministry gave figures, in the order of `units`."""
     answer = []
     for unit in units:
         indicators = {}
         for indicator in INDICATORS:
-            said = figures.get(unit.code, {}).get(indicator)
-            if said is None:
+            pieces = figures.get((unit.code, indicator))
+            if pieces is None:
                 continue
             standing = unit.indicators[indicator]
             records = Levels(standing.value, standing.level_1, standing.level_2)
-            choice = choices.get((unit.code, indicator))
+            said = total_of([piece.document.count for piece in pieces])
+            choice = pieces[0].document.choice if len(pieces) == 1 else None
             indicators[indicator] = Compared(
-                said, records, difference(said, records), choice.use if choice else "records", choice
+                said,
+                records,
+                difference(said, records),
+                choice.use if choice else "records",
+                choice,
+                any(piece.of_divided for piece in pieces),
             )
         if indicators:
             answer.append(UnitCompared(unit.code, unit.name, unit.level, unit.parent, indicators))
@@ -159,18 +203,27 @@ def compare(
 
 
 def check_claims(
-    claims: Iterable[Claim], figures: Mapping[str, Counts], units: Iterable[UnitProgress]
+    claims: Sequence[Claim], figures: Placed, as_of: date, followed: Followed, units: Iterable[UnitProgress]
 ) -> list[CheckedClaim]:
-    """Each claim about one of the units, held against what stands there."""
+    """Each claim about one of the units, held against what stands there. A share is no sum: on a later tree nothing is
+    claimed any more of a unit that was divided, or is one with others."""
     by_code = {unit.code: unit for unit in units}
+    told = [Told(unit, as_of, unit) for unit in sorted({claim.unit for claim in claims})]
+    places = {
+        piece.document: place
+        for place, [piece] in carried(told, followed, None, whole=False).items()
+        if not piece.of_divided
+    }
     answer = []
     for claim in claims:
-        unit = by_code.get(claim.unit)
+        unit = by_code.get(places.get(claim.unit, ""))
         if unit is None:
             continue
         ours: dict[Indicator, int] = {each: standing.value for each, standing in unit.indicators.items()}
         theirs: dict[Indicator, int] = {
-            each: said.value for each, said in figures.get(claim.unit, {}).items()
+            indicator: sum(piece.document.count.value for piece in figures[unit.code, indicator])
+            for indicator in INDICATORS
+            if (unit.code, indicator) in figures
         }
         by_records, by_ministry = (
             _share(claim, unit.indicators, ours),

@@ -17,6 +17,7 @@ from tiendo_common.errors import Invalid
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.restatements import Cohort
 from tiendo_common.events.state import Indicator
+from tiendo_common.nights import DayEnd, check_day_end
 
 #: What a figure can be a share of: what should be reached, who could be, or another count.
 Over = Literal["target", "eligible", "intake", "approved", "activated"]
@@ -35,7 +36,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
-    """Who, where, when; days and the cut-off hour are those of the campaign's place.
+    """Who, where, when; days and the cut-off hour are those of the campaign's place, and the hour is one of the
+    following date if `days_end_after_midnight`.
 
     `units`: the districts and communes of its first day that it is about, none within another; empty: all of the
     province. `parent`: the campaign of which it is a part (rules.sub_campaigns).
@@ -57,6 +59,12 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     contests: tuple[Contest, ...] = ()
     parent: str | None = None
     units: tuple[str, ...] = ()
+    days_end_after_midnight: bool = False
+
+    @property
+    def day_end(self) -> DayEnd:
+        """When its days end."""
+        return DayEnd(self.day_cut_off, self.days_end_after_midnight)
 
     def followed(self, history: History, day: date) -> Followed:
         """What its units are on the tree of a day."""
@@ -173,6 +181,7 @@ def check_plan(plan: Plan, tree: Tree) -> None:
             field="last_day",
             remedy="Send a last_day at or after first_day.",
         )
+    check_day_end(campaign.day_end)
     check_calendar(campaign.calendar, campaign.first_day, campaign.last_day)
     check_phases(campaign.phases, campaign.first_day, campaign.last_day)
     check_going_on(campaign.going_on, campaign.last_day)

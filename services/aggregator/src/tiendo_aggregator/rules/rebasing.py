@@ -1,20 +1,20 @@
 """A campaign on a later tree: its numbers under the units that its own have become, to the same totals.
 
 Nothing stored is changed. Counters, targets and eligible populations stay with the codes to which they were
-given, and are summed under the units of the tree that a report is on; so to take a reorganisation back is to
-stop summing so.
+given, and are summed under the units of the tree that a report is on, parted where a unit was divided by shares; so to
+take a reorganisation back is to stop summing so.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import TypeVar
+from datetime import date, timedelta
+from typing import Any, TypeVar
 
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.dividing import is_parted, parts_of
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
@@ -39,7 +39,7 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
     def there(population: Mapping[str, int]) -> dict[str, int]:
         placed: defaultdict[str, int] = defaultdict(int)
         for code, citizens in population.items():
-            for part, number in parts_of(code, citizens, followed).items():
+            for part, number in parts_of(code, citizens, followed.steps).items():
                 placed[part] += number
         return dict(placed)
 
@@ -47,7 +47,7 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
         (part, goal, number)
         for (unit, goal), value in targets.items()
         if unit in plan.eligible
-        for part, number in parts_of(unit, value, followed).items()
+        for part, number in parts_of(unit, value, followed.steps).items()
     )
     cohorts = {
         cohort: msgspec.structs.replace(size, eligible=there(size.eligible))
@@ -60,17 +60,107 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
 
 
 def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
-    """Each count under the unit where it counts now."""
+    """Each count under the unit where the cells of its code count now."""
     if followed.as_counted:
         return list(counts)
     return [replace(count, unit=followed.places[count.unit]) for count in counts]
 
 
+def resident_codes(followed: Followed, root: str) -> list[str]:
+    """The codes of whose residents some count, or counted before a division, at `root` or below it."""
+    codes = followed.codes_below(root)
+    if any(step.shares for step in followed.steps):
+        inside = set(followed.tree.below(root))
+        codes += [
+            code
+            for code, place in followed.places.items()
+            if place not in inside and not inside.isdisjoint(parts_of(code, 0, followed.steps, records=True))
+        ]
+    return codes
+
+
+def rebased_residents(
+    counts: Iterable[CountedT], followed: Followed, root: str, as_of: date, first_day: date
+) -> list[CountedT]:
+    """Likewise of residents at `root` and below it (see `resident_codes`), as they stood at the end of `as_of`, a week
+    before, and on the eve of `first_day`. What stood before a unit was divided by shares is parted as whatever else was
+    told of it is; since then its records are where intake placed them."""
+    if followed.as_counted:
+        return list(counts)
+    inside = set(followed.tree.below(root))
+    week = timedelta(days=7)
+    ends = {"value": as_of, "week_ago": as_of - week, "baseline": first_day - timedelta(days=1)}
+    answer = []
+    for each in counts:
+        if not is_parted(each.unit, followed.steps, records=True):
+            answer.append(replace(each, unit=followed.places[each.unit]))
+            continue
+        parts = {
+            name: parts_of(each.unit, getattr(each, name), followed.after(day), records=True)
+            for name, day in ends.items()
+            if hasattr(each, name)
+        }
+        for unit in sorted(inside & {unit for of_end in parts.values() for unit in of_end}):
+            numbers: dict[str, Any] = {name: of_end.get(unit, 0) for name, of_end in parts.items()}
+            answer.append(replace(each, unit=unit, **numbers))
+    return answer
+
+
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
-    """Likewise of numbers of a unit by something else."""
+    """Numbers of a unit by something else, under the unit where the cells of its code count now."""
     if followed.as_counted:
         return list(sums)
     return [(followed.places[unit], key, n) for unit, key, n in sums]
+
+
+def rebased_days(
+    changes: Iterable[tuple[str, tuple[str, date], int]], followed: Followed, root: str, as_of: date
+) -> list[tuple[str, tuple[str, date], int]]:
+    """The changes of residents of `root` and below it on each day up to `as_of`, by goal.
+
+    Up to any day they sum to what `rebased_residents` says of it. So the placing of records on the day of a division is
+    nobody's progress and nobody's loss, but for what the shares missed by.
+    """
+    answer: list[tuple[str, tuple[str, date], int]] = []
+    of_parted: defaultdict[tuple[str, str], Counter[date]] = defaultdict(Counter)
+    for unit, (goal, day), n in changes:
+        if is_parted(unit, followed.steps, records=True):
+            of_parted[unit, goal][day] += n
+        else:
+            answer.append((unit if followed.as_counted else followed.places[unit], (goal, day), n))
+    inside = set(followed.tree.below(root)) if of_parted else set()
+    divisions = {step.day for step in followed.steps if step.day <= as_of}
+    for (unit, goal), by_day in of_parted.items():
+        so_far, before = 0, Counter[str]()
+        for day in sorted(by_day.keys() | divisions):
+            so_far += by_day[day]
+            now = Counter(parts_of(unit, so_far, followed.after(day), records=True))
+            parts = sorted(inside & (now.keys() | before.keys()))
+            answer += [(part, (goal, day), now[part] - before[part]) for part in parts]
+            before = now
+    return answer
+
+
+def require_whole(followed: Followed, units: Iterable[str], as_of: date) -> None:
+    """Raise Invalid if one of the `units` has but some parts of what was divided by shares after `as_of`: how long
+    citizens had waited by then is of each by himself, and nobody was placed in a part yet."""
+    later = followed.after(as_of)
+    divided = {
+        code: parts_of(code, 0, later, records=True).keys()
+        for code in followed.places
+        if is_parted(code, later, records=True)
+    }
+    for unit in units if divided else ():
+        inside = set(followed.tree.below(unit))
+        for code, parts in divided.items():
+            if not parts <= inside and not parts.isdisjoint(inside):
+                day = next(step.day for step in later if step.shares)
+                raise Invalid(
+                    f"{followed.names[unit]} ({unit}) has a part of {code}, which was divided after {as_of}; since "
+                    "when its citizens had waited can't be parted.",
+                    field="tree",
+                    remedy=f"Ask on a tree before {day}, as of {day} or later, or of units that have all its parts.",
+                )
 
 
 @dataclass(frozen=True, slots=True)

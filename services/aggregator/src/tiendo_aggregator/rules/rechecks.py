@@ -4,13 +4,14 @@ A commune of which nothing was reported is outstanding; where there was nothing 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
 
 import msgspec
 
+from tiendo_aggregator.rules.dividing import is_parted
 from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_common.errors import Invalid
 
@@ -80,6 +81,8 @@ class UnitRechecks:
     """A unit and all below it in a round: `done` of `units` communes, `late` of them after the round's last day.
 
     `corrected` is the sum of `by_why`; what was corrected in a commune counts from the day on which it was done.
+    `of_divided` of the communes stand for one that the round goes over whole, and that has been divided since: being
+    done can't be parted, nor is a part that came later asked for anything.
     """
 
     code: str
@@ -90,6 +93,7 @@ class UnitRechecks:
     units: int
     late: int
     outstanding: Sequence[Outstanding]
+    of_divided: int
     corrected: int
     by_why: Mapping[Why, int]
     other: Sequence[OtherWhy]
@@ -189,7 +193,11 @@ def recheck_progress(
         if commune in wanted:
             for above in tree.up_to(commune, root):
                 inside[above].append(commune)
-    return [_of_unit(round_, done, parts, inside[code], tree, code) for code in tree.below(root, depth)]
+    later = followed.after(round_.first_day)
+    divided = {followed.places[unit] for unit in round_.units if is_parted(unit, later)}
+    return [
+        _of_unit(round_, done, parts, inside[code], divided, tree, code) for code in tree.below(root, depth)
+    ]
 
 
 def _of_unit(
@@ -197,6 +205,7 @@ def _of_unit(
     done: Mapping[str, Recheck],
     parts: Mapping[str, Sequence[str]],
     communes: Sequence[str],
+    divided: Set[str],
     tree: Tree,
     code: str,
 ) -> UnitRechecks:
@@ -226,6 +235,7 @@ def _of_unit(
         units=len(communes),
         late=late,
         outstanding=outstanding,
+        of_divided=len(divided & set(communes)),
         corrected=by_why.total(),
         by_why={why: by_why[why] for why in WHYS if why in by_why},
         other=[OtherWhy(words, other[words]) for words in sorted(other)],

@@ -4,14 +4,16 @@ Whoever remains stays among the eligible, whatever the reason; only a signed dec
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import msgspec
 
 from tiendo_aggregator.rules.exemptions import REASONS, Reason, check_words
+from tiendo_aggregator.rules.plan import spread
 from tiendo_aggregator.rules.progress import UnitProgress
+from tiendo_aggregator.rules.told import Piece, Told, carried
 from tiendo_aggregator.rules.units import Followed, Tree
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
@@ -55,7 +57,8 @@ class Explained:
     negative and is then flagged: `over_eligible`, `over_explained`. Nothing is clipped.
 
     `explained` None: none of its `communes` has `reported`, which is not zero; all that remains is unexplained.
-    `oldest_day` is the day of the oldest report in it.
+    `oldest_day` is the day of the oldest report in it. In `of_divided` of its communes is a part of what was reported
+    of one that has been divided since.
     """
 
     reached: int
@@ -68,6 +71,7 @@ class Explained:
     over_explained: bool
     reported: int
     communes: int
+    of_divided: int
     oldest_day: date | None
 
 
@@ -101,47 +105,48 @@ def check_lines(lines: Sequence[Remaining]) -> None:
 
 
 def standing_reports(
-    newest: Iterable[RemainingReport], follow: Callable[[date], Followed], followed: Followed
-) -> dict[tuple[str, Indicator], list[RemainingReport]]:
+    newest: Iterable[RemainingReport], followed: Followed
+) -> dict[tuple[str, Indicator], list[Piece[RemainingReport]]]:
     """What stands for each commune of the tree that the campaign was `followed` to: its own report, or those of all
-    that it was made of. `newest` are the newest of each code; `follow` follows the campaign to a day.
+    that it was made of (see rules.told). `newest` are the newest of each code, and the newest before each change of the
+    tree. A report of a merged commune is about all of it: it stands in place of what its parts said before."""
+    told: defaultdict[Indicator, list[Told[RemainingReport]]] = defaultdict(list)
+    for report in newest:
+        told[report.indicator].append(Told(report.unit, report.day, report))
+    return {
+        (unit, indicator): pieces
+        for indicator, reports in told.items()
+        for unit, pieces in carried(reports, followed, _part_report, whole=False).items()
+    }
 
-    A report of a merged commune is about all of it: it stands in place of what its parts said before.
-    """
-    standing: dict[tuple[str, Indicator], list[RemainingReport]] = {}
-    for report in sorted(newest, key=lambda each: (each.day, each.unit)):
-        standing = _placed(standing, follow(report.day))
-        standing[report.unit, report.indicator] = [report]
-    return _placed(standing, followed)
 
-
-def _placed(
-    standing: Mapping[tuple[str, Indicator], list[RemainingReport]], followed: Followed
-) -> dict[tuple[str, Indicator], list[RemainingReport]]:
-    """The reports under the units of another tree. One whose unit has no place there (its tree was taken back) says
-    nothing of it: then its commune has not reported."""
-    moved: defaultdict[tuple[str, Indicator], list[RemainingReport]] = defaultdict(list)
-    for (unit, indicator), reports in standing.items():
-        if unit in followed.places:
-            moved[followed.places[unit], indicator] += reports
-    return dict(moved)
+def _part_report(report: RemainingReport, weights: Mapping[str, int]) -> dict[str, RemainingReport]:
+    """Each reason's citizens are parted; who has none of one doesn't say so."""
+    lines: defaultdict[str, list[Remaining]] = defaultdict(list)
+    for line in report.lines:
+        for part, citizens in spread(line.citizens, weights).items():
+            if citizens:
+                lines[part].append(msgspec.structs.replace(line, citizens=citizens))
+    return {part: replace(report, unit=part, lines=tuple(lines[part])) for part in weights}
 
 
 def explain(
     units: Iterable[UnitProgress],
     tree: Tree,
     root: str,
-    reports: Mapping[tuple[str, Indicator], Sequence[RemainingReport]],
+    reports: Mapping[tuple[str, Indicator], Sequence[Piece[RemainingReport]]],
 ) -> list[UnitRemaining]:
     """The units, each with what its communes say of those who remain, summed up the tree to `root`."""
     inside = set(tree.below(root))
     said: defaultdict[tuple[str, Indicator], list[RemainingReport]] = defaultdict(list)
     number: Counter[tuple[str, Indicator]] = Counter()
+    divided: Counter[tuple[str, Indicator]] = Counter()
     for (unit, indicator), each in reports.items():
         if unit in inside:
             for above in tree.up_to(unit, root):
-                said[above, indicator] += each
+                said[above, indicator] += [piece.document for piece in each]
                 number[above, indicator] += 1
+                divided[above, indicator] += any(piece.of_divided for piece in each)
     answer = []
     for progress in units:
         communes = len(tree.communes(progress.code))
@@ -154,6 +159,7 @@ def explain(
                 said.get((progress.code, indicator), []),
                 number[progress.code, indicator],
                 communes,
+                divided[progress.code, indicator],
             )
             for indicator, standing in standings.items()
         }
@@ -173,7 +179,12 @@ def explain(
 
 
 def _explained(
-    reached: int, eligible: int | None, reports: Sequence[RemainingReport], number: int, communes: int
+    reached: int,
+    eligible: int | None,
+    reports: Sequence[RemainingReport],
+    number: int,
+    communes: int,
+    of_divided: int,
 ) -> Explained:
     by_reason: Counter[Reason] = Counter()
     other: Counter[str] = Counter()
@@ -196,5 +207,6 @@ def _explained(
         over_explained=bool(explained) and unexplained is not None and unexplained < 0,
         reported=number,
         communes=communes,
+        of_divided=of_divided,
         oldest_day=min((report.day for report in reports), default=None),
     )

@@ -1,8 +1,9 @@
 """Revisions: what has become known of a day since it ended.
 
 A fact has two days: the one on which it was true, and the one on which the service that accepted it knew it. A day
-is reported at its end, from what is known by then. A record that comes later goes to its own day all the same; how
-it changes that day, and the standing at the end of every day after it, is a revision.
+is reported at its end, from what is known by then: on its own date, or on the following one if it ends after midnight.
+A record that comes later goes to its own day all the same; how it changes that day, and the standing at the end of
+every day after it, is a revision.
 """
 
 from collections import defaultdict
@@ -45,7 +46,7 @@ class Revised:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What became known on `known_day`, after the day it belongs to: the net change of that day's own count."""
+    """What became known on `known_day`, after its day had ended: the net change of that day's own count."""
 
     known_day: date
     indicator: Indicator
@@ -62,9 +63,12 @@ class DayRevision:
     late: list[Late]
 
 
-def day_revisions(eve: date, last: date, changes: Iterable[Change]) -> list[DayRevision]:
+def day_revisions(
+    eve: date, last: date, changes: Iterable[Change], *, ends_after: timedelta = timedelta()
+) -> list[DayRevision]:
     """Every day from `eve` to `last`. `eve` is the day before the campaign and stands for all that came before: its
     revision is one of the baseline. Changes after `last` are left out, those before `eve` must have been put on it.
+    `ends_after`: how many dates after its own a day ends.
     """
     # What each day adds to the standing; a change adds to what was known at a day's end only from its known day on.
     then: defaultdict[tuple[date, Indicator, int], int] = defaultdict(int)
@@ -74,8 +78,8 @@ def day_revisions(eve: date, last: date, changes: Iterable[Change]) -> list[DayR
     )
     for each in changes:
         now[each.day, each.indicator, each.level] += each.n
-        then[max(each.day, each.known_day), each.indicator, each.level] += each.n
-        if each.known_day > each.day:
+        then[max(each.day, each.known_day - ends_after), each.indicator, each.level] += each.n
+        if each.known_day - ends_after > each.day:
             late[each.day][each.known_day, each.indicator][each.level] += each.n
     answer = []
     standing_then: defaultdict[tuple[Indicator, int], int] = defaultdict(int)

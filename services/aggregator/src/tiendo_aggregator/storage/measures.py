@@ -69,17 +69,24 @@ async def add_measure_version(connection: Connection, campaign: str, version: Me
 
 
 async def newest_standings(
-    connection: Connection, campaign: str, measure: str, as_of: date, known_at: date | None
+    connection: Connection,
+    campaign: str,
+    measure: str,
+    as_of: date,
+    known_at: date | None,
+    changes: Sequence[date],
 ) -> list[Standing]:
-    """Each unit's standing of the newest day up to `as_of`, in its last revision known at the end of `known_at`."""
+    """Each unit's standing of the newest day up to `as_of`, and of the newest before each of the `changes` of the tree,
+    in its last revision known at the end of `known_at`."""
     rows = await connection.fetch(
-        "SELECT DISTINCT ON (unit) unit, day, value, out_of, source FROM standing "
+        "SELECT DISTINCT ON (unit, width_bucket(day, $5::date[])) unit, day, value, out_of, source FROM standing "
         "WHERE campaign = $1 AND measure = $2 AND day <= $3 AND ($4::date IS NULL OR known_day <= $4) "
-        "ORDER BY unit, day DESC, revision DESC",
+        "ORDER BY unit, width_bucket(day, $5::date[]), day DESC, revision DESC",
         campaign,
         measure,
         as_of,
         known_at,
+        changes,
     )
     return [Standing(*row) for row in rows]
 

@@ -1,5 +1,6 @@
 """What communes say of those who are not reached. Only ever added to."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import asyncpg
@@ -20,18 +21,19 @@ async def lock_remaining(connection: Connection, campaign: str) -> None:
 
 
 async def newest_reports(
-    connection: Connection, campaign: str, as_of: date, known_at: date | None
+    connection: Connection, campaign: str, as_of: date, known_at: date | None, changes: Sequence[date]
 ) -> list[RemainingReport]:
-    """The report of the newest day up to `as_of` of each unit and indicator, in its last revision known at
-    `known_at`."""
+    """The report of the newest day up to `as_of` of each unit and indicator, and of the newest before each of the
+    `changes` of the tree, in its last revision known at `known_at`."""
     rows = await connection.fetch(
-        "SELECT DISTINCT ON (unit, indicator) unit, indicator, day, revision, lines, source, reported_by, "
-        "reported_at, known_day FROM remaining "
+        "SELECT DISTINCT ON (unit, indicator, width_bucket(day, $4::date[])) "
+        "unit, indicator, day, revision, lines, source, reported_by, reported_at, known_day FROM remaining "
         "WHERE campaign = $1 AND day <= $2 AND known_day <= $3 "
-        "ORDER BY unit, indicator, day DESC, revision DESC",
+        "ORDER BY unit, indicator, width_bucket(day, $4::date[]), day DESC, revision DESC",
         campaign,
         as_of,
         known_at or date.max,
+        changes,
     )
     return [_report(row) for row in rows]
 

@@ -30,6 +30,7 @@ class CampaignRow(Table, table=True):
     first_day: date
     last_day: date
     day_cut_off: time
+    days_end_after_midnight: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     figures: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     known_since: date
     calendar: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

@@ -10,6 +10,7 @@ import asyncpg
 from tiendo_aggregator.rules.assignments import Assignment
 from tiendo_aggregator.rules.contests import Contest, Group, Placed, Runner, communes_of, standing
 from tiendo_aggregator.rules.contests_of_actors import in_contest, runners_of_actors
+from tiendo_aggregator.rules.dividing import parts_of
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.assignments import newest
@@ -141,11 +142,11 @@ class Contests:
         stored: StoredPlan, group: Group, communes: Sequence[str], followed: Followed, day: date
     ) -> dict[str, str]:
         """The units that the group's communes have become, each with the group's id."""
-        there = {followed.places[code] for code in communes}
+        there = {part for code in communes for part in parts_of(code, 0, followed.steps)}
         mixed = sorted(
             code
-            for code, place in followed.places.items()
-            if place in there and code not in communes and code in stored.plan.eligible
+            for code in stored.plan.eligible.keys() - set(communes)
+            if not there.isdisjoint(parts_of(code, 0, followed.steps))
         )
         if mixed:
             raise Invalid(

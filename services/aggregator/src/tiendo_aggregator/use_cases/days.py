@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from tiendo_aggregator.rules.backtest import History
 from tiendo_aggregator.rules.progress import sum_up
-from tiendo_aggregator.rules.rebasing import rebased_sums
+from tiendo_aggregator.rules.rebasing import rebased_days
 from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.use_cases.scope import Scope
 from tiendo_common.eventlog.port import Connection
@@ -40,7 +40,10 @@ async def read_days(
 ) -> Days:
     """The days of the scope's campaign up to `last`."""
     eve = scope.stored.campaign.first_day - timedelta(days=1)
-    found = rebased_sums(
-        await daily_changes(connection, scope.codes, goals, eve, last, known_at), scope.followed
+    found = rebased_days(
+        await daily_changes(connection, scope.resident_codes, goals, eve, last, known_at),
+        scope.followed,
+        scope.root,
+        last,
     )
     return Days(eve, last, sum_up(scope.tree, scope.root, found))

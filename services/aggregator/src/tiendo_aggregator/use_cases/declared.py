@@ -19,8 +19,8 @@ from tiendo_aggregator.rules.declared import (
     states,
 )
 from tiendo_aggregator.rules.declaring import Declaring
-from tiendo_aggregator.rules.rebasing import rebased
-from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.rules.rebasing import rebased_residents
+from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count
 from tiendo_aggregator.storage.declared import (
     ClosedDay,
@@ -36,7 +36,7 @@ from tiendo_aggregator.storage.plan import StoredCampaign
 from tiendo_aggregator.use_cases.off_tree import LeaveOut
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
-from tiendo_aggregator.use_cases.scope import Scopes
+from tiendo_aggregator.use_cases.scope import Scope, Scopes
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import VIETNAM, local_day
 from tiendo_common.errors import Invalid
@@ -64,12 +64,13 @@ class Reporter:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredReport:
-    """A unit and those below it. `due` None: on that day nobody owed anything. `late` and `not_reported` are all such
-    communes of the unit, by code."""
+    """A unit and those below it on the tree of a day. `due` None: on that day nobody owed anything. `late` and
+    `not_reported` are all such communes of the unit on the day `as_of`, by code."""
 
     campaign: str
     as_of: date
     known_at: date | None
+    tree: date
     due: datetime | None
     complete_to: datetime | None
     late: Sequence[Reporter]
@@ -171,13 +172,16 @@ class Declarations:
         *,
         as_of: date | None,
         known_at: date | None,
+        tree: date | None,
         unit: str | None,
         depth: int,
     ) -> DeclaredReport:
         """What was declared of a day, in which state the reports are, and what the records say of the same communes.
         Raises what `Scopes.of` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
         declaring, day = scope.stored.campaign.declaring, scope.day
+        # Reports are of the communes of their day, on whatever tree they are asked for.
+        then = scope.stored.campaign.followed(self._units.history, day)
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -186,25 +190,32 @@ class Declarations:
             now = self._origin.clock.now()
             declared = await newest_declared(connection, campaign, day, known_at)
             closed = await closed_declarations(connection, campaign, day)
-            counts = await count(
-                connection, scope.codes, RESIDENCE, day, scope.stored.campaign.first_day, known_at
-            )
+            first_day = scope.stored.campaign.first_day
+            counts = await count(connection, scope.resident_codes, RESIDENCE, day, first_day, known_at)
         due, owing = None, []
         if closed is not None:
             due, owing = closed.cut_off, list(closed.expected)
         elif declaring is not None and (due := _due(scope.stored, declaring, day)) is not None:
-            owing = may_declare(declaring, scope.followed)
+            owing = may_declare(declaring, then)
         passed = due is not None and now >= due and (known_at is None or known_at >= local_day(due))
         by_unit = states(owing, declared, due_passed=passed)
         return DeclaredReport(
             campaign,
             day,
             known_at,
+            scope.on,
             due,
             scope.complete_to,
-            _reporters("late", by_unit, declared, scope.tree, scope.root),
-            _reporters("not_reported", by_unit, declared, scope.tree, scope.root),
-            side_by_side(scope.tree, scope.root, depth, by_unit, declared, rebased(counts, scope.followed)),
+            _reporters("late", by_unit, declared, then, scope),
+            _reporters("not_reported", by_unit, declared, then, scope),
+            side_by_side(
+                scope.followed,
+                scope.root,
+                depth,
+                by_unit,
+                declared,
+                rebased_residents(counts, then, then.root, day, first_day),
+            ),
         )
 
     async def run(self) -> None:
@@ -294,11 +305,11 @@ def _due(stored: StoredCampaign, declaring: Declaring, day: date) -> datetime | 
 
 
 def _reporters(
-    state: State, by_unit: Mapping[str, State], declared: Mapping[str, Declared], tree: Tree, root: str
+    state: State, by_unit: Mapping[str, State], declared: Mapping[str, Declared], then: Followed, scope: Scope
 ) -> list[Reporter]:
-    inside = set(tree.below(root))
+    inside = set(scope.tree.below(scope.root))
     return [
-        Reporter(unit, tree.units[unit].name, declared[unit].declared_at if unit in declared else None)
-        for unit in sorted(by_unit.keys() & inside)
-        if by_unit[unit] == state
+        Reporter(unit, then.tree.units[unit].name, declared[unit].declared_at if unit in declared else None)
+        for unit in sorted(by_unit)
+        if by_unit[unit] == state and scope.followed.places.get(unit) in inside
     ]

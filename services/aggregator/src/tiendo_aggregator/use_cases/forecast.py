@@ -178,7 +178,8 @@ class Forecasts:
             for number in sorted({number for each in numbers.values() for number in each}):
                 day = plan.first_day + timedelta(days=number - 1)
                 # Nothing is told from what came to be known only later, nor from more than is asked about.
-                by_then[number] = min(day, known_at or day)
+                ended = day + plan.day_end.later
+                by_then[number] = min(ended, known_at or ended)
                 known[number] = await read_days(connection, scope, goals, day, by_then[number])
 
         def look_back() -> dict[str, list[Origin]]:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import asyncpg
 
 from tiendo_aggregator.rules.funnel import UnitFunnel, funnels
-from tiendo_aggregator.rules.rebasing import rebased_sums
+from tiendo_aggregator.rules.rebasing import rebased_sums, require_whole
 from tiendo_aggregator.storage.passages import since_when
 from tiendo_aggregator.use_cases.measures import Measures
 from tiendo_aggregator.use_cases.progress import standings
@@ -51,6 +51,7 @@ class Funnels:
         scope = await self._scopes.of(
             campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, hamlets=True
         )
+        require_whole(scope.followed, scope.tree.below(scope.root, depth), scope.day)
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

@@ -47,11 +47,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class MeasuresReport:
-    """A campaign's measures as of the end of a day, as known at the end of `known_at` (None: now)."""
+    """A campaign's measures as of the end of a day, as known at the end of `known_at` (None: now), on the tree of a
+    day."""
 
     campaign: str
     as_of: date
     known_at: date | None
+    tree: date
     measures: list[Measured]
 
 
@@ -169,16 +171,23 @@ class Measures:
             return await told_standings(connection, campaign, measure, None if unit is None else [unit])
 
     async def report(
-        self, campaign: str, *, as_of: date | None, known_at: date | None, unit: str | None, depth: int
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        tree: date | None,
+        unit: str | None,
+        depth: int,
     ) -> MeasuresReport:
         """Where a unit and those below it stand on every measure that was known. Raises what `Scopes.of` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
         measures = []
         async with self._pool.acquire() as connection:
             for version in _in_force(await measure_versions(connection, campaign), known_at):
                 units = await self._measured(connection, version.measure, scope, depth)
                 measures.append(Measured(version.measure, version.version, units))
-        return MeasuresReport(campaign, scope.day, known_at, measures)
+        return MeasuresReport(campaign, scope.day, known_at, scope.on, measures)
 
     async def of_scope(
         self, connection: Connection, measure: str, scope: Scope, depth: int
@@ -198,11 +207,16 @@ class Measures:
         self, connection: Connection, measure: Measure, scope: Scope, depth: int
     ) -> list[MeasuredUnit]:
         campaign = scope.stored.campaign
-        changes = self._units.gazetteer.changes(campaign.first_day, scope.on)
-        since = changes[-1] if changes else None
         start = campaign.followed(self._units.history, campaign.first_day).tree
-        newest = await newest_standings(connection, campaign.id, measure.id, scope.day, scope.known_at)
-        found = placed(newest, scope.followed, start, since)
+        newest = await newest_standings(
+            connection,
+            campaign.id,
+            measure.id,
+            scope.day,
+            scope.known_at,
+            [step.day for step in scope.followed.steps],
+        )
+        found = placed(measure, newest, scope.followed)
         return measured_units(measure, found, scope.followed, start, scope.root, depth)
 
 

@@ -17,6 +17,7 @@ from tiendo_aggregator.rules.ministry import (
     check_claims,
     check_import,
     compare,
+    placed,
 )
 from tiendo_aggregator.storage.ministry import (
     add_choice,
@@ -38,12 +39,13 @@ _ALL_LEVELS = 10
 
 @dataclass(frozen=True, slots=True)
 class MinistryReport:
-    """The ministry's figures of a unit and those below it beside the records. `imported` None: there are none as of
-    that day."""
+    """The ministry's figures of a unit and those below it beside the records, on the tree of a day. `imported` None:
+    there are none as of `as_of`."""
 
     campaign: str
     as_of: date
     known_at: date | None
+    tree: date
     complete_to: datetime | None
     imported: Import | None
     units: Sequence[UnitCompared]
@@ -133,10 +135,16 @@ class Ministry:
         return choice
 
     async def report(
-        self, campaign: str, *, as_of: date | None, known_at: date | None, unit: str | None
+        self,
+        campaign: str,
+        *,
+        as_of: date | None,
+        known_at: date | None,
+        tree: date | None,
+        unit: str | None,
     ) -> MinistryReport:
         """The figures as of exactly that day beside the records. Raises what `Scopes.of` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
+        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -153,14 +161,15 @@ class Ministry:
                 known_at=known_at,
                 depth=_ALL_LEVELS,
             )
-        figures = imported.figures if imported is not None else {}
+        figures = placed(imported.figures, choices, scope.day, scope.followed) if imported is not None else {}
         claims = imported.claims if imported is not None else ()
         return MinistryReport(
             campaign,
             scope.day,
             known_at,
+            scope.on,
             scope.complete_to,
             imported,
-            compare(figures, choices, units),
-            check_claims(claims, figures, units),
+            compare(figures, units),
+            check_claims(claims, figures, scope.day, scope.followed, units),
         )

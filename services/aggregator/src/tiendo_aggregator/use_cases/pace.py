@@ -8,7 +8,7 @@ from datetime import date, datetime
 import asyncpg
 
 from tiendo_aggregator.rules.pace import DayPlan, Pace, UnitPace, day_plans, unit_paces
-from tiendo_aggregator.rules.rebasing import rebased, rebased_sums
+from tiendo_aggregator.rules.rebasing import rebased_residents, rebased_sums
 from tiendo_aggregator.storage.counting import readings, work_by_day, work_done
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.scope import Scope, Scopes
@@ -133,11 +133,15 @@ class Paces:
 
 async def _paces(connection: Connection, scope: Scope, goals: Sequence[str], depth: int) -> list[UnitPace]:
     plan = scope.stored.campaign
-    units, followed = scope.codes, scope.followed
-    found = rebased(
-        await readings(connection, units, scope.day, plan.first_day, scope.known_at, goals), followed
+    followed = scope.followed
+    found = rebased_residents(
+        await readings(connection, scope.resident_codes, scope.day, plan.first_day, scope.known_at, goals),
+        followed,
+        scope.root,
+        scope.day,
+        plan.first_day,
     )
-    done = rebased_sums(await work_done(connection, units, scope.day, goals, scope.known_at), followed)
+    done = rebased_sums(await work_done(connection, scope.codes, scope.day, goals, scope.known_at), followed)
     return unit_paces(
         plan, scope.stored.targets, scope.tree, scope.root, depth, scope.day, goals, found, done
     )

@@ -261,6 +261,7 @@ def _publication(campaign: Campaign) -> CampaignPublication:
         if campaign.declaring is None
         else DailyDeclarations(cut_off=campaign.declaring.cut_off, units=campaign.declaring.units),
         parent=msgspec.UNSET if campaign.parent is None else campaign.parent,
+        days_end_after_midnight=True if campaign.days_end_after_midnight else msgspec.UNSET,
     )
 
 

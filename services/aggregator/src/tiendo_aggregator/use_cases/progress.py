@@ -9,7 +9,7 @@ from tiendo_aggregator.rules.counting import ATTRIBUTIONS, Attribution
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.going_on import Stage, stage
 from tiendo_aggregator.rules.progress import UnitProgress, eligible_below, unit_progress
-from tiendo_aggregator.rules.rebasing import rebased
+from tiendo_aggregator.rules.rebasing import rebased, rebased_residents, resident_codes
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count
 from tiendo_aggregator.storage.plan import StoredPlan
@@ -47,13 +47,17 @@ async def standings(
 ) -> list[UnitProgress]:
     """Where `root`, a unit of the tree that the campaign was followed to, and what is below it stand; `stored` is the
     plan on that tree."""
-    codes = followed.codes_below(root)
     first_day = stored.campaign.first_day
+    codes = resident_codes(followed, root) if by == "residence" else followed.codes_below(root)
     counts = await count(connection, codes, ATTRIBUTIONS.index(by), as_of, first_day, known_at)
     exempt = exempt_citizens(stored.exemptions, as_of, known_at, followed)
-    return unit_progress(
-        stored.plan, stored.targets, exempt, followed.tree, root, depth, rebased(counts, followed)
+    # Where citizens live is parted; who did the work goes on at one part.
+    moved = (
+        rebased_residents(counts, followed, root, as_of, first_day)
+        if by == "residence"
+        else rebased(counts, followed)
     )
+    return unit_progress(stored.plan, stored.targets, exempt, followed.tree, root, depth, moved)
 
 
 async def _stage(connection: Connection, scope: Scope) -> Stage | None:

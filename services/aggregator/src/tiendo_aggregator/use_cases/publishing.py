@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import asyncpg
@@ -15,8 +16,8 @@ from tiendo_aggregator.rules.days import days_to_close, is_watched
 from tiendo_aggregator.rules.exemptions import exempt_citizens
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import publications
-from tiendo_aggregator.rules.rebasing import rebased, rebased_plan, rebased_sums
-from tiendo_aggregator.rules.units import Followed
+from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, rebased_residents, rebased_sums
+from tiendo_aggregator.rules.units import Followed, History
 from tiendo_aggregator.storage.counting import count, daily_changes, daily_work, work_done
 from tiendo_aggregator.storage.faults import faults
 from tiendo_aggregator.storage.passages import attempts
@@ -26,13 +27,34 @@ from tiendo_aggregator.use_cases.off_tree import LeaveOut
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans, target_set
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.clock import VIETNAM
+from tiendo_common.clock import local_time
 from tiendo_common.eventlog.port import Connection, EventLog, NewEvent
 from tiendo_common.events.goals import goal_of
 from tiendo_common.events.state import ProgressPublication, ProgressPublished
 from tiendo_common.service.rounds import go_round
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """All has been said of a day of a campaign, as long as nothing more is counted, plan and tree are the same, and
+    all is not known up to `until`. A repair of counters counts nothing: it is said from then on."""
+
+    counted: Mapping[str, Sequence[int]]
+    campaign: Campaign
+    history: History
+    today: date
+    until: datetime
+
+    def still(
+        self, counted: Mapping[str, Sequence[int]], campaign: Campaign, history: History, today: date
+    ) -> bool:
+        return (self.counted, self.today, self.campaign) == (
+            counted,
+            today,
+            campaign,
+        ) and self.history is history
 
 
 class ProgressPublisher:
@@ -57,8 +79,12 @@ class ProgressPublisher:
         units: Units,
         origin: Origin,
         complete_to: Callable[[], datetime | None],
+        counted: Callable[[], Awaitable[Mapping[str, Sequence[int]]]],
     ) -> None:
+        """`counted`: up to where all replicas together have counted."""
         self._pool = pool
+        self._counted = counted
+        self._said: dict[str, _Said] = {}
         self._log = event_log
         self._plans = plans
         self._units = units
@@ -93,17 +119,33 @@ class ProgressPublisher:
             self._closed_for = reached
             if look:
                 self._next_look = time.monotonic() + self.PAUSE.total_seconds()
-                today = self._origin.clock.today()
-                for stored in campaigns:
-                    # Figures of after a cut-off would be taken for the day's last word, and lack what that says.
-                    if stored.campaign.id in closed and is_watched(stored.campaign, today):
-                        with self._leave_out.if_off_tree(stored.campaign.id):
-                            await self._publish_changes(stored.campaign, today, complete_to)
+                # Figures of after a cut-off would be taken for the day's last word, and lack what that says.
+                await self._look(
+                    [each.campaign for each in campaigns if each.campaign.id in closed], complete_to
+                )
+
+    async def _look(self, campaigns: Sequence[Campaign], complete_to: datetime) -> None:
+        now = local_time(self._origin.clock.now())
+        counted, history = await self._counted(), self._units.history
+        for campaign in campaigns:
+            today = campaign.day_end.going_on(now)
+            said = self._said.get(campaign.id)
+            if (
+                said is not None
+                and said.still(counted, campaign, history, today)
+                and complete_to < said.until
+            ):
+                continue
+            if is_watched(campaign, today):
+                with self._leave_out.if_off_tree(campaign.id):
+                    until = await self._publish_changes(campaign, today, complete_to)
+                    if until is not None:
+                        self._said[campaign.id] = _Said(counted, campaign, history, today, until)
 
     async def _close_days(self, stored: StoredCampaign, reached: datetime, complete_to: datetime) -> bool:
         """Close what is due; whether nothing is any more. Another replica may be at it."""
         campaign = stored.campaign
-        local = reached.astimezone(VIETNAM).replace(tzinfo=None)
+        local = local_time(reached)
         for day in days_to_close(campaign, stored.known_since, stored.closed_through, local):
             async with self._pool.acquire() as connection, connection.transaction():
                 if not await may_publish(connection) or not await close_day(connection, campaign.id, day):
@@ -127,24 +169,33 @@ class ProgressPublisher:
             log.info("day closed", campaign=campaign.id, day=day.isoformat(), units=len(documents))
         return True
 
-    async def _publish_changes(self, campaign: Campaign, today: date, complete_to: datetime) -> None:
+    async def _publish_changes(
+        self, campaign: Campaign, today: date, complete_to: datetime
+    ) -> datetime | None:
+        """Until when there is nothing more to say if nothing is counted; None: there is something left to say, or
+        another replica says it."""
         async with self._pool.acquire() as connection, connection.transaction():
             if not await may_publish(connection):
-                return
+                return None
             documents = await self._documents(connection, campaign, today, complete_to)
             by_key = {f"{campaign.id}/{document.unit}": document for document in documents}
             last, fresh = await published(connection, list(by_key), self.PAUSE)
-            changed = {
+            differing = {
                 key: document
                 for key, document in by_key.items()
-                if key not in fresh and (key not in last or not _says_the_same(last[key], document))
+                if key not in last or not _says_the_same(last[key], document)
             }
+            changed = {key: document for key, document in differing.items() if key not in fresh}
             # The top stands first, and is said last: whoever has read it has read all that came before.
             top, document = next(iter(by_key.items()))
             changed.pop(top, None)
             if top not in last or self._says_more(last[top], document, fresh=top in fresh):
                 changed[top] = document
             await self._append(connection, list(changed), list(changed.values()))
+        if not differing.keys() <= changed.keys():
+            return None
+        newest = document if top in changed else last[top]
+        return newest.complete_to + self.REPEAT
 
     def _says_more(self, last: ProgressPublication, document: ProgressPublication, *, fresh: bool) -> bool:
         """Whether the unit on top is to be published again."""
@@ -158,7 +209,13 @@ class ProgressPublisher:
         followed = campaign.followed(self._units.history, day)
         followed.require(day, day, field="day")
         units = followed.codes_below(followed.root)
-        counts = rebased(await count(connection, units, RESIDENCE, day, campaign.first_day), followed)
+        counts = rebased_residents(
+            await count(connection, units, RESIDENCE, day, campaign.first_day),
+            followed,
+            followed.root,
+            day,
+            campaign.first_day,
+        )
         done = rebased_sums(await work_done(connection, units, day, INDICATORS), followed)
         return publications(campaign.id, followed.tree, followed.root, day, complete_to, counts, done)
 
@@ -176,9 +233,8 @@ class ProgressPublisher:
         plan, targets = rebased_plan(stored.plan, stored.targets, followed)
         goals, units = still_due(plan, day - REVISED_DAYS), followed.codes_below(followed.root)
         eve = stored.campaign.first_day - timedelta(days=1)
-        changes = rebased_sums(
-            await daily_changes(connection, units, goals, eve, day, None),
-            followed,
+        changes = rebased_days(
+            await daily_changes(connection, units, goals, eve, day, None), followed, followed.root, day
         )
         done = rebased_sums(
             await daily_work(connection, units, goals, day - REVISED_DAYS, day),

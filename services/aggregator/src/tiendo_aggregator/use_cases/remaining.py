@@ -123,12 +123,12 @@ class Remainders:
         """Who remains in a unit and those below it, and how much of that is explained. Raises what `Scopes.of`
         raises."""
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit)
-        plan = scope.stored.campaign
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            newest = await newest_reports(connection, campaign, scope.day, known_at)
+            changes = [step.day for step in scope.followed.steps]
+            newest = await newest_reports(connection, campaign, scope.day, known_at, changes)
             units = await standings(
                 connection,
                 scope.stored,
@@ -139,11 +139,7 @@ class Remainders:
                 known_at=known_at,
                 depth=depth,
             )
-        reports = standing_reports(
-            newest,
-            lambda day: plan.followed(self._units.history, day),
-            scope.followed,
-        )
+        reports = standing_reports(newest, scope.followed)
         return RemainingAnswered(
             campaign,
             scope.day,

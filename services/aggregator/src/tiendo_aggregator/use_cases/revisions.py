@@ -37,11 +37,13 @@ class Revisions:
     ) -> RevisionReport:
         """The closed days up to `as_of`, and up to `known_at`. Raises what `Scopes.of` raises."""
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit)
-        eve = scope.stored.campaign.first_day - timedelta(days=1)
+        plan = scope.stored.campaign
+        eve = plan.first_day - timedelta(days=1)
         closed = scope.stored.closed_through
         days: list[DayRevision] = []
         if closed is not None:
-            last = min(closed, scope.day, known_at or closed)
+            later = plan.day_end.later
+            last = min(closed, scope.day, known_at - later if known_at is not None else closed)
             async with self._pool.acquire() as connection:
                 found = await changes(
                     connection,
@@ -51,5 +53,5 @@ class Revisions:
                     last,
                     known_at,
                 )
-            days = day_revisions(eve, last, found)
+            days = day_revisions(eve, last, found, ends_after=later)
         return RevisionReport(campaign, scope.root, scope.day, known_at, by, closed, scope.complete_to, days)

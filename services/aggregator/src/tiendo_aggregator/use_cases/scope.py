@@ -7,19 +7,20 @@ from datetime import date, datetime
 from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign
-from tiendo_aggregator.rules.rebasing import rebased_plan
+from tiendo_aggregator.rules.rebasing import rebased_plan, resident_codes
 from tiendo_aggregator.rules.units import Followed, Gazetteer, Tree
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.clock import Clock
+from tiendo_common.clock import Clock, local_time
 from tiendo_common.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A question that can be answered. `stored` is the plan on the tree of the day `on`, to which the campaign's units
-    were `followed`; of one phase, if it is asked about a `phase`. `known_at` None: all that is known now."""
+    were `followed`; of one phase, if it is asked about a `phase`. `today` is the campaign's day that goes on.
+    `known_at` None: all that is known now."""
 
     stored: StoredPlan
     followed: Followed
@@ -40,6 +41,11 @@ class Scope:
     def codes(self) -> list[str]:
         """The codes whose cells count at `root` or below it; see `rules.rebasing` for where."""
         return self.followed.codes_below(self.root)
+
+    @property
+    def resident_codes(self) -> list[str]:
+        """These, and the codes of which a part came here by a division."""
+        return resident_codes(self.followed, self.root)
 
 
 class Scopes:
@@ -77,13 +83,13 @@ class Scopes:
         that is still to come: the answer would be another one when asked again.
         """
         stored = await self._plans.get(campaign, known_at)
-        today = self._clock.today()
+        today = stored.campaign.day_end.going_on(local_time(self._clock.now()))
         of_phase = _find(stored.campaign, phase) if phase is not None else None
         day = as_of if as_of is not None else today
         if of_phase is not None:
             day = _day_in(of_phase, as_of, today)
         on = tree if tree is not None else day
-        check_known_at(known_at, today)
+        check_known_at(known_at, self._clock.today())
         if on < day:
             raise Invalid(
                 f"The tree of {on} has no place for what was counted at units that came later, up to {day}.",

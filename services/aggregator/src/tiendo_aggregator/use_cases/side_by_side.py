@@ -7,10 +7,11 @@ from datetime import date, datetime, timedelta
 import asyncpg
 
 from tiendo_aggregator.rules.figures import cut_percent
+from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.use_cases.days import read_days
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.scope import Scopes
-from tiendo_common.clock import Clock
+from tiendo_common.clock import Clock, local_time
 from tiendo_common.errors import Invalid
 from tiendo_common.events.state import Indicator
 
@@ -84,7 +85,7 @@ class SideBySide:
             days = max((plan.last_day - plan.first_day).days + 1 for plan in plans)
         sides, columns = [], []
         for plan in plans:
-            side, column = await self._side(plan.id, plan.first_day, days, indicator, known_at)
+            side, column = await self._side(plan, days, indicator, known_at)
             sides.append(side)
             columns.append(column)
         numbered = [
@@ -94,19 +95,20 @@ class SideBySide:
         return SideBySideReport(indicator, known_at, sides, numbered)
 
     async def _side(
-        self, campaign: str, first_day: date, days: int, indicator: Indicator, known_at: date | None
+        self, campaign: Campaign, days: int, indicator: Indicator, known_at: date | None
     ) -> tuple[Side, list[DayStanding]]:
         """The campaign, and those of its days that have begun."""
-        eve = first_day - timedelta(days=1)
-        last = max(eve, min(eve + timedelta(days=days), self._clock.today()))
-        scope = await self._scopes.of(campaign, as_of=last, known_at=known_at, unit=None)
+        eve = campaign.first_day - timedelta(days=1)
+        today = campaign.day_end.going_on(local_time(self._clock.now()))
+        last = max(eve, min(eve + timedelta(days=days), today))
+        scope = await self._scopes.of(campaign.id, as_of=last, known_at=known_at, unit=None)
         async with self._pool.acquire() as connection:
             read = await read_days(connection, scope, [indicator], last, known_at)
         plan, target = scope.stored.campaign, scope.stored.targets.get((scope.root, indicator))
         baseline, *ends = read.ends(scope.root, indicator)
         standings = [
             DayStanding(
-                first_day + timedelta(days=n),
+                campaign.first_day + timedelta(days=n),
                 value,
                 value - baseline,
                 cut_percent(value, target, 1) if target is not None else None,
@@ -114,7 +116,7 @@ class SideBySide:
             for n, value in enumerate(ends)
         ]
         side = Side(
-            campaign,
+            campaign.id,
             plan.name,
             scope.root,
             plan.first_day,

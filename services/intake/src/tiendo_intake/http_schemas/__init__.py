@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from tiendo_common.clock import local_day
 from tiendo_common.errors import Invalid
 from tiendo_common.events.restatements import Channel, Cohort, DossierRestated, DossierSegment
 from tiendo_common.service.lines import END, WORDS, FactLine, Team, UnitCode
@@ -60,9 +59,8 @@ Line = IntakeLine | ApprovalLine | AmendmentLine
 
 def intake_submission(submitter: str, line: IntakeLine) -> Submission:
     """What an intake line asks for."""
-    day = local_day(line.occurred_at)
     action = Taken(
-        day,
+        line.day,
         line.level,
         line.residence_unit,
         line.collecting_unit,
@@ -70,27 +68,25 @@ def intake_submission(submitter: str, line: IntakeLine) -> Submission:
         tuple(sorted(set(line.cohorts))),
         line.team,
     )
-    return _submission(submitter, line, "intake", action, day)
+    return _submission(submitter, line, "intake", action)
 
 
 def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
     """What an approval line asks for. Raises Invalid."""
     if line.decision == "rejected" and line.reason is None:
         raise Invalid("A rejection needs a reason.", field="reason")
-    day = local_day(line.occurred_at)
-    action = Decided(day, line.decision == "approved", line.reason)
-    return _submission(submitter, line, "approval", action, day, line.reason)
+    action = Decided(line.day, line.decision == "approved", line.reason)
+    return _submission(submitter, line, "approval", action, line.reason)
 
 
 def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
     """What an amendment line asks for. Raises Invalid."""
     corrected = (line.level, line.residence_unit, line.collecting_unit, line.channel, line.cohorts)
-    day = local_day(line.occurred_at)
     action: Action
     if line.kind == "move":
         if line.residence_unit is None:
             raise Invalid("A move needs the new residence unit.", field="residence_unit")
-        action = Moved(day, line.residence_unit)
+        action = Moved(line.day, line.residence_unit)
     elif line.kind == "correct":
         if all(value is None for value in corrected):
             raise Invalid(
@@ -102,7 +98,7 @@ def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
         action = Correction(line.level, line.residence_unit, line.collecting_unit, line.channel, cohorts)
     else:
         action = Void()
-    return _submission(submitter, line, "amendment", action, day, line.reason)
+    return _submission(submitter, line, "amendment", action, line.reason)
 
 
 def _submission(
@@ -110,7 +106,6 @@ def _submission(
     line: Line,
     kind: Literal["intake", "approval", "amendment"],
     action: Action,
-    day: date,
     reason: str | None = None,
 ) -> Submission:
     return Submission(
@@ -120,19 +115,22 @@ def _submission(
         kind=kind,
         action=action,
         occurred_at=line.occurred_at,
-        day=day,
+        day=line.day,
+        shift_began_on=line.shift_began_on,
         campaign=line.campaign,
         reason=reason,
     )
 
 
 class VersionAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A dossier at one version, and what made it so; null where a build before did not say it."""
+    """A dossier at one version, and what made it so; null where a build before did not say it. `working_day`: the day
+    on which the change counts, where that is the one before `occurred_at`'s; else null."""
 
     version: int
     change: str | None
     reason: str | None
     occurred_at: datetime | None
+    working_day: date | None
     accepted_at: datetime
     known_day: date
     submitter: str | None
@@ -147,6 +145,7 @@ class VersionAnswer(msgspec.Struct, frozen=True, kw_only=True):
             change=data.change or None,
             reason=data.reason or None,
             occurred_at=data.occurred_at or None,
+            working_day=data.working_day or None,
             accepted_at=event.time,
             known_day=data.known_day,
             submitter=data.submitter or None,

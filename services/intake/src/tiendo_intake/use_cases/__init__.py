@@ -23,7 +23,7 @@ from tiendo_common.service.idempotency import (
     seen_lines,
     write_lines,
 )
-from tiendo_common.service.lines import Answer, rejected
+from tiendo_common.service.lines import Answer, naming_the_day, rejected
 from tiendo_common.service.person_keys import lift_hashes
 from tiendo_intake import storage
 from tiendo_intake.errors import NoDossier
@@ -53,6 +53,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     action: Action
     occurred_at: datetime
     day: date
+    shift_began_on: date | None
     campaign: str
     reason: str | None = None
 
@@ -177,7 +178,7 @@ class IntakeDesk:
                     line_id=submission.line_id,
                     status="duplicate",
                     record_id=record.record_id,
-                    differs=outcome.differs,
+                    differs=naming_the_day(outcome.differs, submission.shift_began_on),
                 )
             else:
                 events += self._apply(record, submission, outcome, now, today)
@@ -204,6 +205,7 @@ class IntakeDesk:
             submission.campaign,
             submission.reason,
             submission.submitter,
+            submission.shift_began_on,
         )
         return restate(
             record,
@@ -218,7 +220,7 @@ class IntakeDesk:
 
 def _digest(submission: Submission) -> bytes:
     """All that a line says but for the citizen: an unkeyed digest of a personal number would betray it."""
-    said = (
+    said: tuple[object, ...] = (
         submission.kind,
         submission.action,
         # The same instant is the same, whatever offset it is written with.
@@ -226,6 +228,8 @@ def _digest(submission: Submission) -> bytes:
         submission.campaign,
         submission.reason,
     )
+    if submission.shift_began_on is not None:
+        said = (*said, submission.shift_began_on)
     return hashlib.blake2b(_encode(said), digest_size=16).digest()
 
 

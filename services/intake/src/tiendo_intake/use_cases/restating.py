@@ -35,13 +35,14 @@ DECISIONS = {"approved", "rejected", "revoked"}
 @dataclass(frozen=True, slots=True)
 class Because:
     """What changed a dossier, when that happened in the world, why, and the API key that sent it; `campaign` None: none
-    did."""
+    did. `shift_began_on`: the day on which it counts, where that is the one before."""
 
     change: Change
     occurred_at: datetime
     campaign: str | None
     reason: str | None
     submitter: str
+    shift_began_on: date | None = None
 
 
 def restate(
@@ -73,6 +74,7 @@ def restate(
         "version": record.version,
         "known_day": today,
         "occurred_at": because.occurred_at,
+        "working_day": because.shift_began_on or msgspec.UNSET,
     }
     events: list[NewEvent] = []
     change, reason = because.change, because.reason

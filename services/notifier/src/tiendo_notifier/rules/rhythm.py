@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from tiendo_common.errors import Invalid
+from tiendo_common.nights import NIGHT_ENDS
 
 #: Work is looked for so far ahead, and no further: a campaign's longest rest is Tết.
 FAR = 60
@@ -94,7 +95,8 @@ def next_step(rhythm: Rhythm, told: datetime, works: Works) -> datetime | None:
     """When the level above is told, had nobody acknowledged by then; None: no work is in sight."""
     if rhythm.reports == "live":
         return after_working_time(rhythm, told, timedelta(minutes=rhythm.escalate_minutes), works)
-    day = told.date()
+    # News of the night is of the day before: those who work on the morning after have that day.
+    day = told.date() - timedelta(days=1) if told.time() < NIGHT_ENDS else told.date()
     for n in range(1, FAR):
         if works(day + timedelta(days=n)):
             return max(end for _, end in _shifts(rhythm, day + timedelta(days=n)))

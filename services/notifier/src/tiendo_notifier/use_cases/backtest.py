@@ -83,7 +83,7 @@ class Backtests:
         known = self._reference.campaigns.get(campaign)
         if known is None:
             raise NotFound(f"There is no campaign {campaign!r}.", field="campaign")
-        cut_off = datetime.combine(known.first_day, known.day_cut_off, VIETNAM)
+        cut_off = known.day_end.of(known.first_day).replace(tzinfo=VIETNAM)
         stored = [
             Stored(campaign, unit or WHOLE, 1, msgspec.json.encode(document).decode(), "", "", cut_off)
             for unit, document in documents.items()
@@ -125,7 +125,7 @@ class Backtests:
         )
         for number in range(1, days + 1):
             day = campaign.first_day + timedelta(days=number - 1)
-            now = datetime.combine(day, campaign.day_cut_off, VIETNAM)
+            now = campaign.day_end.of(day).replace(tzinfo=VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
             session.judge(_closings(campaign, day, number, pasts, tallies, now))
             standings |= session.after

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from tiendo_common.clock import VIETNAM, Clock, local_day, new_event_id
+from tiendo_common.clock import VIETNAM, Clock, local_day, local_time, new_event_id
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import CampaignPublication
 from tiendo_common.service.rounds import go_round
@@ -118,7 +118,7 @@ class Desk:
         policy = policies.of(due.campaign, parent, due.last_day)
         await desk.step(connection, due.id, parent, _next(policy, campaign, now))
         message = self._escalated(due, parent, now)
-        local = _local(now)
+        local = local_time(now)
         severity = Severity(due.severity)
         quiet = rhythm.is_quiet(policy.rhythm, local)
         return News(
@@ -172,9 +172,7 @@ class Desk:
 
     def _due_day(self, campaign: CampaignPublication, now: datetime) -> date | None:
         """The last day of the campaign of which there should be a closing; None: of none yet."""
-        local = _local(now) - LATE
-        day = local.date() if local.time() >= campaign.day_cut_off else local.date() - timedelta(days=1)
-        day = min(day, campaign.last_day)
+        day = min(campaign.day_end.last_over(local_time(now) - LATE), campaign.last_day)
         known = self._reference.known_since.get(campaign.campaign)
         # Days before the plan was put are never closed.
         if day < campaign.first_day or known is None or day < local_day(known):
@@ -194,7 +192,7 @@ class Desk:
 
 
 def _next(policy: Policy, campaign: CampaignPublication, now: datetime) -> datetime | None:
-    step = rhythm.next_step(policy.rhythm, _local(now), works_of(campaign))
+    step = rhythm.next_step(policy.rhythm, local_time(now), works_of(campaign))
     return None if step is None else step.replace(tzinfo=VIETNAM)
 
 
@@ -214,7 +212,3 @@ def _digest(items: list[Item], now: datetime) -> Message:
 
 def _words(said: dict[str, str]) -> Words:
     return Words(said["vi"], said["en"])
-
-
-def _local(now: datetime) -> datetime:
-    return now.astimezone(VIETNAM).replace(tzinfo=None)

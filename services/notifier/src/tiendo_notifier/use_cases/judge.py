@@ -4,7 +4,7 @@ import gc
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 
 import msgspec
 import structlog
@@ -26,8 +26,7 @@ log = structlog.get_logger(__name__)
 
 def closes_its_day(progress: ProgressPublication, campaign: CampaignPublication) -> bool:
     """Whether everything that was known at the day's cut-off is in these figures."""
-    cut_off = datetime.combine(progress.day, campaign.day_cut_off, VIETNAM)
-    return progress.complete_to >= cut_off
+    return progress.complete_to >= campaign.day_end.of(progress.day).replace(tzinfo=VIETNAM)
 
 
 class Judge:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261129_0120_hamlets"
-down_revision = "20261129_0090_faults"
+down_revision = "20261129_0110_nights"
 
 
 def upgrade() -> None:

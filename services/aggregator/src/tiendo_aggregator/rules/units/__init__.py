@@ -4,7 +4,7 @@ What others need of it; the rooms are tree, edition, hamlets, reorganisation and
 """
 
 from tiendo_aggregator.rules.units.history import Followed, History
-from tiendo_aggregator.rules.units.reorganisation import Reorganisation
+from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Step
 from tiendo_aggregator.rules.units.tree import (
     EDITIONS,
     FIRST_DAY,
@@ -31,6 +31,7 @@ __all__ = [
     "History",
     "Reorganisation",
     "Spans",
+    "Step",
     "Tree",
     "eve",
     "in_order",

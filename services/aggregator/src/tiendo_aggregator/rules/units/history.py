@@ -3,9 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from fractions import Fraction
 from itertools import pairwise
-from math import lcm
 
 from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Step, make_step
 from tiendo_aggregator.rules.units.tree import Gazetteer, Hamlet, Tree, eve
@@ -20,10 +18,11 @@ class Followed:
     the whole tree (`changed` false). `places` tells for each code whose cells count, the unit of `tree` that they
     count under; of a hamlet's code, `hamlets` tells as well of which hamlet of the day, or of its commune. `lost` are
     units that nothing places, each with the day on which it ended; `shared`, units that took in something from outside
-    as well, or whose code was another unit's, each with the day from which that holds. `shares` tells of a code that
-    was parted the weight of each unit: what was told of it as a number goes there in this proportion, while its cells
-    are moved by intake, or go where its hamlets do. `above` are the codes of which only some units below were followed:
-    they have a place for what is told of them, but what is counted at themselves is also others'.
+    as well, or whose code was another unit's, each with the day from which that holds. `steps` are the changes of the
+    tree on the way, each with the units that it parted by share or by hamlet: what is told of those as a number goes to
+    the parts (rules.dividing), while their cells are moved by intake, or go where their hamlets do. `above` are the
+    codes of which only some units below were followed: they have a place for what is told of them, but what is counted
+    at themselves is also others'.
     """
 
     root: str
@@ -33,7 +32,7 @@ class Followed:
     shared: Mapping[str, date]
     names: Mapping[str, str]
     changed: bool = True
-    shares: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     above: frozenset[str] = frozenset()
     hamlets: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,6 +40,10 @@ class Followed:
     def as_counted(self) -> bool:
         """Whether each code's cells count at the unit of that code."""
         return not self.changed and not self.hamlets
+
+    def after(self, day: date) -> tuple[Step, ...]:
+        """The changes that what was so at the end of `day` has gone through."""
+        return tuple(step for step in self.steps if step.day > day)
 
     def codes_below(self, root: str) -> list[str]:
         """The codes whose cells count at `root`, a unit of the tree, or below it."""
@@ -141,7 +144,6 @@ class History:
         seen = set(places)
         names = {code: start.units[code].name for code in places}
         shared: dict[str, date] = {}
-        parted: dict[str, dict[str, Fraction]] = {}
         for change in changes:
             step = self._step(change)
             codes_after = self.gazetteer.codes_from(change)
@@ -155,7 +157,6 @@ class History:
             if lost or after is None or top is None:
                 return Followed(root, tree, places, lost or {root: change}, shared, names, above=above)
             root = top
-            parted = _parted(parted, places, step)
             moved = {code: step.place[place] or place for code, place in places.items()}
             # Of a unit above that none of the followed ones is below any more, nothing is told.
             places = {code: place for code, place in moved.items() if place in after}
@@ -179,7 +180,7 @@ class History:
             {},
             shared,
             names,
-            shares={code: _weights(parts) for code, parts in parted.items()},
+            steps=tuple(self._step(change) for change in changes),
             above=above,
         )
 
@@ -256,31 +257,6 @@ class History:
         if day not in self._steps:
             self._steps[day] = make_step(day, self.gazetteer, self.on(day))
         return self._steps[day]
-
-
-def _parted(
-    before: Mapping[str, Mapping[str, Fraction]], places: Mapping[str, str], step: Step
-) -> dict[str, dict[str, Fraction]]:
-    """The parts, after a step, of every code that is in more than one by then, each with its share."""
-    after: dict[str, dict[str, Fraction]] = {}
-    for code, place in places.items():
-        if code not in before and place not in step.shares:
-            continue
-        parts: dict[str, Fraction] = {}
-        for unit, share in before.get(code, {place: Fraction(1)}).items():
-            weights = step.shares.get(unit) or {step.place[unit] or unit: 1}
-            whole = sum(weights.values())
-            for part, weight in weights.items():
-                parts[part] = parts.get(part, Fraction(0)) + share * Fraction(weight, whole)
-        if len(parts) > 1:
-            after[code] = parts
-    return after
-
-
-def _weights(parts: Mapping[str, Fraction]) -> dict[str, int]:
-    """The same proportion in whole numbers."""
-    common = lcm(*(share.denominator for share in parts.values()))
-    return {part: int(share * common) for part, share in sorted(parts.items())}
 
 
 def _concerned(step: Step, live: set[str], root: str) -> set[str] | None:
