@@ -21,7 +21,7 @@ IDENTIFIES = re.compile(
     re.IGNORECASE,
 )
 #: Names that are no person's.
-OF_NO_PERSON = {"UnitSpan.name", "CampaignPublication.name", "TargetPublication.unit_name"}
+OF_NO_PERSON = {"UnitSpan.name", "HamletSpan.name", "CampaignPublication.name", "TargetPublication.unit_name"}
 
 
 def members(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -170,13 +170,6 @@ def test_nor_one_that_comes_back_for_another_unit_later() -> None:
     assert found.reused == ["00001"]
 
 
-def test_a_hamlet_is_on_no_record_so_placing_by_it_is_refused() -> None:
-    rows = row("00001", "00005", "part-main"), row("00001", "00006", "part")
-    with pytest.raises(NotYet) as refused:
-        preview(asked(*rows, placing="by-hamlet"), small(BEFORE, DIVIDED))
-    assert (refused.value.field, refused.value.code) == ("placing", "not-yet")
-
-
 def test_parted_by_share_its_cells_go_to_one_part_and_its_numbers_to_all() -> None:
     rows = row("00001", "00005", "part-main"), row("00001", "00006", "part")
     gazetteer = small(BEFORE, DIVIDED)

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 
 from tiendo_aggregator.rules.units import Gazetteer, merge_editions
@@ -14,6 +15,7 @@ from tiendo_common.events.directory import CLOCK_SKEW, OLDEST_RECORD, Directory,
 from tiendo_common.events.state import (
     CampaignPublication,
     CampaignPublished,
+    HamletSpan,
     UnitPublication,
     UnitPublished,
     UnitSpan,
@@ -26,16 +28,12 @@ REFORM = date(2025, 7, 1)
 NOW = datetime(2023, 11, 12, 13, 0, tzinfo=UTC)
 
 
-def put_unit(directory: Directory, code: str, *spans: UnitSpan, loaded: int = 3) -> None:
+def put_unit(
+    directory: Directory, code: str, *spans: UnitSpan, loaded: int = 3, hamlets: tuple[HamletSpan, ...] = ()
+) -> None:
+    data = UnitPublication(code=code, spans=spans, loaded=loaded, hamlets=hamlets or msgspec.UNSET)
     directory.put_unit(
-        UnitPublished(
-            id=code,
-            source="/vn/aggregator",
-            subject=code,
-            time=NOW,
-            partitionkey=code,
-            data=UnitPublication(code=code, spans=spans, loaded=loaded),
-        )
+        UnitPublished(id=code, source="/vn/aggregator", subject=code, time=NOW, partitionkey=code, data=data)
     )
 
 
@@ -140,6 +138,38 @@ def test_where_a_commune_is_needed_nothing_larger_will_do(directory: Directory, 
     with pytest.raises(Invalid, match="the commune is needed"):
         directory.check_unit(code, DAY, "residence_unit", commune=True)
     directory.check_unit("23341", DAY, "residence_unit", commune=True)
+
+
+def hamlet(code: str, since: date, until: date | None = None) -> HamletSpan:
+    return HamletSpan(code=code, from_day=since, until_day=until, name=f"Thôn {code}")
+
+
+def test_a_hamlet_stands_for_its_commune_on_its_own_days(directory: Directory) -> None:
+    commune = span("commune", until=REFORM)
+    put_unit(directory, "23344", commune, hamlets=(hamlet("2334401", DAY, REFORM),))
+    # It goes on in another commune, whose document comes by itself.
+    put_unit(directory, "23350", span("commune", since=REFORM), hamlets=(hamlet("2334401", REFORM),))
+    for day in (DAY, REFORM):
+        directory.check_unit("2334401", day, "residence_unit", commune=True)
+        directory.check_unit("2334401", day, "collecting_unit")
+    with pytest.raises(Invalid, match="valid from 2023-11-12 to 2025-06-30 and from 2025-07-01 on"):
+        directory.check_unit("2334401", DAY - timedelta(days=1), "residence_unit", commune=True)
+    with pytest.raises(Invalid, match="the commune is needed, or a hamlet of it"):
+        directory.check_unit("610", DAY, "residence_unit", commune=True)
+    # Where a commune itself is meant, also right after it was good elsewhere.
+    directory.check_unit("2334401", DAY, "residence_unit", commune=True)
+    with pytest.raises(Invalid, match="No unit has the code 2334401"):
+        directory.check_unit("2334401", DAY, "unit", commune=True, hamlets=False)
+
+
+def test_hamlets_that_a_commune_is_published_without_are_forgotten(directory: Directory) -> None:
+    put_unit(directory, "23344", span("commune"), hamlets=(hamlet("1", DAY), hamlet("2", DAY)))
+    assert directory.ever_below("23344") == ["1", "2", "23344"]
+    directory.check_unit("1", DAY, "residence_unit")
+    put_unit(directory, "23344", span("commune"), hamlets=(hamlet("2", DAY),))
+    assert directory.ever_below("23344") == ["2", "23344"]
+    with pytest.raises(Invalid, match="No unit has the code 1"):
+        directory.check_unit("1", DAY, "residence_unit")
 
 
 def check_moment(directory: Directory, moment: datetime, campaign: str = "kon-tum-2023") -> None:

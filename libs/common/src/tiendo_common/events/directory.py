@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from tiendo_common.errors import Invalid, Unavailable
-from tiendo_common.events.state import CampaignPublication, CampaignPublished, UnitPublished, UnitSpan
+from tiendo_common.events.state import (
+    CampaignPublication,
+    CampaignPublished,
+    HamletSpan,
+    UnitPublished,
+    UnitSpan,
+)
 
 #: How far ahead of ours another machine's clock may be.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -13,7 +19,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 OLDEST_RECORD = timedelta(days=3 * 366)
 
 
-def when_valid(spans: Sequence[UnitSpan]) -> str:
+def when_valid(spans: Sequence[UnitSpan | HamletSpan]) -> str:
     """The days on which a code is valid, in words; `until_day` is the first on which it no longer is."""
     return " and ".join(
         f"from {span.from_day} on"
@@ -30,20 +36,37 @@ class UnknownCampaign(Invalid):
     retryable = True
 
 
+def _is_on(span: UnitSpan | HamletSpan, day: date) -> bool:
+    return span.from_day <= day and (span.until_day is None or day < span.until_day)
+
+
 class Directory:
-    """Looks up units by the day asked for, and campaigns."""
+    """Looks up units and hamlets by the day asked for, and campaigns."""
 
     def __init__(self) -> None:
         self._units: dict[str, tuple[UnitSpan, ...]] = {}
+        #: By code, then by the commune whose hamlet it is or was.
+        self._hamlets: defaultdict[str, dict[str, tuple[HamletSpan, ...]]] = defaultdict(dict)
+        #: The hamlets of each commune, to be forgotten when it is published without them.
+        self._hamlets_of: dict[str, frozenset[str]] = {}
         self._campaigns: dict[str, CampaignPublication] = {}
         self._expected = 0
         # The span in which a unit was last found good: nearly every line asks about the same few.
-        self._good: dict[tuple[str, bool], UnitSpan] = {}
+        self._good: dict[tuple[str, bool], UnitSpan | HamletSpan] = {}
 
     def put_unit(self, event: UnitPublished) -> None:
         self._good.clear()
-        self._units[event.data.code] = event.data.spans
-        self._expected = event.data.loaded
+        unit = event.data
+        self._units[unit.code] = unit.spans
+        self._expected = unit.loaded
+        hamlets: defaultdict[str, list[HamletSpan]] = defaultdict(list)
+        for span in unit.hamlets or ():
+            hamlets[span.code].append(span)
+        for gone in self._hamlets_of.get(unit.code, frozenset()) - hamlets.keys():
+            del self._hamlets[gone][unit.code]
+        for code, spans in hamlets.items():
+            self._hamlets[code][unit.code] = tuple(spans)
+        self._hamlets_of[unit.code] = frozenset(hamlets)
 
     def put_campaign(self, event: CampaignPublished) -> None:
         self._campaigns[event.data.campaign] = event.data
@@ -58,19 +81,29 @@ class Directory:
         if not self.complete:
             raise Unavailable("The units are still being loaded.", remedy="Send the same request again.")
 
-    def check_unit(self, code: str, day: date, field: str, *, commune: bool = False) -> None:
-        """Raise Invalid unless the code is a unit's on that day, and a commune's where one is needed."""
+    def check_unit(
+        self, code: str, day: date, field: str, *, commune: bool = False, hamlets: bool = True
+    ) -> None:
+        """Raise Invalid unless the code is a unit's or a hamlet's on that day; with `commune`, a commune's or that of
+        one of its hamlets. A place that is no citizen's or team's may not be among `hamlets`."""
         good = self._good.get((code, commune))
-        if good is not None and good.from_day <= day and (good.until_day is None or day < good.until_day):
+        if good is not None and _is_on(good, day) and (hamlets or isinstance(good, UnitSpan)):
             return
-        spans = self._units.get(code)
-        if spans is None:
+        spans: Sequence[UnitSpan | HamletSpan] = self._units.get(code, ())
+        if not spans and hamlets:
+            spans = sorted(
+                (span for each in self._hamlets.get(code, {}).values() for span in each),
+                key=lambda span: span.from_day,
+            )
+        if not spans:
             raise Invalid(f"No unit has the code {code}.", field=field, remedy="See GET /v1/units.")
         for span in spans:
-            if span.from_day <= day and (span.until_day is None or day < span.until_day):
-                if commune and span.level != "commune":
+            if _is_on(span, day):
+                if commune and isinstance(span, UnitSpan) and span.level != "commune":
                     raise Invalid(
-                        f"{code} ({span.name}) is a {span.level}; the commune is needed.", field=field
+                        f"{code} ({span.name}) is a {span.level}; the commune is needed"
+                        f"{', or a hamlet of it' if hamlets else ''}.",
+                        field=field,
                     )
                 self._good[code, commune] = span
                 return
@@ -79,7 +112,8 @@ class Directory:
         )
 
     def ever_below(self, root: str) -> list[str]:
-        """Every code that was `root` or below it on any day, in order. Raises Invalid for an unknown code."""
+        """Every code that was `root` or below it on any day, hamlets too, in order. Raises Invalid for an unknown
+        code."""
         if root not in self._units:
             raise Invalid(f"No unit has the code {root}.", field="province", remedy="See GET /v1/units.")
         # On other days nothing comes to be below anything.
@@ -90,7 +124,7 @@ class Directory:
             children: defaultdict[str, list[str]] = defaultdict(list)
             for code, spans in self._units.items():
                 for span in spans:
-                    if span.from_day <= day and (span.until_day is None or day < span.until_day):
+                    if _is_on(span, day):
                         valid.add(code)
                         if span.parent is not None:
                             children[span.parent].append(code)
@@ -99,7 +133,7 @@ class Directory:
                 code = below.pop()
                 found.add(code)
                 below += children[code]
-        return sorted(found)
+        return sorted(found.union(*(self._hamlets_of.get(code, ()) for code in found)))
 
     def province_of(self, campaign: str) -> str:
         """The code of the province that runs a known campaign."""

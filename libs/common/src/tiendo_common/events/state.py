@@ -23,12 +23,26 @@ class UnitSpan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
+class HamletSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """The days on which a code is that of a hamlet of the commune; `until_day` is exclusive, null means to this day."""
+
+    code: str
+    from_day: date
+    until_day: date | None
+    name: str
+
+
 class UnitPublication(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit code with all its spans, oldest first. `loaded` counts the codes of the complete tree."""
+    """A unit code with all its spans, oldest first. `loaded` counts the codes of the complete tree, without hamlets.
+
+    `hamlets`: all that are or were below the commune, by code and day; records may name them in the commune's place.
+    Absent: it has none.
+    """
 
     code: str
     spans: tuple[UnitSpan, ...]
     loaded: int
+    hamlets: tuple[HamletSpan, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class CampaignPublication(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tiendo_common.events.goals import WORDS, goal_of
 from tiendo_common.service.documents import in_words
 
-Level = Literal["province", "district", "commune"]
-
+#: Of the country's trees.
+TreeLevel = Literal["province", "district", "commune"]
+#: With what is below them.
+Level = Literal["province", "district", "commune", "hamlet"]
 
 CAMPAIGN_ID = r"^[a-z0-9][a-z0-9-]{0,62}$"
 

@@ -48,7 +48,7 @@ class RatioAnswer(Answered):
 
 
 class UnitProgressAnswer(Answered):
-    """Where one unit stands."""
+    """Where one unit stands. A hamlet has counts only; a commune's hold its hamlets' and those that name none."""
 
     code: str
     name: str

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Self
 
-import msgspec
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -14,15 +13,23 @@ from pydantic import (
 
 from tiendo_aggregator.http_schemas import (
     Answered,
+    Citizens,
     Day,
     Level,
     Text,
+    TreeLevel,
 )
 from tiendo_aggregator.http_schemas.progress import StandingAnswer
 from tiendo_aggregator.rules.units import Reorganisation, Tree
-from tiendo_aggregator.rules.units.edition import SentUnit
+from tiendo_aggregator.rules.units.edition import Difference, SentUnit
+from tiendo_aggregator.rules.units.hamlets import HamletList, SentHamlet
 from tiendo_aggregator.rules.units.reorganisation import Kind, Operation, Placing, Row, Share
-from tiendo_aggregator.use_cases.reorganisation import ImportedEdition, Outcome
+from tiendo_aggregator.use_cases.reorganisation import (
+    DividedByHamlet,
+    ImportedEdition,
+    ImportedHamlets,
+    Outcome,
+)
 from tiendo_aggregator.use_cases.units import FoundUnit
 from tiendo_common.events.state import Indicator
 from tiendo_common.service.documents import Sent, in_words
@@ -40,7 +47,15 @@ class UnitAnswer(BaseModel):
 
     @classmethod
     def of(cls, found: FoundUnit) -> Self:
-        return cls(code=found.code, **msgspec.structs.asdict(found.span))
+        span = found.span
+        return cls(
+            code=found.code,
+            name=span.name,
+            level=span.level,
+            parent=span.parent,
+            from_day=span.from_day,
+            until_day=span.until_day,
+        )
 
 
 class UnitsAnswer(BaseModel):
@@ -68,7 +83,7 @@ class EditionRow(Sent):
 
     code: UnitCode
     parent_code: UnitCode | None = Field(description="The unit above it; null for a province.")
-    level: Level
+    level: TreeLevel
     name: Text
 
 
@@ -93,6 +108,15 @@ class DifferenceOfTrees(Answered):
     renamed: list[str]
     moved: list[str]
 
+    @classmethod
+    def of(cls, found: Difference) -> Self:
+        return cls(
+            added=found.added[:LISTED],
+            gone=found.gone[:LISTED],
+            renamed=found.renamed[:LISTED],
+            moved=found.moved[:LISTED],
+        )
+
 
 class EditionAnswer(BaseModel):
     """What an edition changes on its first day. Lists end after 1000 codes; `counts` has the whole numbers."""
@@ -106,21 +130,78 @@ class EditionAnswer(BaseModel):
 
     @classmethod
     def of(cls, result: ImportedEdition, *, dry_run: bool) -> Self:
-        found = result.difference
-        lists = {
-            "added": found.added,
-            "gone": found.gone,
-            "renamed": found.renamed,
-            "moved": found.moved,
-        }
         return cls(
             dry_run=dry_run,
             from_day=result.from_day,
             until_day=result.until_day,
             units=result.units,
-            counts={name: len(each) for name, each in lists.items()},
-            difference=DifferenceOfTrees(**{name: each[:LISTED] for name, each in lists.items()}),
+            counts=_counts(result.difference),
+            difference=DifferenceOfTrees.of(result.difference),
         )
+
+
+class HamletRow(Sent):
+    """One hamlet: a thôn, bản, tổ dân phố."""
+
+    code: UnitCode = Field(description="Its own, no unit's.", examples=["23500001"])
+    parent_code: UnitCode = Field(description="Its commune.", examples=["23500"])
+    name: Text = Field(examples=["Thôn 1"])
+
+
+class HamletsDocument(Sent):
+    """All hamlets of a province."""
+
+    until_day: Day | None = Field(
+        None,
+        description="The first day on which the list no longer holds; null: it holds until the province's next one. No "
+        "hamlet may outlive its commune.",
+    )
+    hamlets: Annotated[list[HamletRow], Field(max_length=50_000)]
+
+    def sent(self) -> HamletList:
+        """As the rules know it."""
+        return HamletList(
+            self.until_day,
+            tuple(
+                SentHamlet(code=each.code, parent_code=each.parent_code, name=each.name)
+                for each in self.hamlets
+            ),
+        )
+
+
+class HamletsAnswer(BaseModel):
+    """What a list of hamlets changes on its first day. Lists end after 1000 codes; `counts` has the whole numbers."""
+
+    dry_run: bool = Field(description="True: nothing was written.")
+    province: str
+    from_day: date
+    until_day: date | None = Field(
+        description="The first day on which the list no longer holds; null: none yet."
+    )
+    hamlets: int
+    counts: dict[str, int]
+    difference: DifferenceOfTrees
+
+    @classmethod
+    def of(cls, result: ImportedHamlets, *, dry_run: bool) -> Self:
+        return cls(
+            dry_run=dry_run,
+            province=result.province,
+            from_day=result.from_day,
+            until_day=result.until_day,
+            hamlets=result.hamlets,
+            counts=_counts(result.difference),
+            difference=DifferenceOfTrees.of(result.difference),
+        )
+
+
+def _counts(found: Difference) -> dict[str, int]:
+    return {
+        "added": len(found.added),
+        "gone": len(found.gone),
+        "renamed": len(found.renamed),
+        "moved": len(found.moved),
+    }
 
 
 class MappingRow(Sent):
@@ -146,16 +227,23 @@ class ReorganisationDocument(Sent):
         None,
         description="What is done with the records of divided units: all to the main part; all to the part that keeps "
         "the unit's code, else to the main one; as `shares` say, and then each divided unit must be there or in "
-        "`placements`. By hamlet is refused as not yet done.",
+        "`placements`; or as `by_hamlet` says, likewise.",
     )
     placements: dict[UnitCode, UnitCode] = Field(
         default_factory=dict,
         description="A rule made by hand: the divided unit, and the part that takes all.",
     )
-    shares: dict[UnitCode, dict[UnitCode, Annotated[int, Field(strict=True, ge=0, le=200_000_000)]]] = Field(
+    shares: dict[UnitCode, dict[UnitCode, Citizens]] = Field(
         default_factory=dict,
         description="The divided unit, and the weight of each part: agreed numbers of citizens, say. Intake moves the "
         "records: PUT /v1/placements/{reorganisation}/{unit}; `tiendo place` does so for all.",
+        examples=[{"23284": {"23284": 4100, "23296": 900}}],
+    )
+    by_hamlet: dict[UnitCode, dict[UnitCode, Citizens]] = Field(
+        default_factory=dict,
+        description="The divided commune, whose hamlets go where the list of the new tree has them, or a row says. "
+        "Each part has a weight, by which what was told as a number (eligible, targets, exempt) is parted. Records "
+        "that name no hamlet go to the part that keeps the code, else to the main one.",
         examples=[{"23284": {"23284": 4100, "23296": 900}}],
     )
 
@@ -176,6 +264,7 @@ class ReorganisationDocument(Sent):
             placing=self.placing,
             placements=self.placements,
             shares=self.shares,
+            by_hamlet=self.by_hamlet,
         )
 
 
@@ -228,6 +317,41 @@ class RebasedCampaignAnswer(Answered):
     problem: str | None
 
 
+class PartAnswer(BaseModel):
+    """A part of a commune that is divided by hamlet."""
+
+    unit: NamedUnit
+    hamlets: list[NamedUnit] = Field(description="Those of the day before that go there.")
+    citizens: int = Field(description="Who lives in them, with a dossier, at the end of that day.")
+
+
+class DividedAnswer(BaseModel):
+    """A commune that is divided by hamlet."""
+
+    unit: NamedUnit
+    parts: list[PartAnswer]
+    without_hamlet: int = Field(description="Citizens of whom no hamlet of the day before is said.")
+    stays: NamedUnit = Field(description="The part to which these go.")
+
+    @classmethod
+    def of(cls, found: DividedByHamlet, old: Tree, new: Tree) -> Self:
+        division = found.division
+        [unit], [stays] = _named([division.unit], old), _named([division.stays], new)
+        return cls(
+            unit=unit,
+            parts=[
+                PartAnswer(
+                    unit=_named([part], new)[0],
+                    hamlets=_named(hamlets, old),
+                    citizens=found.citizens[part],
+                )
+                for part, hamlets in division.parts.items()
+            ],
+            without_hamlet=found.without_hamlet,
+            stays=stays,
+        )
+
+
 class ReorganisationAnswer(BaseModel):
     """What a reorganisation does and leaves open. Lists end after 1000 entries; `counts` has the whole numbers."""
 
@@ -245,18 +369,22 @@ class ReorganisationAnswer(BaseModel):
     reused: list[NamedUnit] = Field(
         description="Units placed elsewhere though their code goes on: place them at the part that keeps it."
     )
+    astray: list[NamedUnit] = Field(
+        description="Hamlets that are in another commune than their own becomes: divide that by hamlet."
+    )
     founded: list[NamedUnit] = Field(description="New units that have part in none of before.")
+    by_hamlet: list[DividedAnswer]
     campaigns: list[RebasedCampaignAnswer]
 
     @classmethod
     def of(cls, outcome: Outcome, *, dry_run: bool) -> Self:
         found = outcome.preview
-        old, new = found.step.old, found.step.new
+        old, new = found.before, found.after
         return cls(
             dry_run=dry_run,
             id=outcome.id,
             effective_on=found.step.day,
-            applicable=not (found.unmapped or found.needs_rule or found.reused),
+            applicable=not (found.unmapped or found.needs_rule or found.reused or found.astray),
             counts={
                 **found.counts,
                 "kept": found.kept,
@@ -264,6 +392,7 @@ class ReorganisationAnswer(BaseModel):
                 "unmapped": len(found.unmapped),
                 "needs_rule": len(found.needs_rule),
                 "reused": len(found.reused),
+                "astray": len(found.astray),
                 "founded": len(found.founded),
             },
             levels_dropped=found.levels_dropped,
@@ -276,7 +405,9 @@ class ReorganisationAnswer(BaseModel):
             unmapped=_named(found.unmapped, old),
             needs_rule=_named(found.needs_rule, old),
             reused=_named(found.reused, old),
+            astray=_named(found.astray, old),
             founded=_named(found.founded, new),
+            by_hamlet=[DividedAnswer.of(each, old, new) for each in outcome.divided],
             campaigns=[RebasedCampaignAnswer.model_validate(each) for each in outcome.campaigns],
         )
 
@@ -294,9 +425,12 @@ class AppliedAnswer(Answered):
     within: list[str] | None
     rule: Placing | None = Field(description="What was done with divided units' records, as `placing` said.")
     shares: dict[str, dict[str, int]] = Field(description="Those parted by share: the weight of each part.")
+    by_hamlet: dict[str, dict[str, int]] = Field(
+        description="Those divided by hamlet: the weight of each part, for what was told as a number."
+    )
     stays: dict[str, str] = Field(
-        description="Of these, the part at which records count that intake does not move: the one that keeps the "
-        "code, else the main one."
+        description="Of both, the part at which records count that intake does not move, or that name no hamlet: the "
+        "one that keeps the code, else the main one."
     )
     rows: int
     applied_at: AwareDatetime

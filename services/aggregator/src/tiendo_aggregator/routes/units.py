@@ -4,11 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from tiendo_aggregator.http_schemas import Day
+from tiendo_aggregator.http_schemas import Day, ProvinceCode
 from tiendo_aggregator.http_schemas.units import (
     AppliedAnswer,
     EditionAnswer,
     EditionDocument,
+    HamletsAnswer,
+    HamletsDocument,
     ReorganisationAnswer,
     ReorganisationDocument,
     ReorganisationsAnswer,
@@ -38,6 +40,23 @@ def make_units_router(changes: UnitChanges) -> APIRouter:
         nothing. What units became is for a reorganisation to say: POST /v1/reorganisations."""
         result = await changes.put_edition(from_day, document.rows(), dry_run=dry_run, by=admin.name)
         return EditionAnswer.of(result, dry_run=dry_run)
+
+    @router.put("/v1/units/hamlets/{province}/{from_day}", summary="Bring a province's hamlets")
+    async def put_hamlets(
+        province: Annotated[ProvinceCode, Path(description="On that day.")],
+        from_day: Annotated[Day, Path(description="The first day on which the list holds.")],
+        document: HamletsDocument,
+        admin: Admin,
+        dry_run: DryRun = False,
+    ) -> HamletsAnswer:
+        """Lines may then name a hamlet where they named a commune, and are counted at both. The list holds until the
+        province's next one; hamlets that it leaves out have ended, and no list makes one never have been. Plans, ranks,
+        alerts and what is published of progress are of communes: a hamlet has no target. The same list again changes
+        nothing."""
+        result = await changes.put_hamlets(
+            province, from_day, document.sent(), dry_run=dry_run, by=admin.name
+        )
+        return HamletsAnswer.of(result, dry_run=dry_run)
 
     @router.post("/v1/reorganisations", summary="Go over from one tree to the next")
     async def post_reorganisation(

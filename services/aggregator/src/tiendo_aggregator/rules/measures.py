@@ -208,7 +208,9 @@ def measured_units(
         """The standings that make up a unit, how many of its communes are in them, how many it has, and in how many of
         those that are in them is something of a divided unit."""
         if unit not in cache:
-            parts = [gather(child) for child in tree.children.get(unit, [])]
+            # Nobody tells a measure of hamlets.
+            children = [] if tree.units[unit].level == "commune" else tree.children.get(unit, [])
+            parts = [gather(child) for child in children]
             communes = sum(each[2] for each in parts) if parts else 1
             if unit in found:
                 of_divided = any(piece.of_divided for piece in found[unit])

@@ -70,6 +70,10 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
         """What its units are on the tree of a day."""
         return history.follow(self.province, self.first_day, day, self.units)
 
+    def followed_to_hamlets(self, history: History, day: date) -> Followed:
+        """The same with their hamlets as units of their own."""
+        return history.follow_to_hamlets(self.province, self.first_day, day, self.units)
+
     @property
     def schedule(self) -> Schedule:
         """Its days with their weights."""

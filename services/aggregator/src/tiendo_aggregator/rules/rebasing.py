@@ -61,7 +61,7 @@ def rebased_plan(plan: Plan, targets: UnitTargets, followed: Followed) -> tuple[
 
 def rebased(counts: Iterable[CountedT], followed: Followed) -> list[CountedT]:
     """Each count under the unit where the cells of its code count now."""
-    if not followed.changed:
+    if followed.as_counted:
         return list(counts)
     return [msgspec.structs.replace(count, unit=followed.places[count.unit]) for count in counts]
 
@@ -74,7 +74,7 @@ def resident_codes(followed: Followed, root: str) -> list[str]:
         codes += [
             code
             for code, place in followed.places.items()
-            if place not in inside and not inside.isdisjoint(parts_of(code, 0, followed.steps))
+            if place not in inside and not inside.isdisjoint(parts_of(code, 0, followed.steps, records=True))
         ]
     return codes
 
@@ -85,18 +85,18 @@ def rebased_residents(
     """Likewise of residents at `root` and below it (see `resident_codes`), as they stood at the end of `as_of`, a week
     before, and on the eve of `first_day`. What stood before a unit was divided by shares is parted as whatever else was
     told of it is; since then its records are where intake placed them."""
-    if not followed.changed:
+    if followed.as_counted:
         return list(counts)
     inside = set(followed.tree.below(root))
     week = timedelta(days=7)
     ends = {"value": as_of, "week_ago": as_of - week, "baseline": first_day - timedelta(days=1)}
     answer = []
     for each in counts:
-        if not is_parted(each.unit, followed.steps):
+        if not is_parted(each.unit, followed.steps, records=True):
             answer.append(msgspec.structs.replace(each, unit=followed.places[each.unit]))
             continue
         parts = {
-            name: parts_of(each.unit, getattr(each, name), followed.after(day))
+            name: parts_of(each.unit, getattr(each, name), followed.after(day), records=True)
             for name, day in ends.items()
             if hasattr(each, name)
         }
@@ -108,7 +108,7 @@ def rebased_residents(
 
 def rebased_sums(sums: Iterable[tuple[str, KeyT, int]], followed: Followed) -> list[tuple[str, KeyT, int]]:
     """Numbers of a unit by something else, under the unit where the cells of its code count now."""
-    if not followed.changed:
+    if followed.as_counted:
         return list(sums)
     return [(followed.places[unit], key, n) for unit, key, n in sums]
 
@@ -124,17 +124,17 @@ def rebased_days(
     answer: list[tuple[str, tuple[str, date], int]] = []
     of_parted: defaultdict[tuple[str, str], Counter[date]] = defaultdict(Counter)
     for unit, (goal, day), n in changes:
-        if is_parted(unit, followed.steps):
+        if is_parted(unit, followed.steps, records=True):
             of_parted[unit, goal][day] += n
         else:
-            answer.append((followed.places[unit] if followed.changed else unit, (goal, day), n))
+            answer.append((unit if followed.as_counted else followed.places[unit], (goal, day), n))
     inside = set(followed.tree.below(root)) if of_parted else set()
     divisions = {step.day for step in followed.steps if step.day <= as_of}
     for (unit, goal), by_day in of_parted.items():
         so_far, before = 0, Counter[str]()
         for day in sorted(by_day.keys() | divisions):
             so_far += by_day[day]
-            now = Counter(parts_of(unit, so_far, followed.after(day)))
+            now = Counter(parts_of(unit, so_far, followed.after(day), records=True))
             parts = sorted(inside & (now.keys() | before.keys()))
             answer += [(part, (goal, day), now[part] - before[part]) for part in parts]
             before = now
@@ -145,7 +145,11 @@ def require_whole(followed: Followed, units: Iterable[str], as_of: date) -> None
     """Raise Invalid if one of the `units` has but some parts of what was divided by shares after `as_of`: how long
     citizens had waited by then is of each by himself, and nobody was placed in a part yet."""
     later = followed.after(as_of)
-    divided = {code: parts_of(code, 0, later).keys() for code in followed.places if is_parted(code, later)}
+    divided = {
+        code: parts_of(code, 0, later, records=True).keys()
+        for code in followed.places
+        if is_parted(code, later, records=True)
+    }
     for unit in units if divided else ():
         inside = set(followed.tree.below(unit))
         for code, parts in divided.items():
@@ -193,7 +197,32 @@ def check_edition(
     campaigns: Iterable[Campaign],
 ) -> None:
     """Raise EditionContradicted unless what is in force fits the trees of `then`: every mapping, and each campaign's
-    units on its first day, to which its targets and eligible populations were given (their names may change)."""
+    units on its first day, to which its targets and eligible populations were given (their names may change); and
+    unless each hamlet that ever was still was."""
+    check_mappings(then, reorganisations, field="units")
+    never = sorted(now.hamlets.keys() - then.hamlets.keys())
+    if never:
+        raise EditionContradicted(
+            f"{len(never)} hamlets would never have been, since their communes would not: {', '.join(never[:6])}"
+            f"{', …' if len(never) > 6 else ''}. Records may name them.",
+            field="units",
+            remedy="Send their lists for other days first: PUT /v1/units/hamlets/{province}/{from_day}.",
+        )
+    for campaign in campaigns:
+        was, would_be = (_parents(each.as_of(campaign.first_day), campaign) for each in (now, then))
+        if was != would_be:
+            strange = sorted({code for code, _ in was ^ would_be})
+            raise EditionContradicted(
+                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
+                f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
+                field="units",
+                remedy="Let the tree begin after that day.",
+            )
+
+
+def check_mappings(then: Gazetteer, reorganisations: Collection[Reorganisation], *, field: str) -> None:
+    """Raise EditionContradicted, naming the field, unless every mapping in force fits the trees and hamlets of
+    `then`."""
     for each in reorganisations:
         others = [
             other
@@ -205,19 +234,9 @@ def check_edition(
         except Invalid as error:
             raise EditionContradicted(
                 f"The reorganisation effective on {each.effective_on} would no longer fit: {error.detail}",
-                field="units",
+                field=field,
                 remedy="DELETE /v1/reorganisations/{id} takes it back; then bring the tree, then apply it anew.",
             ) from error
-    for campaign in campaigns:
-        was, would_be = (_parents(each.as_of(campaign.first_day), campaign) for each in (now, then))
-        if was != would_be:
-            strange = sorted({code for code, _ in was ^ would_be})
-            raise EditionContradicted(
-                f"Campaign {campaign.id} would have other units on its first day, {campaign.first_day}: "
-                f"{', '.join(strange[:6])}{', …' if len(strange) > 6 else ''}.",
-                field="units",
-                remedy="Let the tree begin after that day.",
-            )
 
 
 def _parents(tree: Tree, campaign: Campaign) -> set[tuple[str, str | None]]:

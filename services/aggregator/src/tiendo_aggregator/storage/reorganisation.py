@@ -13,8 +13,8 @@ from tiendo_common.eventlog.port import Connection
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A reorganisation as it was applied; `rows` counts its mapping. `stays` names, of units that are parted by share,
-    the part at which records count that intake does not move."""
+    """A reorganisation as it was applied; `rows` counts its mapping. `stays` names, of units that are parted by share
+    or by hamlet, the part at which records count that intake does not move, or that name no hamlet."""
 
     id: int
     effective_on: date
@@ -22,6 +22,7 @@ class Applied:
     within: list[str] | None
     rule: str | None
     shares: Mapping[str, Mapping[str, int]]
+    by_hamlet: Mapping[str, Mapping[str, int]]
     stays: Mapping[str, str]
     rows: int
     applied_at: datetime
@@ -33,9 +34,10 @@ class Applied:
 _shares = msgspec.json.Decoder(dict[str, dict[str, int]])
 _stays = msgspec.json.Decoder(dict[str, str])
 _APPLIED = (
-    "SELECT id, effective_on, resolution, within, rule, shares, "
+    "SELECT id, effective_on, resolution, within, rule, shares, by_hamlet, "
     "(SELECT coalesce(json_object_agg(from_code, to_code), '{}') FROM reorganisation_step AS step "
-    "WHERE step.reorganisation = each.id AND share = 'part-main' AND each.shares ? from_code) AS stays, "
+    "WHERE step.reorganisation = each.id AND share = 'part-main' "
+    "AND each.shares || each.by_hamlet ? from_code) AS stays, "
     "(SELECT count(*) FROM reorganisation_step AS step WHERE step.reorganisation = each.id) AS rows, "
     "applied_at, applied_by, undone_at, undone_by FROM reorganisation AS each"
 )
@@ -53,10 +55,10 @@ async def applied(connection: Connection, id_: int) -> Applied | None:
 
 
 def _applied(row: asyncpg.Record) -> Applied:
-    shares = _shares.decode(row["shares"])
+    shares, by_hamlet = (_shares.decode(row[name]) for name in ("shares", "by_hamlet"))
     main = _stays.decode(row["stays"])
-    stays = {unit: unit if unit in parts else main[unit] for unit, parts in shares.items()}
-    return Applied(**{**row, "shares": shares, "stays": stays})
+    stays = {unit: unit if unit in parts else main[unit] for unit, parts in (shares | by_hamlet).items()}
+    return Applied(**{**row, "shares": shares, "by_hamlet": by_hamlet, "stays": stays})
 
 
 async def in_force(connection: Connection) -> list[Reorganisation]:
@@ -80,9 +82,11 @@ async def in_force(connection: Connection) -> list[Reorganisation]:
             placing=placing,
             placements=placements.get(id_, {}),
             shares=_shares.decode(shares),
+            by_hamlet=_shares.decode(by_hamlet),
         )
-        for id_, effective_on, within, placing, shares in await connection.fetch(
-            "SELECT id, effective_on, within, rule, shares FROM reorganisation WHERE undone_at IS NULL ORDER BY id"
+        for id_, effective_on, within, placing, shares, by_hamlet in await connection.fetch(
+            "SELECT id, effective_on, within, rule, shares, by_hamlet FROM reorganisation "
+            "WHERE undone_at IS NULL ORDER BY id"
         )
     ]
 
@@ -92,8 +96,8 @@ async def store_reorganisation(
 ) -> int:
     """Put it in force, in the caller's transaction; its id."""
     id_: int = await connection.fetchval(
-        "INSERT INTO reorganisation (effective_on, resolution, within, rule, applied_at, applied_by, shares) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+        "INSERT INTO reorganisation (effective_on, resolution, within, rule, applied_at, applied_by, shares, "
+        "by_hamlet) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         asked.effective_on,
         resolution,
         asked.within,
@@ -101,6 +105,7 @@ async def store_reorganisation(
         applied_at,
         applied_by,
         msgspec.json.encode(asked.shares).decode(),
+        msgspec.json.encode(asked.by_hamlet).decode(),
     )
     await connection.copy_records_to_table(
         "reorganisation_step",

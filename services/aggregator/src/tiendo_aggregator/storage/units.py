@@ -1,9 +1,10 @@
-"""The history of units."""
+"""The history of units and hamlets."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from tiendo_aggregator.rules.units import Edition, Spans
+from tiendo_aggregator.rules.units import Edition, Hamlet, Hamlets, Spans
+from tiendo_aggregator.rules.units.hamlets import HamletList, Lists, SentHamlet
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import UnitSpan
 
@@ -70,8 +71,75 @@ async def store_edition(
     )
 
 
+async def stored_hamlets(connection: Connection) -> Hamlets:
+    """Every hamlet's spans, oldest first."""
+    spans: dict[str, list[Hamlet]] = {}
+    for code, from_day, until_day, parent, name in await connection.fetch(
+        "SELECT code, from_day, until_day, parent, name FROM hamlet_span ORDER BY code, from_day"
+    ):
+        spans.setdefault(code, []).append(
+            Hamlet(from_day=from_day, until_day=until_day, parent=parent, name=name)
+        )
+    return {code: tuple(each) for code, each in spans.items()}
+
+
+async def replace_hamlets(connection: Connection, hamlets: Hamlets) -> None:
+    """Store this history instead of what there was."""
+    await connection.execute("DELETE FROM hamlet_span")
+    await connection.copy_records_to_table(
+        "hamlet_span",
+        columns=["code", "from_day", "until_day", "parent", "name"],
+        records=[
+            (code, hamlet.from_day, hamlet.until_day, hamlet.parent, hamlet.name)
+            for code, each in hamlets.items()
+            for hamlet in each
+        ],
+    )
+
+
+async def stored_lists(connection: Connection) -> Lists:
+    """The lists of hamlets that provinces sent."""
+    hamlets: dict[tuple[str, date], list[SentHamlet]] = {}
+    for province, from_day, code, parent, name in await connection.fetch(
+        "SELECT province, from_day, code, parent, name FROM hamlet_list_row ORDER BY code"
+    ):
+        hamlets.setdefault((province, from_day), []).append(
+            SentHamlet(code=code, parent_code=parent, name=name)
+        )
+    return {
+        (province, from_day): HamletList(until_day, tuple(hamlets.get((province, from_day), ())))
+        for province, from_day, until_day in await connection.fetch(
+            "SELECT province, from_day, until_day FROM hamlet_list"
+        )
+    }
+
+
+async def store_list(
+    connection: Connection, province: str, from_day: date, sent: HamletList, sent_at: datetime, sent_by: str
+) -> None:
+    """Store this list instead of what the province sent for the same day."""
+    await connection.execute(
+        "INSERT INTO hamlet_list (province, from_day, until_day, sent_at, sent_by) VALUES ($1, $2, $3, $4, $5) "
+        "ON CONFLICT (province, from_day) DO UPDATE SET until_day = excluded.until_day, "
+        "sent_at = excluded.sent_at, sent_by = excluded.sent_by",
+        province,
+        from_day,
+        sent.until_day,
+        sent_at,
+        sent_by,
+    )
+    await connection.execute(
+        "DELETE FROM hamlet_list_row WHERE province = $1 AND from_day = $2", province, from_day
+    )
+    await connection.copy_records_to_table(
+        "hamlet_list_row",
+        columns=["province", "from_day", "code", "parent", "name"],
+        records=[(province, from_day, each.code, each.parent_code, each.name) for each in sent.hamlets],
+    )
+
+
 async def units_revision(connection: Connection) -> int:
-    """How often editions and reorganisations have changed."""
+    """How often editions, lists of hamlets and reorganisations have changed."""
     revision: int = await connection.fetchval("SELECT revision FROM units_revision")
     return revision
 

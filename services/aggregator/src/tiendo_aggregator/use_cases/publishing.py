@@ -281,7 +281,7 @@ class ProgressPublisher:
     ) -> dict[tuple[str, date], ProgressPublication]:
         """The last words on the days before, of units that have been the same since."""
         days = [day - timedelta(days=n) for n in range(1, REVISED_DAYS.days + 1)]
-        same = [each for each in days if campaign.followed(self._units.history, each) is followed]
+        same = [each for each in days if campaign.followed(self._units.history, each).tree is followed.tree]
         keys = {f"{campaign.id}/{unit}/{each}": (unit, each) for each in same for unit in sorted(units)}
         documents, _ = await published(connection, list(keys), self.PAUSE)
         return {keys[key]: document for key, document in documents.items()}

@@ -1,6 +1,7 @@
 """Trees sent to us, and reorganisations: looked at first, applied whole, taken back."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,11 +10,14 @@ import asyncpg
 import structlog
 
 from tiendo_aggregator.errors import UnknownReorganisation
+from tiendo_aggregator.rules.counting import RESIDENCE
 from tiendo_aggregator.rules.progress import Standing
-from tiendo_aggregator.rules.rebasing import check_edition
-from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, Spans, eve
+from tiendo_aggregator.rules.rebasing import check_edition, check_mappings
+from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, eve
 from tiendo_aggregator.rules.units.edition import Difference, SentUnit, difference, make_edition
-from tiendo_aggregator.rules.units.reorganisation import Preview, check_complete, preview
+from tiendo_aggregator.rules.units.hamlets import HamletList, check_list, end_of
+from tiendo_aggregator.rules.units.reorganisation import ByHamlet, Preview, check_complete, preview
+from tiendo_aggregator.storage.counting import count
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.storage.reorganisation import (
     Applied,
@@ -22,7 +26,7 @@ from tiendo_aggregator.storage.reorganisation import (
     store_reorganisation,
     take_back,
 )
-from tiendo_aggregator.storage.units import store_edition
+from tiendo_aggregator.storage.units import store_edition, store_list
 from tiendo_aggregator.use_cases.origin import Origin
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.progress import standings
@@ -46,6 +50,18 @@ class ImportedEdition:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedHamlets:
+    """A province's list of hamlets that was, or would be, taken in; `until_day` is the first day on which none of it
+    holds."""
+
+    province: str
+    from_day: date
+    until_day: date | None
+    hamlets: int
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """A campaign on one tree: what its province is there, with how many units, and where it stands."""
 
@@ -65,11 +81,22 @@ class RebasedCampaign:
 
 
 @dataclass(frozen=True, slots=True)
+class DividedByHamlet:
+    """A commune divided by hamlet: how many citizens of it, with a dossier on the day before, live in the hamlets of
+    each part; `without_hamlet` name none that there is on that day."""
+
+    division: ByHamlet
+    citizens: Mapping[str, int]
+    without_hamlet: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a reorganisation does; `id` once it is in force."""
 
     preview: Preview
     campaigns: list[RebasedCampaign]
+    divided: list[DividedByHamlet]
     id: int | None
 
 
@@ -95,16 +122,15 @@ class UnitChanges:
             result, _ = await self._compare(from_day, edition)
             return result
         async with self._units.changing() as connection:
-            result, spans = await self._compare(from_day, edition)
+            result, gazetteer = await self._compare(from_day, edition)
             await store_edition(connection, from_day, edition, self._clock.now(), by)
-            await self._units.publish(connection, spans)
+            await self._units.publish(connection, gazetteer)
         log.info("edition taken in", from_day=from_day.isoformat(), units=result.units, by=by)
         return result
 
-    async def _compare(self, from_day: date, edition: Edition) -> tuple[ImportedEdition, Spans]:
+    async def _compare(self, from_day: date, edition: Edition) -> tuple[ImportedEdition, Gazetteer]:
         history = self._units.history
-        spans = await asyncio.to_thread(self._units.spans_with, from_day, edition)
-        gazetteer = Gazetteer(spans)
+        gazetteer = await asyncio.to_thread(self._units.with_edition, from_day, edition)
         campaigns = [each.campaign for each in await self._plans.all()]
         await asyncio.to_thread(
             check_edition, history.gazetteer, gazetteer, history.reorganisations, campaigns
@@ -113,9 +139,45 @@ class UnitChanges:
             from_day=from_day,
             until_day=next(iter(gazetteer.changes(from_day, date.max)), None),
             units=len(edition),
-            difference=difference(history.gazetteer.as_of(from_day), gazetteer.as_of(from_day)),
+            difference=difference(history.gazetteer.with_hamlets(from_day), gazetteer.with_hamlets(from_day)),
         )
-        return result, spans
+        return result, gazetteer
+
+    async def put_hamlets(
+        self, province: str, from_day: date, sent: HamletList, *, dry_run: bool, by: str
+    ) -> ImportedHamlets:
+        """Make these the province's hamlets from `from_day` until its next list; with `dry_run`, only say what would
+        change. Raises Invalid for what is no list, EditionContradicted if a reorganisation in force no longer fits."""
+        if dry_run:
+            result, _ = await self._compare_hamlets(province, from_day, sent)
+            return result
+        async with self._units.changing() as connection:
+            result, gazetteer = await self._compare_hamlets(province, from_day, sent)
+            await store_list(connection, province, from_day, sent, self._clock.now(), by)
+            await self._units.publish(connection, gazetteer)
+        log.info("hamlets taken in", province=province, from_day=from_day.isoformat(), by=by)
+        return result
+
+    async def _compare_hamlets(
+        self, province: str, from_day: date, sent: HamletList
+    ) -> tuple[ImportedHamlets, Gazetteer]:
+        history = self._units.history
+        now = history.gazetteer
+        lists, then = await asyncio.to_thread(self._units.with_list, province, from_day, sent)
+
+        def check() -> None:
+            check_list(province, from_day, lists, now, then)
+            check_mappings(then, history.reorganisations, field="hamlets")
+
+        await asyncio.to_thread(check)
+        result = ImportedHamlets(
+            province=province,
+            from_day=from_day,
+            until_day=end_of(lists, province, from_day),
+            hamlets=len(sent.hamlets),
+            difference=difference(now.with_hamlets(from_day), then.with_hamlets(from_day)),
+        )
+        return result, then
 
     async def all(self) -> list[Applied]:
         """Every reorganisation that was ever applied, in that order."""
@@ -128,7 +190,8 @@ class UnitChanges:
         found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
         async with self._pool.acquire() as connection:
             campaigns = await self._rebased(connection, history, asked)
-        return Outcome(found, campaigns, None)
+            divided = await _divided(connection, found, history)
+        return Outcome(found, campaigns, divided, None)
 
     async def apply(self, asked: Reorganisation, resolution: str, *, by: str) -> Outcome:
         """Put it in force, whole. Raises Invalid while it leaves anything open."""
@@ -137,9 +200,10 @@ class UnitChanges:
             found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
             check_complete(found)
             campaigns = await self._rebased(connection, history, asked)
+            divided = await _divided(connection, found, history)
             id_ = await store_reorganisation(connection, asked, resolution, self._clock.now(), by)
         log.info("reorganisation applied", id=id_, effective_on=asked.effective_on.isoformat(), by=by)
-        return Outcome(found, campaigns, id_)
+        return Outcome(found, campaigns, divided, id_)
 
     async def undo(self, id_: int, *, by: str) -> Applied:
         """Let it no longer be in force; what was undone before stays as it is. Raises UnknownReorganisation."""
@@ -191,3 +255,19 @@ async def _side(
         depth=0,
     )
     return Side(root, sum(1 for _ in followed.tree.below(root)), top.indicators)
+
+
+async def _divided(connection: Connection, found: Preview, history: History) -> list[DividedByHamlet]:
+    last = eve(found.step.day)
+    answer = []
+    for division in found.by_hamlet:
+        # Hamlets that ended before count with the commune's own.
+        at = {code: history.hamlet_on(code, last) for code in history.gazetteer.hamlets_of([division.unit])}
+        at[division.unit] = division.unit
+        lives: Counter[str | None] = Counter()
+        for each in await count(connection, list(at), RESIDENCE, last, found.step.day):
+            if each.indicator == "intake":
+                lives[at[each.unit]] += each.value
+        citizens = {part: sum(lives[code] for code in codes) for part, codes in division.parts.items()}
+        answer.append(DividedByHamlet(division, citizens, lives[division.unit]))
+    return answer

@@ -14,7 +14,7 @@ from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import ceilings, sum_up
 from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, resident_codes
 from tiendo_aggregator.rules.stretches import plan_of_stretch, reaching, stretches
-from tiendo_aggregator.rules.units import Followed, Tree
+from tiendo_aggregator.rules.units import Followed, Gazetteer, Tree
 from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
@@ -81,6 +81,7 @@ class Scopes:
         unit: str | None,
         tree: date | None = None,
         phase: str | None = None,
+        hamlets: bool = False,
     ) -> Scope:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
         end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
@@ -88,7 +89,8 @@ class Scopes:
         With `phase`, one of the plan's or a stretch of days after the last one, the answer is about its days alone, and
         `as_of` is its last day once that is over.
 
-        The campaign's units are followed from its first day to that tree: see rules.units.history.
+        The campaign's units are followed from its first day to that tree: see rules.units.history. With `hamlets` these
+        are units of it, without a plan; else they are counted at their communes and no unit.
 
         Raises UnknownCampaign; Invalid for an unknown phase, a day outside it, a tree older than the figures, a unit
         outside the tree or outside the campaign, units of which nothing says what they became, and for a `known_at`
@@ -111,8 +113,12 @@ class Scopes:
         field = "as_of" if tree is None else "tree"
         followed = stored.campaign.followed(self._units.history, on)
         followed.require(day, on, field=field)
+        if hamlets:
+            followed = stored.campaign.followed_to_hamlets(self._units.history, on)
         root = unit if unit is not None else followed.root
-        self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
+        if root not in followed.tree.units:
+            _refuse_hamlet(root, self._units.gazetteer, on)
+            self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
         if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):
             raise Invalid(
                 f"Unit {root} is none of the campaign's in {followed.root}.",
@@ -149,6 +155,16 @@ class Scopes:
         )
         plan = msgspec.structs.replace(own, targets={goal: targets[followed.root, goal] for goal in goals})
         return replace(stored, campaign=plan.campaign, plan=plan, targets=targets)
+
+
+def _refuse_hamlet(code: str, gazetteer: Gazetteer, day: date) -> None:
+    hamlet = gazetteer.hamlet(code, day)
+    if hamlet is not None:
+        raise Invalid(
+            f"{hamlet.name} ({code}) is a hamlet: it has no plan, and is told of in progress and the funnel only.",
+            field="unit",
+            remedy=f"Ask for its commune, {hamlet.parent}.",
+        )
 
 
 def _find(campaign: Campaign, phase: str, today: date) -> Phase:

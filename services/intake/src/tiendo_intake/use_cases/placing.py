@@ -54,9 +54,11 @@ class Placing:
                 field="day",
                 remedy="Place the records when the day has begun: until then they may move.",
             )
-        self._directory.check_unit(division.unit, division.day - timedelta(days=1), "unit", commune=True)
+        self._directory.check_unit(
+            division.unit, division.day - timedelta(days=1), "unit", commune=True, hamlets=False
+        )
         for part in division.shares:
-            self._directory.check_unit(part, division.day, f"shares.{part}", commune=True)
+            self._directory.check_unit(part, division.day, f"shares.{part}", commune=True, hamlets=False)
 
         async def work(connection: Connection) -> Placement:
             await storage.lock_placements(connection, division.unit)

@@ -1,6 +1,6 @@
 """Units through time: the tree of a day, how one tree became the next, and a province followed from one to the other.
 
-What others need of it; the rooms are tree, edition, reorganisation and history.
+What others need of it; the rooms are tree, edition, hamlets, reorganisation and history.
 """
 
 from tiendo_aggregator.rules.units.history import Followed, History
@@ -10,6 +10,8 @@ from tiendo_aggregator.rules.units.tree import (
     FIRST_DAY,
     Edition,
     Gazetteer,
+    Hamlet,
+    Hamlets,
     Spans,
     Tree,
     eve,
@@ -24,6 +26,8 @@ __all__ = [
     "Edition",
     "Followed",
     "Gazetteer",
+    "Hamlet",
+    "Hamlets",
     "History",
     "Reorganisation",
     "Spans",

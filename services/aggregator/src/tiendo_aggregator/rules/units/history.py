@@ -1,11 +1,12 @@
 """A province followed from the tree of one day to that of a later one."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 
 from tiendo_aggregator.rules.units.reorganisation import Reorganisation, Step, make_step
-from tiendo_aggregator.rules.units.tree import Gazetteer, Tree
+from tiendo_aggregator.rules.units.tree import Gazetteer, Hamlet, Tree, eve
 from tiendo_common.errors import Invalid
 
 
@@ -15,12 +16,13 @@ class Followed:
 
     `tree` has the units of the day that are concerned, and `root` on top; where nothing was reorganised it is
     the whole tree (`changed` false). `places` tells for each code whose cells count, the unit of `tree` that they
-    count under. `lost` are units that nothing places, each with the day on which it ended; `shared`, units that took in
-    something from outside as well, or whose code was another unit's, each with the day from which that holds.
-    `steps` are the changes of the tree on the way, each with the units that it parted by share: what is told of those
-    as a number goes to the parts (rules.dividing), while their cells are moved by intake. `above` are the codes of
-    which only some units below were followed: they have a place for what is told of them, but what is counted at
-    themselves is also others'.
+    count under; of a hamlet's code, `hamlets` tells as well of which hamlet of the day, or of its commune. `lost` are
+    units that nothing places, each with the day on which it ended; `shared`, units that took in something from outside
+    as well, or whose code was another unit's, each with the day from which that holds. `steps` are the changes of the
+    tree on the way, each with the units that it parted by share or by hamlet: what is told of those as a number goes to
+    the parts (rules.dividing), while their cells are moved by intake, or go where their hamlets do. `above` are the
+    codes of which only some units below were followed: they have a place for what is told of them, but what is counted
+    at themselves is also others'.
     """
 
     root: str
@@ -32,6 +34,12 @@ class Followed:
     changed: bool = True
     steps: tuple[Step, ...] = ()
     above: frozenset[str] = frozenset()
+    hamlets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def as_counted(self) -> bool:
+        """Whether each code's cells count at the unit of that code."""
+        return not self.changed and not self.hamlets
 
     def after(self, day: date) -> tuple[Step, ...]:
         """The changes that what was so at the end of `day` has gone through."""
@@ -48,8 +56,8 @@ class Followed:
             day = min(self.lost.values())
             gone = sorted(code for code, each in self.lost.items() if each == day)
             raise Invalid(
-                f"On the tree of {on}, {len(gone)} units have no place: {self._some(gone)}. They ended "
-                f"on {day}, and nothing says what they became.",
+                f"On the tree of {on}, {len(gone)} units have no place: {self._some(gone)}. Nothing says what became "
+                f"of them on {day}.",
                 field=field,
                 remedy=f"POST /v1/reorganisations with effective_on {day} and a row for each of them; or ask on "
                 f"a tree before {day}.",
@@ -77,6 +85,8 @@ class History:
         self.reorganisations = reorganisations
         self._steps: dict[date, Step] = {}
         self._followed: dict[tuple[str, int, int, tuple[str, ...]], Followed] = {}
+        self._with_hamlets: dict[tuple[object, ...], Followed] = {}
+        self._to_hamlets: dict[tuple[object, ...], Followed] = {}
 
     def on(self, day: date) -> list[Reorganisation]:
         """The reorganisations of a day."""
@@ -91,7 +101,35 @@ class History:
         key = root, self.gazetteer.period(since), self.gazetteer.period(day), units
         if key not in self._followed:
             self._followed[key] = self._follow(root, since, day, units)
-        return self._followed[key]
+        if not self.gazetteer.hamlets:
+            return self._followed[key]
+        of_hamlets = *key, *self._hamlet_periods(since, day)
+        if of_hamlets not in self._with_hamlets:
+            self._with_hamlets[of_hamlets] = self._add_hamlets(self._followed[key], since, day)
+        return self._with_hamlets[of_hamlets]
+
+    def follow_to_hamlets(self, root: str, since: date, day: date, units: tuple[str, ...] = ()) -> Followed:
+        """The same with the hamlets of the day as units of their own, each below its commune."""
+        followed = self.follow(root, since, day, units)
+        if not followed.hamlets:
+            return followed
+        key = root, self.gazetteer.period(since), self.gazetteer.period(day), units
+        of_hamlets = *key, *self._hamlet_periods(since, day)
+        if of_hamlets not in self._to_hamlets:
+            tree = self.gazetteer.with_hamlets(day)
+            if followed.tree is not self.gazetteer.as_of(day):
+                inside = followed.tree.units
+                tree = tree.part(
+                    code
+                    for code, unit in tree.units.items()
+                    if code in inside or (unit.level == "hamlet" and unit.parent in inside)
+                )
+            places = {**followed.places, **followed.hamlets}
+            self._to_hamlets[of_hamlets] = replace(followed, tree=tree, places=places)
+        return self._to_hamlets[of_hamlets]
+
+    def _hamlet_periods(self, since: date, day: date) -> tuple[int, int]:
+        return self.gazetteer.hamlet_period(since), self.gazetteer.hamlet_period(day)
 
     def _follow(self, root: str, since: date, day: date, units: tuple[str, ...]) -> Followed:
         changes = self.gazetteer.changes(since, day)
@@ -145,6 +183,75 @@ class History:
             steps=tuple(self._step(change) for change in changes),
             above=above,
         )
+
+    def _add_hamlets(self, found: Followed, since: date, day: date) -> Followed:
+        """With the hamlets that were below what was followed. The cells of one count where its newest list says; once
+        it has ended, where it went by a row, or else with its commune's own."""
+        if found.lost:
+            return found
+        inside = set(found.tree.below(found.root))
+        places: dict[str, str] = {}
+        hamlets: dict[str, str] = {}
+        lost: dict[str, date] = {}
+        for code in self.gazetteer.hamlets_of(found.places):
+            spans = [each for each in self.gazetteer.hamlets[code] if each.from_day <= day]
+            first = next((each for each in spans if each.until_day is None or each.until_day > since), None)
+            if not spans or (first or spans[-1]).parent not in found.places:
+                continue
+            there = self.hamlet_on(code, day)
+            commune = self._commune_of(there, day) if there is not None else None
+            astray = self._went_astray(spans, since, day)
+            if astray is None and there is not None and commune in inside:
+                hamlets[code], places[code] = there, commune
+            elif first is not None:
+                # Of one that had ended before, nothing was followed.
+                lost[code] = astray or spans[-1].until_day or spans[-1].from_day
+        if not hamlets and not lost:
+            return found
+        return replace(
+            found,
+            places={**found.places, **places},
+            hamlets=hamlets,
+            lost=lost,
+            names={**found.names, **{code: self.gazetteer.hamlets[code][-1].name for code in lost}},
+        )
+
+    def hamlet_on(self, code: str, day: date) -> str | None:
+        """What a hamlet is on the tree of a day: that hamlet, another one, or only a part of a commune; None if nothing
+        says what its commune became, or it was not there yet."""
+        spans = [each for each in self.gazetteer.hamlets[code] if each.from_day <= day]
+        if not spans:
+            return None
+        newest = spans[-1]
+        if newest.until_day is None or newest.until_day > day:
+            return code
+        row = self._step(newest.until_day).hamlets.get(code)
+        if row is None:
+            return self._became(newest.parent, eve(newest.until_day), day)
+        if self.gazetteer.hamlet(row, newest.until_day) is not None:
+            return self.hamlet_on(row, day)
+        return self._became(row, newest.until_day, day)
+
+    def _commune_of(self, there: str, day: date) -> str:
+        hamlet = self.gazetteer.hamlet(there, day)
+        return there if hamlet is None else hamlet.parent
+
+    def _became(self, commune: str, since: date, day: date) -> str | None:
+        """Where the own cells of a commune of one day count on the tree of a later one."""
+        there: str | None = commune
+        for change in self.gazetteer.changes(since, day):
+            there = self._step(change).place.get(there) if there is not None else None
+        return there
+
+    def _went_astray(self, spans: Sequence[Hamlet], since: date, day: date) -> date | None:
+        """The first day on which a hamlet was in another commune than what its own had become, or was divided into;
+        None: there is none."""
+        for before, after in pairwise(spans):
+            if since < after.from_day <= day and before.parent != after.parent:
+                step = self._step(after.from_day)
+                if after.parent not in step.homes(before.parent):
+                    return after.from_day
+        return None
 
     def _step(self, day: date) -> Step:
         if day not in self._steps:

@@ -5,19 +5,20 @@ next tree the cells of a code are summed. For that to be exact also for what hap
 upgrade, a void, an approval that comes late are counted at the code where the record lives), all cells of a
 code must go to one place. So a divided unit goes whole to one of its parts, by a stated rule; and a code that
 goes elsewhere must not mean another unit afterwards. Parted by share, its cells go to one part as well, and intake
-moves the records of the other parts away from there, each by itself, effective on the day.
+moves the records of the other parts away from there, each by itself, effective on the day. By hamlet, the cells of
+each of its hamlets go to the part that the hamlet is in, and its own to one part.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from typing import Literal
 
 import msgspec
 
-from tiendo_aggregator.rules.units.tree import Gazetteer, Tree, eve
+from tiendo_aggregator.rules.units.tree import Gazetteer, Hamlet, Tree, eve
 from tiendo_common.errors import Conflict, Invalid
 
 #: All of a unit goes there; its main part does; another part does.
@@ -52,10 +53,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping onto the tree of `effective_on`, and the rule for what it divides.
+    """A mapping onto the tree of `effective_on`, and the rule for what it divides. Rows may name hamlets, too.
 
-    `within` are the units whose part of the tree it is about; None: the whole. `placing` holds for divided
-    units that neither `placements` (unit to part) nor `shares` (unit to the weight of each part) names.
+    `within` are the units whose part of the tree it is about; None: the whole. `placing` holds for divided units that
+    none of these names: `placements` (unit to part), `shares` and `by_hamlet` (unit to the weight of each part, by
+    which what was told of it as a number is parted).
     """
 
     effective_on: date
@@ -64,6 +66,7 @@ class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
     placing: Placing | None = None
     placements: Mapping[str, str] = msgspec.field(default_factory=dict)
     shares: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
+    by_hamlet: Mapping[str, Mapping[str, int]] = msgspec.field(default_factory=dict)
 
     def reach(self) -> Mapping[str, tuple[str, ...]]:
         """What each named unit became, the whole or the main part first."""
@@ -76,14 +79,14 @@ class Reorganisation(msgspec.Struct, frozen=True, kw_only=True):
         return {code: tuple(each) for code, each in reach.items()}
 
     def takes(self) -> Mapping[str, str]:
-        """The one unit to which all cells of a named unit go; divided ones without a rule are left out."""
+        """The one unit to which all cells of a named unit's own go; divided ones without a rule are left out."""
         takes = {}
         for code, parts in self.reach().items():
             if len(parts) == 1:
                 takes[code] = parts[0]
             elif code in self.placements:
                 takes[code] = self.placements[code]
-            elif code in self.shares:
+            elif code in self.shares or code in self.by_hamlet:
                 takes[code] = code if code in parts else parts[0]
             elif self.placing in ("all-to-main", "all-to-kept-code"):
                 kept = self.placing == "all-to-kept-code" and code in parts
@@ -97,7 +100,8 @@ class Step:
 
     `place` tells for every unit before where its cells go, None if nothing says; `reach`, all units that have a
     part of its area; `sources`, for each unit after, the lowest units before that have part in it; `shares`, of units
-    that are parted by share, the weight of each part.
+    that are parted by share or by hamlet, the weight of each part; `by_hamlet`, which are by hamlet; `hamlets`, what
+    hamlets became that rows name.
     """
 
     day: date
@@ -107,6 +111,12 @@ class Step:
     reach: Mapping[str, tuple[str, ...]]
     sources: Mapping[str, Sequence[str]]
     shares: Mapping[str, Mapping[str, int]]
+    by_hamlet: frozenset[str] = frozenset()
+    hamlets: Mapping[str, str] = field(default_factory=dict)
+
+    def homes(self, commune: str) -> Sequence[str | None]:
+        """The communes after in which hamlets of one before may be."""
+        return self.reach[commune] if commune in self.by_hamlet else (self.place.get(commune),)
 
 
 def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorganisation]) -> Step:
@@ -120,10 +130,12 @@ def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorgan
     takes: dict[str, str] = {}
     reach: dict[str, tuple[str, ...]] = {}
     shares: dict[str, Mapping[str, int]] = {}
+    by_hamlet: set[str] = set()
     for each in reorganisations:
         takes |= each.takes()
         reach |= each.reach()
-        shares |= each.shares
+        shares |= {**each.shares, **each.by_hamlet}
+        by_hamlet.update(each.by_hamlet)
     place: dict[str, str | None] = {}
     # Upwards: a unit is placed by those below it.
     for code in reversed([code for root in old.roots() for code in old.below(root)]):
@@ -141,7 +153,8 @@ def make_step(day: date, gazetteer: Gazetteer, reorganisations: Iterable[Reorgan
         for part in reach.get(code, (there,)):
             if part is not None:
                 sources[part].append(code)
-    return Step(day, old, new, place, reach, sources, shares)
+    hamlets = {code: there for code, there in takes.items() if code not in old.units and code != there}
+    return Step(day, old, new, place, reach, sources, shares, frozenset(by_hamlet), hamlets)
 
 
 def _above(
@@ -173,16 +186,29 @@ class Operation:
     resolutions: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ByHamlet:
+    """A commune that is divided by hamlet: the hamlets of the day before that go to each part, and the part to which
+    goes what names none of them."""
+
+    unit: str
+    parts: Mapping[str, Sequence[str]]
+    stays: str
+
+
 @dataclass(frozen=True)
 class Preview:
-    """What a reorganisation does, and what stands in its way.
+    """What a reorganisation does, and what stands in its way. `before` and `after` are the trees with hamlets.
 
-    `needs_rule` are divided units without one, `unmapped` the units of which nothing says where they go,
-    `reused` those that would go elsewhere while their code goes on for another unit. `founded` are units that
+    `needs_rule` are divided units without one, `unmapped` the units of which nothing says where they go, and the
+    hamlets of communes that are divided by hamlet; `reused` those that would go elsewhere while their code goes on for
+    another unit; `astray`, hamlets that are in another commune than their own became. `founded` are units that
     have part in none before: no hindrance, but worth a look. `higher` tells where units above others go.
     """
 
     step: Step
+    before: Tree
+    after: Tree
     operations: list[Operation]
     kept: int
     needs_rule: list[str]
@@ -190,6 +216,8 @@ class Preview:
     reused: list[str]
     founded: list[str]
     higher: Mapping[str, str]
+    by_hamlet: list[ByHamlet]
+    astray: list[str]
 
     @cached_property
     def counts(self) -> Mapping[Kind, int]:
@@ -223,9 +251,9 @@ def preview(asked: Reorganisation, gazetteer: Gazetteer, others: Collection[Reor
         )
     old, new = gazetteer.as_of(eve(day)), gazetteer.as_of(day)
     inside = _within(asked, old)
-    _check_rows(asked, old, new, inside)
+    _check_rows(asked, old, new, inside, gazetteer)
     _check_others(asked, others)
-    _check_placements(asked)
+    _check_placements(asked, gazetteer)
     step = make_step(day, gazetteer, [*others, asked])
     needs_rule = sorted(asked.reach().keys() - asked.takes().keys())
     # A unit above others is only named by itself if what is below it doesn't say where it goes.
@@ -251,14 +279,22 @@ def preview(asked: Reorganisation, gazetteer: Gazetteer, others: Collection[Reor
     operations = list(_operations(asked, step, inside))
     changed = {code for each in operations for code in each.units}
     kept = sum(step.place[code] == code and code not in changed for code in inside - old.children.keys())
+    hamlets = _follow_hamlets(step, inside, gazetteer)
     return Preview(
         step=step,
+        before=gazetteer.with_hamlets(eve(day)),
+        after=gazetteer.with_hamlets(day),
         operations=operations,
         kept=kept,
         needs_rule=needs_rule,
-        unmapped=unmapped,
-        reused=reused,
+        unmapped=unmapped + hamlets.lost,
+        reused=reused + hamlets.reused,
         founded=founded,
+        by_hamlet=[
+            ByHamlet(unit, {part: hamlets.parts[unit, part] for part in parts}, asked.takes()[unit])
+            for unit, parts in sorted(asked.by_hamlet.items())
+        ],
+        astray=hamlets.astray,
         higher={
             code: there
             for code in old.units
@@ -267,22 +303,63 @@ def preview(asked: Reorganisation, gazetteer: Gazetteer, others: Collection[Reor
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Hamlets:
+    """What becomes of hamlets: see Preview; `parts` by divided commune and part."""
+
+    parts: defaultdict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    lost: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    astray: list[str] = field(default_factory=list)
+
+
+def _follow_hamlets(step: Step, inside: set[str], gazetteer: Gazetteer) -> _Hamlets:
+    found = _Hamlets()
+    for code in gazetteer.hamlets_of(inside):
+        before = gazetteer.hamlet(code, eve(step.day))
+        if before is None or before.parent not in inside:
+            continue
+        row = step.hamlets.get(code)
+        goes_on = any(each.until_day is None or each.until_day > step.day for each in gazetteer.hamlets[code])
+        if row is not None and goes_on:
+            found.reused.append(code)
+        after = gazetteer.hamlet(row or code, step.day)
+        home = row if after is None else after.parent
+        if home is None:
+            # It counts with its commune's own; which part that is, nobody said of this hamlet.
+            if before.parent in step.by_hamlet:
+                found.lost.append(code)
+        elif home not in step.homes(before.parent):
+            found.astray.append(code)
+        else:
+            found.parts[before.parent, home].append(code)
+    return found
+
+
 def check_complete(found: Preview) -> None:
     """Raise Invalid if the reorganisation leaves anything open: it is applied whole or not at all."""
-    old = found.step.old
+    old = found.before
     if found.unmapped:
         raise Invalid(
             f"{len(found.unmapped)} units would be lost: {_some(found.unmapped, old)}. Nothing says what they "
             f"became on {found.step.day}.",
             field="rows",
-            remedy="Add a row for each, with its resolution; or limit the reorganisation by `within`.",
+            remedy="Add a row for each, with its resolution; or limit the reorganisation by `within`. Of hamlets, "
+            "bring the list of that day: PUT /v1/units/hamlets/{province}/{from_day}.",
         )
     if found.needs_rule:
         raise Invalid(
             f"{len(found.needs_rule)} units are divided and have no rule: {_some(found.needs_rule, old)}.",
             field="placing",
             remedy="Set `placing` for all, name in `placements` the part that takes the unit's records, or give in "
-            "`shares` the weight of each part.",
+            "`shares` or `by_hamlet` the weight of each part.",
+        )
+    if found.astray:
+        raise Invalid(
+            f"{len(found.astray)} hamlets are in other communes on {found.step.day} than their own become: "
+            f"{_some(found.astray, old)}.",
+            field="rows",
+            remedy="Divide their communes by hamlet, with a row for each part; or correct the list of hamlets.",
         )
     if found.reused:
         raise NotYet(
@@ -307,30 +384,38 @@ def _within(asked: Reorganisation, old: Tree) -> set[str]:
     return {code for root in asked.within for code in old.below(root)}
 
 
-def _check_rows(asked: Reorganisation, old: Tree, new: Tree, inside: set[str]) -> None:
+def _check_rows(asked: Reorganisation, old: Tree, new: Tree, inside: set[str], gazetteer: Gazetteer) -> None:
     seen: dict[tuple[str, str], int] = {}
     shares: defaultdict[str, list[tuple[int, Share]]] = defaultdict(list)
     for place, row in enumerate(asked.rows):
         at = f"rows.{place}"
-        if row.from_code not in old.units:
+        hamlet = gazetteer.hamlet(row.from_code, eve(asked.effective_on))
+        if row.from_code not in old.units and hamlet is None:
             raise Invalid(
                 f"There is no unit {row.from_code!r} on the day before {asked.effective_on}.",
                 field=f"{at}.from_code",
                 remedy="GET /v1/units?as_of= tells the units of that day; codes are text, with their zeros.",
             )
-        if row.to_code not in new.units:
+        if hamlet is not None:
+            _check_row_of_hamlet(row, at, new, gazetteer.hamlet(row.to_code, asked.effective_on))
+        elif row.to_code not in new.units:
             raise Invalid(
                 f"There is no unit {row.to_code!r} on {asked.effective_on}.",
                 field=f"{at}.to_code",
                 remedy=f"GET /v1/units?as_of={asked.effective_on} tells the units of that day.",
             )
-        if row.from_code not in inside:
+        if (row.from_code if hamlet is None else hamlet.parent) not in inside:
+            name = row.from_code if hamlet is not None else _named(row.from_code, old)
             raise Invalid(
-                f"{_named(row.from_code, old)} is outside what the reorganisation is limited to.",
+                f"{name} is outside what the reorganisation is limited to.",
                 field=f"{at}.from_code",
                 remedy="Leave the row out, or widen `within`.",
             )
-        if new.units[row.to_code].parent is None and old.units[row.from_code].parent is not None:
+        if (
+            hamlet is None
+            and new.units[row.to_code].parent is None
+            and old.units[row.from_code].parent is not None
+        ):
             raise Invalid(
                 f"{_named(row.from_code, old)} would become the whole of {_named(row.to_code, new)}.",
                 field=f"{at}.to_code",
@@ -348,10 +433,27 @@ def _check_rows(asked: Reorganisation, old: Tree, new: Tree, inside: set[str]) -
         words = sorted(share for _, share in each)
         if words != ["whole"] and (len(words) < 2 or words != ["part"] * (len(words) - 1) + ["part-main"]):
             raise Invalid(
-                f"{_named(code, old)} has the shares {', '.join(words)}.",
+                f"{_named(code, old) if code in old.units else code} has the shares {', '.join(words)}.",
                 field=f"rows.{each[0][0]}.share",
                 remedy="One row with `whole`; or one with `part-main` and one with `part` for each other part.",
             )
+
+
+def _check_row_of_hamlet(row: Row, at: str, new: Tree, became: Hamlet | None) -> None:
+    """It goes whole to a hamlet or a commune: there is nothing by which it could be parted."""
+    if row.share != "whole":
+        raise Invalid(
+            f"The hamlet {row.from_code} would be parted.",
+            field=f"{at}.share",
+            remedy="Send `whole`: a hamlet goes to one place.",
+        )
+    unit = new.units.get(row.to_code)
+    if became is None and (unit is None or unit.level != "commune"):
+        raise Invalid(
+            f"{row.to_code} is neither a commune nor a hamlet on the first day of the new tree.",
+            field=f"{at}.to_code",
+            remedy="Name what the hamlet became; GET /v1/units?as_of= with that day tells the units and hamlets.",
+        )
 
 
 def _check_others(asked: Reorganisation, others: Iterable[Reorganisation]) -> None:
@@ -366,19 +468,17 @@ def _check_others(asked: Reorganisation, others: Iterable[Reorganisation]) -> No
             )
 
 
-def _check_placements(asked: Reorganisation) -> None:
-    if asked.placing == "by-hamlet":
-        raise NotYet(
-            "Records are not placed by hamlet yet: no record says in which hamlet its citizen lives.",
-            field="placing",
-            remedy="Choose all-to-kept-code, all-to-main or by-share.",
-        )
+def _check_placements(asked: Reorganisation, gazetteer: Gazetteer) -> None:
     reach = asked.reach()
-    for code, weights in asked.shares.items():
-        at = f"shares.{code}"
-        if code in asked.placements:
+    weighed = [
+        *((f"shares.{code}", code, weights) for code, weights in asked.shares.items()),
+        *((f"by_hamlet.{code}", code, weights) for code, weights in asked.by_hamlet.items()),
+    ]
+    for at, code, weights in weighed:
+        twice = "placements" if code in asked.placements else "shares"
+        if code in asked.placements or (code in asked.shares and code in asked.by_hamlet):
             raise Invalid(
-                f"{code} stands in placements, too.",
+                f"{code} stands in {twice}, too.",
                 field=at,
                 remedy="Leave one of the two out: it has one rule.",
             )
@@ -399,6 +499,19 @@ def _check_placements(asked: Reorganisation) -> None:
                 f"Every weight of {code} is 0.",
                 field=at,
                 remedy="Give the agreed numbers of citizens, or any in their proportion.",
+            )
+        hamlets = gazetteer.hamlets_on(code, eve(asked.effective_on))
+        if at.startswith("shares") and hamlets:
+            raise Invalid(
+                f"{code} has {len(hamlets)} hamlets on the day before: who lives there would be in no share.",
+                field=at,
+                remedy="Part it by hamlet: give the same weights in `by_hamlet`.",
+            )
+        if at.startswith("by_hamlet") and not hamlets:
+            raise Invalid(
+                f"{code} has no hamlet on the day before.",
+                field=at,
+                remedy="PUT /v1/units/hamlets/{province}/{from_day} brings them; or part it by share.",
             )
     for code, part in asked.placements.items():
         if len(reach.get(code, ())) < 2:

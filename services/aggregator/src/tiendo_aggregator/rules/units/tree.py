@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +27,28 @@ EDITIONS: tuple[tuple[date, str], ...] = (
 
 #: A code's spans, oldest first.
 Spans = Mapping[str, tuple[UnitSpan, ...]]
+
+
+class Hamlet(msgspec.Struct, frozen=True, kw_only=True):
+    """The days on which a code is a hamlet's, and its commune; `until_day` is exclusive, null means to this day."""
+
+    from_day: date
+    until_day: date | None
+    parent: str
+    name: str
+
+    @property
+    def level(self) -> Literal["hamlet"]:
+        """Below the commune."""
+        return "hamlet"
+
+    def is_on(self, day: date) -> bool:
+        """Whether it is there on a day."""
+        return self.from_day <= day and (self.until_day is None or day < self.until_day)
+
+
+#: Likewise of hamlets.
+Hamlets = Mapping[str, tuple[Hamlet, ...]]
 
 #: A whole tree, which holds from one day to the day before the next one's.
 Edition = Mapping[str, UnitSpan]
@@ -70,6 +93,12 @@ def _continues(old: UnitSpan, new: UnitSpan) -> bool:
     )
 
 
+def _bounds(histories: Mapping[str, Sequence[UnitSpan | Hamlet]]) -> list[date]:
+    """The days on which any of them begins or ends."""
+    days = {span.from_day for each in histories.values() for span in each}
+    return sorted(days | {span.until_day for each in histories.values() for span in each if span.until_day})
+
+
 def eve(day: date) -> date:
     """The day before."""
     return day - timedelta(days=1)
@@ -87,9 +116,9 @@ def search_key(name: str) -> str:
 
 
 class Tree:
-    """The units valid on a day."""
+    """The units valid on a day; with hamlets only where that is said."""
 
-    def __init__(self, units: Mapping[str, UnitSpan]) -> None:
+    def __init__(self, units: Mapping[str, UnitSpan | Hamlet]) -> None:
         self.units = units
         self.children: defaultdict[str, list[str]] = defaultdict(list)
         for code in sorted(units):
@@ -131,13 +160,22 @@ class Tree:
 
 
 class Gazetteer:
-    """Every unit that ever was, and the tree of any day."""
+    """Every unit and hamlet that ever was, and the tree of any day.
 
-    def __init__(self, spans: Spans) -> None:
+    Trees are of units that plans know: hamlets are beside them, and a day on which only hamlets change is none on
+    which the tree does.
+    """
+
+    def __init__(self, spans: Spans, hamlets: Hamlets | None = None) -> None:
         self.spans = spans
-        days = {span.from_day for each in spans.values() for span in each}
-        days |= {span.until_day for each in spans.values() for span in each if span.until_day is not None}
-        self._bounds = sorted(days)
+        self.hamlets: Hamlets = hamlets or {}
+        self._hamlets_of: defaultdict[str, set[str]] = defaultdict(set)
+        for code, each in self.hamlets.items():
+            for hamlet in each:
+                self._hamlets_of[hamlet.parent].add(code)
+        self._hamlet_bounds = _bounds(self.hamlets)
+        self._with_hamlets: dict[tuple[int, int], Tree] = {}
+        self._bounds = _bounds(spans)
         self._trees: dict[int, Tree] = {}
         self._codes_from: dict[int, frozenset[str]] = {}
 
@@ -163,6 +201,39 @@ class Gazetteer:
             tree = self._trees[period] = Tree(valid)
         return tree
 
+    def hamlet_period(self, day: date) -> int:
+        """A number that is the same for two days if no hamlet changed between them."""
+        return bisect_right(self._hamlet_bounds, day)
+
+    def with_hamlets(self, day: date) -> Tree:
+        """The tree of a day with its hamlets."""
+        if not self.hamlets:
+            return self.as_of(day)
+        period = self.period(day), self.hamlet_period(day)
+        tree = self._with_hamlets.get(period)
+        if tree is None:
+            there = {code: now for code in self.hamlets if (now := self.hamlet(code, day)) is not None}
+            tree = self._with_hamlets[period] = Tree({**self.as_of(day).units, **there})
+        return tree
+
+    def hamlet(self, code: str, day: date) -> Hamlet | None:
+        """The hamlet of this code on a day, if there is one."""
+        return next((each for each in self.hamlets.get(code, ()) if each.is_on(day)), None)
+
+    def hamlets_on(self, commune: str, day: date) -> list[str]:
+        """The codes of the hamlets that are below a commune on a day, in order."""
+        return [
+            code
+            for code in self.hamlets_of([commune])
+            if (hamlet := self.hamlet(code, day)) is not None and hamlet.parent == commune
+        ]
+
+    def hamlets_of(self, communes: Iterable[str]) -> list[str]:
+        """The codes of all hamlets that ever were below one of these communes, in order."""
+        if not self.hamlets:
+            return []
+        return sorted({code for commune in communes for code in self._hamlets_of.get(commune, ())})
+
     def codes_from(self, day: date) -> frozenset[str]:
         """Every code that some unit has on `day` or later."""
         period = self.period(day)
@@ -180,12 +251,13 @@ class Gazetteer:
         return any(span.from_day < day for span in self.spans.get(code, ()))
 
     def ever_below(self, root: str) -> list[str]:
-        """Every code that was `root` or below it on any day."""
-        return sorted({code for day in self._bounds for code in self.as_of(day).below(root)})
+        """Every code that was `root` or below it on any day, hamlets too."""
+        units = {code for day in self._bounds for code in self.as_of(day).below(root)}
+        return sorted(units.union(self.hamlets_of(units)))
 
     def name(self, code: str, day: date) -> str | None:
         """The name of a code on a day, null where there is none."""
-        unit = self.as_of(day).units.get(code)
+        unit = self.as_of(day).units.get(code) or self.hamlet(code, day)
         return unit.name if unit else None
 
     def require(self, code: str, day: date, *, field: str) -> Tree:
