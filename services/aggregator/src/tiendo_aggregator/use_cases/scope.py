@@ -141,7 +141,7 @@ class Scopes:
         """The plan of a stretch on the tree to which the campaign's units were followed."""
         tree = stored.campaign.followed(self._units.history, stored.campaign.first_day).tree
         own, brought = rebased_plan(*plan_of_stretch(stored.plan, tree, stretch), followed)
-        goals, units = list(own.targets), followed.codes_below(followed.root)
+        goals, units = list(own.targets), resident_codes(followed, followed.root)
         async with self._pool.acquire() as connection:
             before = await daily_changes(connection, units, goals, stretch.eve, stretch.eve, known_at)
         sums = sum_up(
