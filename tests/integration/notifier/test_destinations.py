@@ -20,9 +20,16 @@ from tests.support.notifier import (
     receiving,
     target,
 )
+from tests.support.postgres import Database
 from tiendo_common.clock import WallClock
+from tiendo_common.database.pool import make_pool
+from tiendo_notifier.channels.mail import Mail
+from tiendo_notifier.channels.vendors import Vendors
+from tiendo_notifier.channels.ways import Ways
 from tiendo_notifier.channels.webhooks import Webhooks, generate_secret
+from tiendo_notifier.channels.zalo import Zalo
 from tiendo_notifier.settings import NotifierSettings
+from tiendo_notifier.use_cases.deliver import Sender
 
 pytestmark = pytest.mark.anyio
 
@@ -227,3 +234,25 @@ def test_networks_are_read_from_the_settings_and_a_slip_is_named(
     monkeypatch.setenv("TIENDO_WEBHOOK_ALLOW", "10.1.2.3/24")
     with pytest.raises(SystemExit, match=r"TIENDO_WEBHOOK_ALLOW: .*has host bits set"):
         NotifierSettings.read(**given)
+
+
+async def test_a_sender_stops_at_whatever_moment_it_is_told_to(
+    notifier: Notifier, database: Database
+) -> None:
+    async with make_pool(database.dsn("notifier"), "tests") as pool:
+        for ticks in range(6):
+            ways = Ways(Webhooks(WallClock()), Mail(None), Zalo(None, None, WallClock()), Vendors(None))
+            sender = Sender(pool, ways)
+            sender.POLL = 60
+            sending = asyncio.create_task(sender.run())
+            while not sender._freed._waiters:  # noqa: ASYNC110 - it has claimed, found nothing, and waits
+                await asyncio.sleep(0.01)
+            sender._freed.set()
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            sending.cancel()
+            await asyncio.wait([sending], timeout=5)
+            stopped = sending.done()
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            assert stopped, f"told to stop {ticks} steps after a lane was free, it went on"

@@ -66,8 +66,10 @@ class Sender:
                     self._busy[each.destination] += 1
                     tries.create_task(self._deliver(each))
                 if not claimed:
+                    # Not `wait_for`: on Python 3.11 it forgets a cancellation that comes as a lane becomes free.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._freed.wait(), self.POLL)
+                        async with asyncio.timeout(self.POLL):
+                            await self._freed.wait()
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
