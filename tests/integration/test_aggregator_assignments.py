@@ -162,6 +162,27 @@ async def test_what_teams_do_is_counted_for_those_who_were_told_to(
     assert [each["assignment"]["person"] for each in versions] == [document()["person"], "Phó bí thư"]
 
 
+async def test_a_hamlets_team_is_counted_where_it_works(service: RunningAggregator, feed: Producers) -> None:
+    hamlet = f"{HERE}001"
+    teams = [{"team": "Tổ 1", "unit": hamlet}]
+    refused = await service.client.put(f"{CAMPAIGN}/assignments/hamlet", json=document(teams=teams))
+    assert (refused.status_code, refused.json()["field"]) == (422, "teams.0.unit")
+    listed = {"until_day": "2025-07-01", "hamlets": [{"code": hamlet, "parent_code": HERE, "name": "Thôn 1"}]}
+    made = await service.client.put("/v1/units/hamlets/62/2023-11-01", json=listed)
+    assert made.status_code == 200, made.text
+    await put(service, "hamlet", teams=teams)
+    await feed.append([
+        restated("activated", [segment(DAY, THERE, collecting=unit, team="Tổ 1")], known=DAY)
+        for unit in (hamlet, hamlet, HERE)
+    ])  # fmt: skip
+    await service.drain(feed)
+    found = await service.get(f"{CAMPAIGN}/assignments", as_of=str(DAY))
+    assert [each["standing"]["value"] for each in found["assignments"]] == [2]
+    # A commune's team is another one, though the commune's figures have both.
+    assert found["unassigned"] == [{"unit": HERE, "team": "Tổ 1", "done": {"activated": 1}}]
+    assert found["without_team"]["activated"] == 0
+
+
 async def test_actors_compete_by_what_their_assignments_have_due(
     service: RunningAggregator, feed: Producers
 ) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 import msgspec
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from tiendo_aggregator.http_schemas import Answered, AnyUnitCode, Day, GoalName, Text
+from tiendo_aggregator.http_schemas import Answered, Day, GoalName, Text
+from tiendo_aggregator.http_schemas.units import UnitCode
 from tiendo_aggregator.rules.assignments import Actor, ActorKind, Assignment, NamedTeam, Quota
 from tiendo_aggregator.storage.assignments import Version
 from tiendo_aggregator.use_cases.assignments import AssignmentReport
@@ -57,8 +58,10 @@ class TeamDocument(Sent):
     """A team whose work is counted for the assignment."""
 
     team: TeamName
-    unit: AnyUnitCode | None = Field(
-        None, description="The collecting unit at which it works; left out: wherever in the province."
+    unit: UnitCode | None = Field(
+        None,
+        description="The collecting unit at which it works, as lines name it: a commune's team is none of its "
+        "hamlets'. Left out: wherever in the province.",
     )
 
 

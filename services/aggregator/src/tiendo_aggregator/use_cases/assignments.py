@@ -88,7 +88,7 @@ class Assignments:
                     remedy=f"PUT /v1/campaigns/{campaign}/actors/{assignment.actor} makes one.",
                 )
             on = min(max(assignment.from_day, plan.first_day), plan.last_day)
-            followed = plan.followed(self._units.history, on)
+            followed = plan.followed_to_hamlets(self._units.history, on)
             followed.require(on, on, field="from_day")
             units = set(followed.tree.below(followed.root)) - followed.above
             check_assignment(assignment, plan, units, await newest(connection, Assignment, campaign))
