@@ -1,6 +1,7 @@
 """How fast a day is judged, and how long a live receiver waits beside dead ones."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from datetime import date, datetime, timedelta
@@ -98,10 +99,9 @@ async def _drain(pool: asyncpg.Pool) -> tuple[float, float]:
         writer.close()
 
     async def dead(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # the end of the measurement
             await asyncio.sleep(600)
-        finally:
-            writer.close()
+        writer.close()
 
     async with (
         await asyncio.start_server(live, "127.0.0.1", 0, backlog=1000) as living,
