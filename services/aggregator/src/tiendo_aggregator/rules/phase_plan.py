@@ -20,17 +20,22 @@ def goal_in_phase(goal: str, campaign: Campaign, phase: Phase) -> str | None:
     return goal if phase.first_day <= due < phase.last_day else None
 
 
-def plan_of_phase(plan: Plan, targets: UnitTargets, phase: Phase) -> tuple[Plan, UnitTargets]:
-    """The plan as it is for the phase alone; `targets` of units likewise."""
-    names = {goal: goal_in_phase(goal, plan.campaign, phase) for goal in plan.targets}
-    campaign = msgspec.structs.replace(
-        plan.campaign,
+def campaign_of_phase(campaign: Campaign, phase: Phase) -> Campaign:
+    """The campaign as it is for the phase alone: what is said of it as a whole is left out."""
+    return msgspec.structs.replace(
+        campaign,
         first_day=phase.first_day,
         last_day=phase.last_day,
         phases=(),
         going_on=None,
         contests=(),
     )
+
+
+def plan_of_phase(plan: Plan, targets: UnitTargets, phase: Phase) -> tuple[Plan, UnitTargets]:
+    """The plan as it is for the phase alone; `targets` of units likewise."""
+    names = {goal: goal_in_phase(goal, plan.campaign, phase) for goal in plan.targets}
+    campaign = campaign_of_phase(plan.campaign, phase)
     own = {name: plan.targets[goal] for goal, name in names.items() if name is not None}
     of_units = {
         (unit, name): value

@@ -12,6 +12,7 @@ import msgspec
 
 from tiendo_aggregator.rules.calendar import Schedule
 from tiendo_aggregator.rules.going_on import STRETCHES
+from tiendo_aggregator.rules.phase_plan import campaign_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, unit_targets
 from tiendo_aggregator.rules.units import Tree
@@ -68,14 +69,7 @@ def brings(campaign: Campaign, stretch: Phase) -> dict[str, int]:
 def plan_of_stretch(plan: Plan, tree: Tree, stretch: Phase) -> tuple[Plan, UnitTargets]:
     """The plan as it is for the stretch alone; `tree` is that of the campaign's first day. Its targets, and those of
     units, are what is to be brought beyond what stood on the eve: see `reaching`."""
-    campaign = msgspec.structs.replace(
-        plan.campaign,
-        first_day=stretch.first_day,
-        last_day=stretch.last_day,
-        phases=(),
-        going_on=None,
-        contests=(),
-    )
+    campaign = campaign_of_phase(plan.campaign, stretch)
     own = msgspec.structs.replace(
         plan, campaign=campaign, targets=brings(plan.campaign, stretch), set_targets={}, shares={}
     )
