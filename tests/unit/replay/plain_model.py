@@ -5,6 +5,7 @@ Written from the written rules, not from the generator or the services: no segme
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -56,10 +57,10 @@ class Register:
         self.kinds: Counter[str] = Counter()
         self.lines: dict[tuple[str, int], dict[str, bytes]] = {}
 
-    def answer(self, service: str, path: str, system: int, raw: bytes, today: str) -> str:
-        """accepted, duplicate or rejected, as the services must answer on this day."""
+    def answer(self, service: str, path: str, system: int, raw: bytes, now: str) -> str:
+        """accepted, duplicate or rejected, as the services must answer at this time in Vietnam."""
         try:
-            line = self._readable(raw, today)
+            line = self._readable(raw, now)
             seen = self.lines.setdefault((service, system), {})
             known = seen.get(line["line_id"])
             if known is not None:
@@ -74,7 +75,7 @@ class Register:
         self.kinds[kind] += 1
         return "duplicate" if kind.startswith("duplicate") else "accepted"
 
-    def _readable(self, raw: bytes, today: str) -> dict[str, Any]:
+    def _readable(self, raw: bytes, now: str) -> dict[str, Any]:
         try:
             line = msgspec.json.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -88,8 +89,12 @@ class Register:
         if len(citizen) != 12 or not citizen.isdecimal() or citizen[:3] not in self.births:
             raise Wrong("citizen_id")
         at = line["occurred_at"]
-        if len(at) != 25 or not at.endswith("+07:00") or not "2020" < at[:10] <= today:
+        if len(at) != 25 or not at.endswith("+07:00") or not "2020" < at <= now:
             raise Wrong("occurred_at")
+        eve = (date.fromisoformat(at[:10]) - timedelta(days=1)).isoformat()
+        line["day"] = line.get("working_day", at[:10])
+        if line["day"] not in ((at[:10], eve) if at[11:] < "06" else (at[:10],)):
+            raise Wrong("working_day")
         born = 1900 + int(citizen[3]) // 2 * 100 + int(citizen[4:6])
         if born > int(at[:4]) - 14:
             raise Wrong("citizen_id")
@@ -115,7 +120,7 @@ class Register:
     def _intakes(self, line: dict[str, Any]) -> str:
         if not line.keys() >= TAKING:
             raise Wrong("missing")
-        day, dossier = line["occurred_at"][:10], self.dossiers.get(line["citizen_id"])
+        day, dossier = line["day"], self.dossiers.get(line["citizen_id"])
         if dossier is None:
             again = line["citizen_id"] in self.dossiers
             self.dossiers[line["citizen_id"]] = Dossier(day, line["level"], line["residence_unit"])
@@ -134,11 +139,11 @@ class Register:
         decisions = self._in_force(line).decisions
         if decisions and max(decisions, key=lambda d: d[0])[1] == approved:
             return "duplicate decision"
-        decisions.append((line["occurred_at"][:10], approved))
+        decisions.append((line["day"], approved))
         return "approved" if approved else "rejection"
 
     def _amendments(self, line: dict[str, Any]) -> str:
-        day, dossier = line["occurred_at"][:10], self._in_force(line)
+        day, dossier = line["day"], self._in_force(line)
         if line.get("kind") not in ("move", "correct", "void") or not line.get("reason"):
             raise Wrong("kind")
         if line["kind"] == "move":
@@ -157,7 +162,7 @@ class Register:
         return "voided"
 
     def _activations(self, line: dict[str, Any]) -> str:
-        result, day = line.get("result"), line["occurred_at"][:10]
+        result, day = line.get("result"), line["day"]
         if result == "failed":
             if line.get("reason") not in FAILURES:
                 raise Wrong("reason")

@@ -51,8 +51,8 @@ def run(campaign: Campaign, seed: int, *, shuffled: bool = False, size: int = 50
     done = Run(campaign, Register(set(campaign.units.by_code), campaign.id, births))
     order = Random(seed)
     for day in Schedule(Lives(campaign, seed)).days:
-        today = day.day.isoformat()
-        for phases in day.rounds:
+        for round_ in day.rounds:
+            now, phases = round_.at.isoformat(), round_.phases
             if shuffled:  # activations are sent beside the phases of intake
                 phases = sorted(phases, key=lambda phase: phase.service)
             for phase in phases:
@@ -68,11 +68,11 @@ def run(campaign: Campaign, seed: int, *, shuffled: bool = False, size: int = 50
                     for line, code in pairs:
                         expected = ANSWERS[code]
                         raw = line.encode("latin-1")
-                        answer = done.register.answer(chunk.service, chunk.path, chunk.system, raw, today)
+                        answer = done.register.answer(chunk.service, chunk.path, chunk.system, raw, now)
                         done.lines += 1
                         done.expected[expected] += 1
                         if answer != expected and len(done.surprises) < 10:
                             done.surprises.append((line, expected, answer))
-                        if expected == "accepted" and f'"occurred_at":"{today}' not in line:
+                        if expected == "accepted" and f'"occurred_at":"{now[:10]}' not in line:
                             done.late += 1
     return done

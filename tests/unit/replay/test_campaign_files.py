@@ -225,7 +225,7 @@ def test_phases_and_narrowed_targets_reach_the_aggregator_as_they_stand_in_the_f
         '"officials"' in line
         for day in Schedule(lives).days
         for round_ in day.rounds
-        for phase in round_
+        for phase in round_.phases
         for chunk in phase.chunks(5_000)
         for line in chunk.lines
     )
@@ -322,6 +322,13 @@ def test_assumptions_are_only_in_their_own_section_and_each_says_why(name: str) 
          "day_cut_off", "no hour of the night"),
         ("kon-tum-2023", 'day_cut_off = "21:00"', 'day_cut_off = "02:00"\ndays_end_after_midnight = "yes"',
          "days_end_after_midnight", "is a str"),
+        ("dien-bien-2023", "share = 0.06", "share = 6", "assumptions.nights.share", "isn't a share"),
+        ("dien-bien-2023", "days_end_after_midnight = true\n", "", "day_cut_off", "before the day's lines come"),
+        ("dien-bien-2023", 'day_cut_off = "02:00"', 'day_cut_off = "00:30"', "assumptions.nights.share",
+         "days that end at 00:30"),
+        ("dien-bien-2023", '"02:00"\ndays_end_after_midnight = true', '"21:00"', "assumptions.nights.share",
+         "days that end at 21:00"),
+        ("dien-bien-2023", "[assumptions.nights]", "[assumptions.shifts]", "assumptions.nights", "is missing"),
         ("kon-tum-2023", "reason = \"No count from before", "why = \"No count from before", "baseline.reason",
          "is missing"),
         ("kon-tum-2023", 'id = "kon-tum-2023"', 'id = "Kon Tum"', "id", "isn't an id"),
@@ -364,6 +371,13 @@ def test_a_campaign_s_days_may_end_after_midnight(tmp_path: Path) -> None:
     assert kon_tum.day_end == DayEnd(time(2, 30), after_midnight=True)
     document = kon_tum.document({})
     assert (document["day_cut_off"], document["days_end_after_midnight"]) == ("02:30", True)
+
+
+def test_what_a_night_shift_does_is_assumed_with_a_reason() -> None:
+    dien_bien = campaign("dien-bien-2023")
+    assert dien_bien.nights == 0.06
+    assert "assumptions.nights" in {assumed.key for assumed in dien_bien.assumptions}
+    assert campaign("kon-tum-2023").nights == 0
 
 
 def test_nobody_is_invented_who_lives_where_another_campaign_counts(tmp_path: Path) -> None:

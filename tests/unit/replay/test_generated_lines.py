@@ -17,8 +17,8 @@ from tiendo_intake.http_schemas import AmendmentLine, ApprovalLine, IntakeLine
 
 def chunks(name: str, seed: int, scale: float = 0.02) -> Iterator[Chunk]:
     for day in Schedule(Lives(campaign(name, scale), seed)).days:
-        for phases in day.rounds:
-            for phase in phases:
+        for round_ in day.rounds:
+            for phase in round_.phases:
                 yield from phase.chunks(500)
 
 
@@ -181,7 +181,7 @@ def test_the_same_seed_says_the_same_again_and_another_does_not() -> None:
 
 def test_chunks_of_a_phase_can_be_written_in_any_order_of_phases() -> None:
     schedule = Schedule(Lives(campaign("kon-tum-2023", 0.005), 1))
-    phases = [phase for day in schedule.days for phases in day.rounds for phase in phases]
+    phases = [phase for day in schedule.days for round_ in day.rounds for phase in round_.phases]
     forwards = [[chunk.lines for chunk in phase.chunks(100)] for phase in phases]
     backwards = [[chunk.lines for chunk in phase.chunks(100)] for phase in reversed(phases)]
     assert forwards == backwards[::-1]

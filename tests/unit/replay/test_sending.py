@@ -42,7 +42,7 @@ class Services:
     def __init__(self) -> None:
         kon_tum = campaign("kon-tum-2023", SCALE)
         self.register = Register(set(kon_tum.units.by_code), kon_tum.id, set(kon_tum.birth_provinces))
-        self.today = "2023-12-07"
+        self.now = "2023-12-07T20:00:00+07:00"
         self.requests = 0
         self.before: Callable[[int], int | None] = lambda _: None
         self.after: Callable[[int], int | None] = lambda _: None
@@ -71,13 +71,13 @@ class Services:
 
     def _take(self, service: str, path: str, system: int, body: bytes) -> tuple[int, bytes]:
         if not path.endswith("/bulk"):
-            status = self.twist(self.register.answer(service, path, system, body, self.today))
+            status = self.twist(self.register.answer(service, path, system, body, self.now))
             answer = {"status": status} if status != "rejected" else {"detail": "no", "field": "level"}
             return {"accepted": 201, "duplicate": 200, "rejected": 422}[status], msgspec.json.encode(answer)
         answers = [
             {
                 "line": i,
-                "status": self.twist(self.register.answer(service, path[:-5], system, raw, self.today)),
+                "status": self.twist(self.register.answer(service, path[:-5], system, raw, self.now)),
             }
             for i, raw in enumerate(body.splitlines(), 1)
         ]
@@ -98,9 +98,9 @@ async def send_all(services: Services, *, again: bool = False) -> Tallied:
     async with client_of(services) as client:
         sender = Sender(client, KEYS, again=again, on_sent=lambda _: None)
         for day in days():
-            services.today = day.day.isoformat()
-            for phases in day.rounds:
-                for phase in phases:
+            for round_ in day.rounds:
+                services.now = round_.at.isoformat()
+                for phase in round_.phases:
                     await sender.send(phase)
     return sender.tallied
 

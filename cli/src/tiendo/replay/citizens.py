@@ -23,6 +23,7 @@ ACTIVATE, FAIL, DEACTIVATE, REACTIVATE, REPEAT_APPROVAL, REPEAT_ACTIVATION = ran
 PHASE_OF = (0, 0, 0, 1, 2, 2, 2, 3, 3, 4, 4, 4, 4, 5, 6)
 INTAKES, REPEATS, AMENDMENTS, APPROVALS, ACTIVATIONS, REPEATED_APPROVALS, REPEATED_ACTIVATIONS = range(7)
 PHASES = 7
+_BY_TEAMS = (INTAKE, UPGRADE, RETAKE, ACTIVATE, FAIL)
 
 EVE_ROUNDS = 3  # the baseline is sent on the eve of day one: takings, then voids, then takings again
 
@@ -44,8 +45,9 @@ _ACTIVATION_LAGS = (0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 6, 7, 9, 12,
 class Lives:
     """Every citizen of a campaign and what happens to them, for one seed.
 
-    `slot_days` gives the sending day of each slot, counted from the first day (-1: the eve);
-    `events[slot][phase]` holds events packed as citizen << 16 | days late << 5 | kind.
+    `slot_days` gives the sending day of each slot, counted from the first day (-1: the eve); where a night shift works,
+    each day has two, of which the second is its night. `events[slot][phase]` holds events packed as citizen << 16 |
+    days late << 5 | kind.
     """
 
     def __init__(self, campaign: Campaign, seed: int) -> None:
@@ -54,12 +56,18 @@ class Lives:
         self.last = (campaign.figures_as_of - campaign.first_day).days
         rounds = EVE_ROUNDS if campaign.baseline["intake"].total else 0
         self.rounds = rounds
-        self.slot_days = [-1] * rounds + list(range(self.last + 1))
+        self._slots_a_day = 2 if campaign.nights else 1
+        self.slot_days = [-1] * rounds + [
+            day for day in range(self.last + 1) for _ in range(self._slots_a_day)
+        ]
         self.events = [[array("Q") for _ in range(PHASES)] for _ in self.slot_days]
         self.numbers = array("Q")
         self.traits = array("Q")
         self._rng = Random(f"{campaign.id}/{seed}")
         self._random = self._rng.random
+        # Of its own, so that without nights the same seed says what it always said.
+        self._night = Random(f"{campaign.id}/{seed}/nights").random
+        self._life: list[tuple[int, int, int]] = []
         self._simulation = campaign.simulation
         self.unit_codes = campaign.communes
         outside = [
@@ -137,9 +145,10 @@ class Lives:
                 contact = contact & ~3 | 1  # a mobile team
         if origin == NEW:
             day = next(days[home][status]) if home < residents else next(self._any_day)
-            first, true = self._new_life(citizen, level, status, day, moves)
+            first, true = self._new_life(level, status, day, moves)
         else:
             first, true = self._older_life(citizen, level, status, origin - 1, moves)
+        self._write(citizen)
         self.traits[citizen] = (
             first_home << HOME
             | home << HOME_NOW
@@ -165,17 +174,42 @@ class Lives:
 
     # -- what happens to them -----------------------------------------------------------------------------
 
-    def _add(self, citizen: int, kind: int, day: int, sent: int) -> None:
+    def is_night(self, slot: int) -> bool:
+        """Whether what is sent in a slot was done by the night shift of its day."""
+        return slot >= self.rounds and (slot - self.rounds) % self._slots_a_day == 1
+
+    def _add(self, kind: int, day: int, sent: int) -> None:
         """An event of a campaign day (or before, sent late), sent on a campaign day."""
-        self.events[self.rounds + sent][PHASE_OF[kind]].append(citizen << 16 | sent - day << 5 | kind)
+        self._life.append((kind, day, sent))
+
+    def _write(self, citizen: int) -> None:
+        """Put a citizen's events where they are sent."""
+        for event in self._life:
+            kind, day, sent = event
+            slot = self.rounds + sent * self._slots_a_day + self._by_night_shift(citizen, event)
+            self.events[slot][PHASE_OF[kind]].append(citizen << 16 | sent - day << 5 | kind)
+        self._life.clear()
+
+    def _by_night_shift(self, citizen: int, event: tuple[int, int, int]) -> bool:
+        """Whether a team did it after midnight: at times, if nothing comes after it on that day."""
+        share, (kind, day, sent) = self.campaign.nights, event
+        if not share or kind not in _BY_TEAMS or day != sent or is_unaided(self.numbers[citizen], kind):
+            return False
+        if self._night() >= share:
+            return False
+        return not any(
+            day in other[1:] and PHASE_OF[other[0]] >= PHASE_OF[kind]
+            for other in self._life
+            if other is not event
+        )
 
     def _add_before(self, citizen: int, kind: int, day: int, round_: int = 0) -> None:
         """An event of before day one (a negative day), sent on the eve."""
         self.events[round_][PHASE_OF[kind]].append(citizen << 16 | -1 - day << 5 | kind)
 
-    def _repeat(self, citizen: int, kind: int, day: int, sent: int) -> None:
+    def _repeat(self, kind: int, day: int, sent: int) -> None:
         """The second system says the same, at once or within days; its phase comes after the first one's."""
-        self._add(citizen, kind, day, sent + int(self._random() * min(4, self.last - sent + 1)))
+        self._add(kind, day, sent + int(self._random() * min(4, self.last - sent + 1)))
 
     def _late(self, day: int) -> int:
         """The day on which a line of `day` is sent: mostly the same, and never after the figures' day."""
@@ -189,102 +223,102 @@ class Lives:
         then = day + lags[int(random() * len(lags))]
         return then if then <= self.last else day + int(random() * (self.last - day + 1))
 
-    def _new_life(self, citizen: int, level: int, status: int, day: int, moves: bool) -> tuple[int, int]:
+    def _new_life(self, level: int, status: int, day: int, moves: bool) -> tuple[int, int]:
         """A dossier of the campaign. Returns the level first written down and the true one at that time."""
         random, simulation, last = self._random, self._simulation, self.last
         chance = random() - simulation.voided
         if chance < 0 and last >= 6:
             day = day if day <= last - 6 else int(random() * (last - 5))
-            return self._voided_life(citizen, level, status, day)
+            return self._voided_life(level, status, day)
         sent = self._late(day)
-        self._add(citizen, INTAKE, day, sent)
+        self._add(INTAKE, day, sent)
         first = true = level
         chance -= simulation.wrong_level
         wrong = chance < 0 and sent < last
         if wrong:
             first = 3 - level
             corrected = sent + 1 + int(random() * min(4, last - sent))
-            self._add(citizen, CORRECT, corrected, corrected)
+            self._add(CORRECT, corrected, corrected)
         elif level == 2 and sent < last and random() < simulation.upgrades:
             first = true = 1
             upgraded = sent + 1 + int(random() * (last - sent))
-            self._add(citizen, UPGRADE, upgraded, self._late(upgraded))
+            self._add(UPGRADE, upgraded, self._late(upgraded))
         if not wrong and chance < simulation.repeats:
-            self._repeat(citizen, REPEAT, day, sent)
+            self._repeat(REPEAT, day, sent)
         if moves:
             moved = day + int(random() * (last - day + 1))
-            self._add(citizen, MOVE, moved, max(moved, sent))
-        self._decided(citizen, status, day, sent)
+            self._add(MOVE, moved, max(moved, sent))
+        self._decided(status, day, sent)
         return first, true
 
-    def _decided(self, citizen: int, status: int, day: int, sent: int) -> None:
+    def _decided(self, status: int, day: int, sent: int) -> None:
         """The decision on a dossier of `day` that was sent on `sent`, and the activation after it."""
         random, simulation, last = self._random, self._simulation, self.last
         decided = self._after(sent, _APPROVAL_LAGS)
         if status == TAKEN:
             chance = random() - simulation.rejected
             if chance < 0:
-                self._add(citizen, REJECT, decided, decided)
+                self._add(REJECT, decided, decided)
             elif chance < simulation.revoked and decided < last:
-                self._add(citizen, APPROVE, decided, decided)
+                self._add(APPROVE, decided, decided)
                 revoked = decided + 1 + int(random() * (last - decided))
-                self._add(citizen, REJECT, revoked, revoked)
+                self._add(REJECT, revoked, revoked)
             elif chance > 1 - simulation.rejected - simulation.never_approved:
-                self._add(citizen, ACTIVATE, decided, decided)  # waits for an approval that never comes
+                self._add(ACTIVATE, decided, decided)  # waits for an approval that never comes
             return
         if decided < last and random() < simulation.rejected_first:
-            self._add(citizen, REJECT, decided, decided)
+            self._add(REJECT, decided, decided)
             decided += 1 + int(random() * min(4, last - decided))
         sent = self._late(decided)
-        self._add(citizen, APPROVE, decided, sent)
+        self._add(APPROVE, decided, sent)
         if random() < simulation.repeats:
-            self._repeat(citizen, REPEAT_APPROVAL, decided, sent)
-        self._switched_on(citizen, status, day, decided)
+            self._repeat(REPEAT_APPROVAL, decided, sent)
+        self._switched_on(status, day, decided)
 
-    def _switched_on(self, citizen: int, status: int, day: int, approved: int) -> None:
+    def _switched_on(self, status: int, day: int, approved: int) -> None:
         """Activation of an approved dossier, possibly ahead of the approval, after failures or undone."""
         random, simulation, last = self._random, self._simulation, self.last
         activated = self._after(approved, _ACTIVATION_LAGS)
         if status == APPROVED:
             chance = random() - simulation.only_failed
             if chance < 0:
-                self._add(citizen, FAIL, activated, self._late(activated))
+                self._add(FAIL, activated, self._late(activated))
             elif chance < simulation.switched_off and activated < last:
-                self._add(citizen, ACTIVATE, activated, activated)
+                self._add(ACTIVATE, activated, activated)
                 off = activated + 1 + int(random() * (last - activated))
-                self._add(citizen, DEACTIVATE, off, off)
+                self._add(DEACTIVATE, off, off)
             return
         if approved > day and random() < simulation.activated_ahead:
             activated = day + int(random() * (approved - day))
         if activated > day and random() < simulation.failed_first:
             failed = max(day, activated - 1 - int(random() * 4))
-            self._add(citizen, FAIL, failed, self._late(failed))
+            self._add(FAIL, failed, self._late(failed))
         sent = self._late(activated)
-        self._add(citizen, ACTIVATE, activated, sent)
+        self._add(ACTIVATE, activated, sent)
         if sent + 2 <= last and random() < simulation.switched_off:
-            self._add(citizen, DEACTIVATE, sent + 1, sent + 1)
-            self._add(citizen, REACTIVATE, sent + 2, sent + 2)
+            self._add(DEACTIVATE, sent + 1, sent + 1)
+            self._add(REACTIVATE, sent + 2, sent + 2)
         elif random() < simulation.repeats:
-            self._repeat(citizen, REPEAT_ACTIVATION, activated, sent)
+            self._repeat(REPEAT_ACTIVATION, activated, sent)
 
-    def _voided_life(self, citizen: int, level: int, status: int, day: int) -> tuple[int, int]:
+    def _voided_life(self, level: int, status: int, day: int) -> tuple[int, int]:
         """Taken, voided, taken again; a new taking needs a new approval, an earlier activation stays."""
         random = self._random
-        self._add(citizen, INTAKE, day, day)
+        self._add(INTAKE, day, day)
         activated = False
         if random() < 0.6:
-            self._add(citizen, APPROVE, day + 1, day + 1)
+            self._add(APPROVE, day + 1, day + 1)
             if status == ACTIVATED and random() < 0.5:
-                self._add(citizen, ACTIVATE, day + 2, day + 2)
+                self._add(ACTIVATE, day + 2, day + 2)
                 activated = True
-        self._add(citizen, VOID, day + 3, day + 3)
+        self._add(VOID, day + 3, day + 3)
         taken = day + 4 + int(random() * 2)
-        self._add(citizen, RETAKE, taken, taken)
+        self._add(RETAKE, taken, taken)
         if status != TAKEN:
             approved = self._after(taken + 1, _APPROVAL_LAGS)
-            self._add(citizen, APPROVE, approved, approved)
+            self._add(APPROVE, approved, approved)
             if not activated:
-                self._switched_on(citizen, status, approved, approved)
+                self._switched_on(status, approved, approved)
         return level, level
 
     def _older_life(self, citizen: int, level: int, status: int, before: int, moves: bool) -> tuple[int, int]:
@@ -320,17 +354,22 @@ class Lives:
                 self._add_before(citizen, REPEAT_ACTIVATION, activated)
         if level > true:
             upgraded = next(self._any_day)
-            self._add(citizen, UPGRADE, upgraded, self._late(upgraded))
+            self._add(UPGRADE, upgraded, self._late(upgraded))
         if moves and not voided:
             moved = int(random() * (last + 1))
-            self._add(citizen, MOVE, moved, moved)
+            self._add(MOVE, moved, moved)
         if stood == TAKEN:
             since = next(self._any_day)
-            self._decided(citizen, status, since, since)
+            self._decided(status, since, since)
         elif stood == APPROVED:
             since = next(self._any_day)
-            self._switched_on(citizen, status, since, since)
+            self._switched_on(status, since, since)
         return first, true
+
+
+def is_unaided(number: int, kind: int) -> bool:
+    """Whether somebody switched the account on or off at home, one in five: no team is named."""
+    return PHASE_OF[kind] in (ACTIVATIONS, REPEATED_ACTIVATIONS) and not (number + kind) % 5
 
 
 class Rhythm:

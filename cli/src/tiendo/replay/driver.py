@@ -1,28 +1,28 @@
 """The replay: a campaign lived again, day by day, on a driven clock.
 
-Per business day: the clocks to 20:00, the day's lines, until everything is counted; then the clocks to the
-cut-off, so that the day is closed and judged. Days that the clocks have passed are sent as a backfill.
+Per business day: the clocks to 20:00, the day's lines, until everything is counted; the same after midnight where a
+night shift works; then the clocks to the cut-off, so that the day is closed and judged. Days that the clocks have
+passed are sent as a backfill.
 """
 
 import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
-from datetime import time as time_of_day
+from datetime import date
 from typing import Any, Protocol
 
 from tiendo.errors import Refused
 from tiendo.folders import DataFolder
 from tiendo.instance import Instance
-from tiendo.replay.campaigns.campaign import SENT_AT, Campaign
+from tiendo.replay.campaigns.campaign import Campaign
 from tiendo.replay.citizens import Lives
 from tiendo.replay.following import Clocks, closed, drained
 from tiendo.replay.malformed import Draft
 from tiendo.replay.measures import put_measures, tell_measures
 from tiendo.replay.rechecks import put_rounds, report_rechecks
 from tiendo.replay.report import Report, read_report
-from tiendo.replay.schedule import Phase, Schedule, SendingDay
+from tiendo.replay.schedule import Phase, Round, Schedule, SendingDay
 from tiendo.replay.sending import Client, Sender, Tallied
 from tiendo.replay.systems import Seed, remember_seed, system_keys
 from tiendo_common.clock import VIETNAM
@@ -161,32 +161,35 @@ async def _live(
     backfilled = 0
     for day in days:
         watcher.day(day.day)
-        sending_time = _at(day.day, SENT_AT)
-        if sending_time < now:
+        ends = campaign.ends_at(day.day)
+        over = ends <= now
+        if over:
             if not backfilled:
                 watcher.say(
                     f"The clocks stand at {now.astimezone(VIETNAM):%Y-%m-%d %H:%M} and never go back: "
                     f"days before that are sent as a backfill"
                 )
             backfilled += 1
-            await _send_day(day, sender)
+        for round_ in day.rounds:
+            if round_.at > now:
+                await drained(client)  # what was told before midnight is known on that date
+                await clocks.move_to(now := round_.at)
+            await _send_round(round_, sender)
+        if over:
             continue
-        await clocks.move_to(sending_time)
-        await _send_day(day, sender)
         await drained(client)
-        await clocks.move_to(campaign.day_end.of(day.day).replace(tzinfo=VIETNAM))
+        await clocks.move_to(now := ends)
         if day.day >= campaign.first_day:
             await closed(client, campaign.id, day.day)
         await drained(client, ("aggregator",))
     return backfilled
 
 
-async def _send_day(day: SendingDay, sender: Sender) -> None:
-    for phases in day.rounds:
-        # Activation depends on nothing that must have arrived before: it waits for approvals by itself.
-        await asyncio.gather(
-            *(_send_in_order(_of(phases, service), sender) for service in ("intake", "activation"))
-        )
+async def _send_round(round_: Round, sender: Sender) -> None:
+    # Activation depends on nothing that must have arrived before: it waits for approvals by itself.
+    await asyncio.gather(
+        *(_send_in_order(_of(round_.phases, service), sender) for service in ("intake", "activation"))
+    )
 
 
 def _of(phases: Iterable[Phase], service: str) -> list[Phase]:
@@ -196,10 +199,6 @@ def _of(phases: Iterable[Phase], service: str) -> list[Phase]:
 async def _send_in_order(phases: Iterable[Phase], sender: Sender) -> None:
     for phase in phases:
         await sender.send(phase)
-
-
-def _at(day: date, hour: str) -> datetime:
-    return datetime.combine(day, time_of_day.fromisoformat(hour), VIETNAM)
 
 
 async def _known(client: Client, campaign: Campaign, keys: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ finished before the next begins. Line numbers are fixed beforehand, so that the 
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from random import Random
 from typing import Literal
 
@@ -41,6 +41,7 @@ from tiendo.replay.citizens import (
     UPGRADE,
     Lives,
     day_of,
+    is_unaided,
 )
 from tiendo.replay.malformed import (
     ACTIVATION_MISTAKES,
@@ -127,16 +128,25 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """Phases that are sent at one time."""
+
+    at: datetime
+    phases: list[Phase]
+
+
+@dataclass(frozen=True, slots=True)
 class SendingDay:
-    """One sending day: rounds that follow each other (one, but for the eve), each a list of phases."""
+    """One sending day: rounds that follow each other. There is one; on the eve there are more, and after midnight the
+    night shift's."""
 
     day: date
-    rounds: list[list[Phase]]
+    rounds: list[Round]
 
     @property
     def size(self) -> int:
         """Lines of the day."""
-        return sum(phase.size for phases in self.rounds for phase in phases)
+        return sum(phase.size for round_ in self.rounds for phase in round_.phases)
 
 
 class Schedule:
@@ -149,10 +159,18 @@ class Schedule:
         self._singly = campaign.simulation.singly
         self._dates = {
             day: day_of(campaign, day).isoformat()
-            for day in range(-max(1, campaign.simulation.baseline_days) - 1, lives.last + 1)
+            for day in range(-max(1, campaign.simulation.baseline_days) - 1, lives.last + 2)
         }
+        self._end = f'","campaign":"{campaign.id}"}}'
         rng = Random(f"{campaign.id}/{lives.seed}/times")
-        self._times = [self._hours(rng, first, last, campaign.id) for first, last in _HOURS]
+        self._times = [
+            [time + self._end for time in self._hours(rng, first * 3600, last * 3600)]
+            for first, last in _HOURS
+        ]
+        sent = campaign.night_sent_at(campaign.first_day)
+        self._night_times = (
+            self._hours(rng, 0, sent.hour * 3600 + sent.minute * 60) if campaign.nights else []
+        )
         self._collected = [
             f'{code}","team":"{code}-{1 + i % 3}' if i % 2 else code
             for i, code in enumerate(lives.unit_codes[: COLLECTING_MASK + 1])
@@ -175,12 +193,9 @@ class Schedule:
         self.days = self._number_lines()
 
     @staticmethod
-    def _hours(rng: Random, first: int, last: int, campaign: str) -> list[str]:
-        seconds = (rng.randrange(first * 3600, last * 3600) for _ in range(_TIMES))
-        return [
-            f'T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}+07:00","campaign":"{campaign}"}}'
-            for s in seconds
-        ]
+    def _hours(rng: Random, first: int, last: int) -> list[str]:
+        seconds = (rng.randrange(first, last) for _ in range(_TIMES))
+        return [f"T{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}+07:00" for s in seconds]
 
     def _number_lines(self) -> list[SendingDay]:
         lives = self.lives
@@ -197,10 +212,11 @@ class Schedule:
                 service, _, system = _ENDPOINTS[kind]
                 phases.append(Phase(self, slot, kind, numbered[service, system], malformed))
                 numbered[service, system] += events + malformed
-            if slot and lives.slot_days[slot - 1] == day:
-                days[-1].rounds.append(phases)
-            else:
-                days.append(SendingDay(day_of(lives.campaign, day), [phases]))
+            campaign, on = lives.campaign, day_of(lives.campaign, day)
+            at = campaign.night_sent_at(on) if lives.is_night(slot) else campaign.sent_at(on)
+            if not days or days[-1].day != on:
+                days.append(SendingDay(on, []))
+            days[-1].rounds.append(Round(at, phases))
         return days
 
     def chunks(self, phase: Phase, size: int) -> Iterator[Chunk]:
@@ -248,15 +264,19 @@ class Schedule:
 
     # -- one writer a phase: these run once a line, so they are plain and unrolled ------------------------
 
-    def _days_before(self, slot: int) -> list[str]:
-        """The dates of a sending day and of those before it, by how many days late a line is."""
+    def _when(self, slot: int, kind: int) -> tuple[list[str], list[str]]:
+        """The dates of a sending day and of those before it, by how many days late a line is; and what follows a date,
+        up to the line's end. Of a night it is the date after its day, which the line names, too."""
         sent = self.lives.slot_days[slot]
-        return [self._dates[day] for day in range(sent, min(self._dates) - 1, -1)]
+        if self.lives.is_night(slot):
+            end = f'","working_day":"{self._dates[sent]}{self._end}'
+            return [self._dates[sent + 1]], [time + end for time in self._night_times]
+        return [self._dates[day] for day in range(sent, min(self._dates) - 1, -1)], self._times[kind]
 
     def _intakes(self, events: "array[int]", slot: int, line: int) -> list[str]:
         numbers, traits, units = self.lives.numbers, self.lives.traits, self.lives.unit_codes
-        collected, contacts, times = self._collected, self._contacts, self._times[INTAKES]
-        days = self._days_before(slot)
+        collected, contacts = self._collected, self._contacts
+        days, times = self._when(slot, INTAKES)
         lines = []
         for line_id, event in enumerate(events, line):
             citizen, kind = event >> 16, event & 31
@@ -278,8 +298,8 @@ class Schedule:
     def _repeats(self, events: "array[int]", slot: int, line: int) -> list[str]:
         """The second system's account of the same taking: three in ten differ in a field."""
         numbers, traits, units = self.lives.numbers, self.lives.traits, self.lives.unit_codes
-        collected, contacts, times = self._collected, self._contacts, self._times[REPEATS]
-        days = self._days_before(slot)
+        collected, contacts = self._collected, self._contacts
+        days, times = self._when(slot, REPEATS)
         residents = len(self.lives.campaign.communes)
         lines = []
         for line_id, event in enumerate(events, line):
@@ -302,7 +322,7 @@ class Schedule:
 
     def _amendments(self, events: "array[int]", slot: int, line: int) -> list[str]:
         numbers, traits, units = self.lives.numbers, self.lives.traits, self.lives.unit_codes
-        times, days = self._times[AMENDMENTS], self._days_before(slot)
+        days, times = self._when(slot, AMENDMENTS)
         lines = []
         for line_id, event in enumerate(events, line):
             citizen, kind = event >> 16, event & 31
@@ -321,7 +341,7 @@ class Schedule:
         return lines
 
     def _approvals(self, events: "array[int]", slot: int, line: int) -> list[str]:
-        numbers, times, days = self.lives.numbers, self._times[APPROVALS], self._days_before(slot)
+        numbers, (days, times) = self.lives.numbers, self._when(slot, APPROVALS)
         lines = []
         for line_id, event in enumerate(events, line):
             number = numbers[event >> 16]
@@ -334,9 +354,8 @@ class Schedule:
         return lines
 
     def _activations(self, events: "array[int]", slot: int, line: int) -> list[str]:
-        """One in five was switched on at home, with nobody's help: no collecting unit is named."""
-        numbers, traits, times = self.lives.numbers, self.lives.traits, self._times[ACTIVATIONS]
-        collected, days = self._collected, self._days_before(slot)
+        numbers, traits, collected = self.lives.numbers, self.lives.traits, self._collected
+        days, times = self._when(slot, ACTIVATIONS)
         lines = []
         for line_id, event in enumerate(events, line):
             citizen, kind = event >> 16, event & 31
@@ -348,7 +367,7 @@ class Schedule:
             else:
                 what = '"deactivated"' if kind == DEACTIVATE else '"reactivated"'
             helped = ""
-            if (number + kind) % 5:
+            if not is_unaided(number, kind):
                 helped = (
                     f',"collecting_unit":"{collected[trait >> COLLECTING & COLLECTING_MASK]}",'
                     f'"channel":"{CHANNELS[trait >> CONTACT & 3]}"'

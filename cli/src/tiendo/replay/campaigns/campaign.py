@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from tiendo.replay.measures import Measure
 from tiendo.replay.rechecks import Recheck
 from tiendo.replay.spread import largest_remainder
 from tiendo.replay.units import Units
+from tiendo_common.clock import VIETNAM
 from tiendo_common.nights import DayEnd
 
 INDICATORS = ("intake", "approved", "activated")
@@ -27,7 +28,11 @@ COHORTS = (
 )
 
 #: When a day's lines are sent. They happened earlier that day, or on days before.
-SENT_AT = "20:00"
+SENT_AT = time(20)
+#: How long before a day that ends after midnight its night shift sends what it did since midnight.
+NIGHT_SENT_BEFORE_END = timedelta(minutes=30)
+#: The earliest hour at which such a day may end: before it, nobody would have done anything.
+NIGHTS_END_FROM = time(1)
 
 Language = Literal["en", "vi"]
 
@@ -191,7 +196,8 @@ class Simulation:
 @dataclass(frozen=True)
 class Campaign:
     """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh. `going_on`: the indicator on
-    which everybody is to be reached after its last day; None: it ends on that day."""
+    which everybody is to be reached after its last day; None: it ends on that day. `nights`: which share of what teams
+    do the night shift does, after midnight; 0: nobody works so late."""
 
     file: Path
     id: str
@@ -203,6 +209,7 @@ class Campaign:
     last_day: date
     figures_as_of: date
     day_end: DayEnd
+    nights: float
     scale: float
     counts: Mapping[str, Count]
     baseline: Mapping[str, Count]
@@ -230,6 +237,18 @@ class Campaign:
     def target(self, indicator: str) -> int | None:
         """The province's target for an indicator as a whole, None when there is none."""
         return next((t.value for t in self.targets if t.indicator == indicator and t.whole), None)
+
+    def sent_at(self, day: date) -> datetime:
+        """When a day's lines are sent."""
+        return datetime.combine(day, SENT_AT, VIETNAM)
+
+    def night_sent_at(self, day: date) -> datetime:
+        """When those of its night shift are sent, on the following date."""
+        return self.ends_at(day) - NIGHT_SENT_BEFORE_END
+
+    def ends_at(self, day: date) -> datetime:
+        """When a day is over and its count is final."""
+        return self.day_end.of(day).replace(tzinfo=VIETNAM)
 
     @property
     def sized_cohorts(self) -> list[str]:

@@ -13,6 +13,7 @@ from tiendo.replay.campaigns.campaign import (
     CHANNELS,
     COHORTS,
     INDICATORS,
+    NIGHTS_END_FROM,
     SENT_AT,
     Assumption,
     Campaign,
@@ -99,6 +100,7 @@ class _Reader:
         met, low = self._named_communes(facts)
         level_2_cohorts = self._level_2_cohorts(facts)
         day_end = self._day_end(facts, assumptions)
+        nights = self._nights(facts, assumptions, day_end)
         self._remaining_assumptions(assumptions)
         facts.done()
         spread = self._spread_eligible(round(eligible * self.scale))
@@ -113,6 +115,7 @@ class _Reader:
             last_day=days[1],
             figures_as_of=days[2],
             day_end=day_end,
+            nights=nights,
             scale=self.scale,
             counts={k: self._scaled(v) for k, v in counts.items()},
             baseline={k: self._scaled(v) for k, v in baseline.items()},
@@ -413,16 +416,36 @@ class _Reader:
                 f"{value} is no hour of the night",
                 f"Choose one up to {NIGHT_ENDS:%H:%M}, or leave days_end_after_midnight out.",
             )
-        if not end.after_midnight and value <= SENT_AT:
+        if not end.after_midnight and end.cut_off <= SENT_AT:
             raise section.error(
                 "day_cut_off",
                 f"{value} is before the day's lines come",
-                f"Choose one after {SENT_AT}, or add days_end_after_midnight = true.",
+                f"Choose one after {SENT_AT:%H:%M}, or add days_end_after_midnight = true.",
             )
         if not published:
             self._assume(section)
         section.done()
         return end
+
+    def _nights(self, facts: Table, assumptions: Table, day_end: DayEnd) -> float:
+        """That there were night shifts may be published; how much they did never is."""
+        if facts.has("nights"):
+            published = facts.table("nights")
+            published.get("text", str)
+            published.done()
+        elif not assumptions.has("nights"):
+            return 0.0
+        section = assumptions.table("nights", needed=True)
+        share = section.share("share")
+        if not day_end.after_midnight or day_end.cut_off < NIGHTS_END_FROM:
+            raise section.error(
+                "share",
+                f"is of what is done after midnight, when days that end at {day_end.cut_off:%H:%M} are over",
+                f"Add days_end_after_midnight = true, with a day_cut_off from {NIGHTS_END_FROM:%H:%M} on.",
+            )
+        self._assume(section)
+        section.done()
+        return share
 
     def _remaining_assumptions(self, assumptions: Table) -> None:
         """Assumptions that carry no number of their own: kept so that a report can show them."""
@@ -464,10 +487,7 @@ class _Reader:
             if name == "baseline_days":
                 values[name] = section.number(name)
                 continue
-            share = section.get(name, float)
-            if not 0 <= share <= 1:
-                raise section.error(name, f"{share} isn't a share", "Write a fraction between 0 and 1.")
-            values[name] = share
+            values[name] = section.share(name)
         section.done()
         if values.get("outside") and not values["outside_from"]:
             raise section.error("outside_from", "is missing", "Say from which provinces (2-digit codes).")

@@ -51,6 +51,13 @@ class Table:
             raise self.error(name, f"{value} is negative", "Counts of citizens start at 0.")
         return value
 
+    def share(self, name: str) -> float:
+        """Take a share: a fraction of one."""
+        value = self.get(name, float)
+        if not 0 <= value <= 1:
+            raise self.error(name, f"{value} isn't a share", "Write a fraction between 0 and 1.")
+        return value
+
     def maybe_number(self, name: str) -> int | None:
         return self.number(name) if name in self._left else None
 
