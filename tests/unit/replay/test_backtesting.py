@@ -54,5 +54,15 @@ def test_an_interval_that_failed_and_a_way_that_says_nothing_are_shown_as_such(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = printed(capsys, answer(holds=False, planned=False), "vi")
-    assert "900–1,300 ✗ - 700 (-30.0%) 21.5% · - · 33.3%" in text
+    assert "900–1.300 ✗ - 700 (-30,0%) 21,5% · - · 33,3%" in text
     assert "Kích hoạt: dự báo cuối mỗi ngày" in text
+
+
+def test_in_vietnamese_numbers_and_days_are_written_as_its_readers_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = printed(capsys, answer(), "vi")
+    assert "10 (+40) 1.000 1.100 (10,0%) 900–1.300 ✓ 1.500 (50,0%) 700 (-30,0%)" in text
+    assert "80/102 = 78,4%" in text
+    assert "cho ngày 30/12/2023" in text
+    assert "2023-12-30" not in text

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tiendo.replay.campaigns.campaign import Campaign, Language
+from tiendo.replay.words import day_words, decimal, number
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "title": {
@@ -39,7 +40,7 @@ def print_backtest(campaign: Campaign, answer: dict[str, Any], language: Languag
     if not console.is_terminal:
         console.width = 170
     for indicator, origins in answer["indicators"].items():
-        title = _TEXTS["title"][language].format(through=answer["through"])
+        title = _TEXTS["title"][language].format(through=day_words(answer["through"], language))
         console.print(Text(f"{campaign.name}, {_TEXTS[indicator][language]}: {title}", style="bold"))
         if not origins:
             console.print(_TEXTS["too_early"][language])
@@ -49,30 +50,33 @@ def print_backtest(campaign: Campaign, answer: dict[str, Any], language: Languag
             *(_TEXTS[each][language] for each in columns), box=None, pad_edge=False, padding=(0, 2, 0, 0)
         )
         for origin in origins:
-            table.add_row(*_row(origin))
+            table.add_row(*_row(origin, language))
         console.print(table)
         console.print()
 
 
-def _row(origin: dict[str, Any]) -> list[str | Text]:
+def _row(origin: dict[str, Any], language: Language) -> list[str | Text]:
     told = origin["told"]
     held = Text(
         "✓" if origin["interval_holds"] else "✗", style="green" if origin["interval_holds"] else "red"
     )
+    covered = decimal(origin["coverage_percent"] or "-", language)
     return [
         f"{origin['number']} (+{origin['days_ahead']})",
-        f"{origin['actual']:,}",
-        _said(told["forecast"], origin["forecast"]),
-        Text(f"{told['low']:,}–{told['high']:,} ").append_text(held),
-        *(_said(told[way], origin[way]) for way in _WAYS[1:]),
-        " · ".join(_percent(origin[way], "communes_percent") for way in _WAYS),
-        f"{origin['communes_inside']}/{origin['communes']} = {origin['coverage_percent']}%",
+        number(origin["actual"], language),
+        _said(told["forecast"], origin["forecast"], language),
+        Text(f"{number(told['low'], language)}–{number(told['high'], language)} ").append_text(held),
+        *(_said(told[way], origin[way], language) for way in _WAYS[1:]),
+        " · ".join(_percent(origin[way], "communes_percent", language) for way in _WAYS),
+        f"{origin['communes_inside']}/{origin['communes']} = {covered}%",
     ]
 
 
-def _said(value: int | None, missed: dict[str, Any] | None) -> str:
-    return "-" if value is None else f"{value:,} ({_percent(missed, 'error_percent')})"
+def _said(value: int | None, missed: dict[str, Any] | None, language: Language) -> str:
+    return (
+        "-" if value is None else f"{number(value, language)} ({_percent(missed, 'error_percent', language)})"
+    )
 
 
-def _percent(missed: dict[str, Any] | None, name: str) -> str:
-    return "-" if missed is None or missed[name] is None else f"{missed[name]}%"
+def _percent(missed: dict[str, Any] | None, name: str, language: Language) -> str:
+    return "-" if missed is None or missed[name] is None else f"{decimal(missed[name], language)}%"
