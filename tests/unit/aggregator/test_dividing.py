@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.units import CENSUS, REFORM, row, small
-from tiendo_aggregator.rules.dividing import is_parted, parts_of
+from tiendo_aggregator.rules.dividing import is_parted, parts_of, records_of
 from tiendo_aggregator.rules.exemptions import Exempted, ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.rebasing import rebased_days, rebased_residents, require_whole, resident_codes
@@ -112,7 +112,8 @@ def test_residents_before_a_division_are_parted_and_after_it_are_where_they_were
             baseline,
         )
     now = rebased_residents(counted(n, baseline), followed, "01", REFORM, FIRST)
-    assert {each.unit for each in now if each.value} <= {"00002"}
+    assert sum(each.value for each in now if each.level == 1) == n
+    assert {each.unit for each in now if each.value} <= {"00002"}  # what 00001 has become
     shares = parts_of("00001", baseline, followed.steps)
     assert {each.unit: each.baseline for each in now} == dict(shares)
     # A part alone has the same numbers as among all.
@@ -139,11 +140,41 @@ def test_days_sum_to_what_stands_at_their_end(
     days = rebased_days(found, followed, "01", last)
     for end in (EVE, CENSUS, REFORM - timedelta(1), REFORM, last):
         so_far = sum(n for day, n in changes.items() if day <= end)
-        stands = parts_of("00001", so_far, followed.after(end))
+        stands = records_of("00001", so_far, followed.steps, end)
+        assert sum(stands.values()) == so_far
         sums = dict.fromkeys(COMMUNES, 0)
         for unit, (_, day), n in days:
             sums[unit] += n if day <= end else 0
         assert sums == {unit: stands.get(unit, 0) for unit in COMMUNES}
+
+
+def test_who_stayed_when_a_commune_was_divided_stays_counted_when_its_code_is_gone() -> None:
+    """Intake placed the others; these are on record under a code that no tree has any more."""
+    for followed, day in (
+        (followed_to(parted(), REFORM), REFORM),
+        (followed_to(parted(), REFORM), CENSUS),
+        (followed_to(gone(), CENSUS), CENSUS),
+    ):
+        values = rebased_residents(counted(8, 0), followed, "01", day, FIRST)
+        assert sum(each.value for each in values if each.level == 1) == 8
+        assert [each.unit for each in values if each.value] == [followed.places["00001"]] * 2
+        days = rebased_days([("00001", ("intake", day), 8)], followed, "01", day)
+        assert sum(n for _, _, n in days) == 8
+
+
+def gone() -> History:
+    """00001 is divided, and neither part has its code."""
+    return History(
+        small("01 -\n00001 01\n00002 01", "01 -\n00002 01\n00003 01\n00004 01"),
+        [
+            Reorganisation(
+                effective_on=CENSUS,
+                rows=(row("00001", "00003", "part-main"), row("00001", "00004", "part")),
+                placing="by-share",
+                shares={"00001": {"00003": 3, "00004": 1}},
+            )
+        ],
+    )
 
 
 def test_a_division_is_no_progress() -> None:
@@ -170,3 +201,10 @@ def test_since_when_somebody_waits_is_not_parted() -> None:
     with pytest.raises(Invalid, match="a part of 00001") as refused:
         require_whole(followed, ["01", "00003"], EVE)
     assert refused.value.field == "tree"
+    assert f"tree={EVE}" in str(refused.value.remedy)
+    assert f"as_of={CENSUS} " in str(refused.value.remedy)
+    assert "unit=011 " in str(refused.value.remedy)
+    # Both divisions lie between: on the later tree it takes the later day.
+    with pytest.raises(Invalid, match="a part of 00001") as refused:
+        require_whole(followed_to(parted(), REFORM), ["00004"], EVE)
+    assert f"as_of={REFORM} " in str(refused.value.remedy)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.units import CENSUS, REFORM, row, small
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.dividing import parts_of, records_of
 from tiendo_aggregator.rules.progress import sum_up
 from tiendo_aggregator.rules.rebasing import check_edition, check_mappings, rebased_sums
 from tiendo_aggregator.rules.units import FIRST_DAY, Gazetteer, History, Reorganisation, eve
@@ -241,7 +241,7 @@ def test_divided_by_hamlet_each_goes_where_the_next_list_has_it() -> None:
     }
     # What was told of it as a number is parted by the weights.
     assert parts_of("00001", 10, followed.steps) == {"00001": 8, "00009": 2}
-    assert parts_of("00001", 10, followed.steps, records=True) == {"00001": 10}
+    assert records_of("00001", 10, followed.steps, FIRST_DAY) == {"00001": 10}
     # On the eve it is as it was, and without the reorganisation nothing says why the hamlet is elsewhere.
     assert history.follow("01", FIRST_DAY, eve(CENSUS)).places["101"] == "00001"
     with pytest.raises(Invalid, match=r"Thôn Một \(101\)|101 \(101\)"):

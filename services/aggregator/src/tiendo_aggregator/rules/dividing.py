@@ -4,25 +4,45 @@ A commune divided by hamlet has such shares, too, for what was told of it; of it
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 from tiendo_aggregator.rules.plan import spread
 from tiendo_aggregator.rules.units import Step
 
 
-def parts_of(code: str, number: int, steps: Sequence[Step], *, records: bool = False) -> Mapping[str, int]:
-    """What each unit has of a number of `code` after these changes of the tree (see `Followed.after`); with `records`,
-    of a number of records that are counted at the code itself.
+def parts_of(code: str, number: int, steps: Sequence[Step]) -> Mapping[str, int]:
+    """What each unit has of a number of `code` after these changes of the tree (see `Followed.after`).
 
     At each of them a unit that was divided is parted by largest remainder: nothing is lost, and what a part has is what
     its own parts come to when it is divided in turn.
     """
+    return _carried(code, number, steps, lambda step, unit: step.shares.get(unit))
+
+
+def records_of(code: str, number: int, steps: Sequence[Step], day: date) -> Mapping[str, int]:
+    """Likewise of a number of records that are counted at the code itself, as they stood at the end of `day`.
+
+    Only a division by shares after that day parts them. At one that had been, intake placed each of the others by
+    itself: those that are still counted at the code are of the part that stays. Those of a hamlet have its own code.
+    """
+    return _carried(
+        code,
+        number,
+        steps,
+        lambda step, unit: None if step.day <= day or unit in step.by_hamlet else step.shares.get(unit),
+    )
+
+
+def _carried(
+    code: str, number: int, steps: Sequence[Step], weights_of: Callable[[Step, str], Mapping[str, int] | None]
+) -> Mapping[str, int]:
     parts: Mapping[str, int] = {code: number}
     for step in steps:
         there: defaultdict[str, int] = defaultdict(int)
         for unit, n in parts.items():
-            weights = step.shares.get(unit)
-            if weights is None or (records and unit in step.by_hamlet):
+            weights = weights_of(step, unit)
+            if weights is None:
                 there[step.place.get(unit) or unit] += n
             else:
                 for part, share in spread(n, weights).items():
@@ -31,6 +51,11 @@ def parts_of(code: str, number: int, steps: Sequence[Step], *, records: bool = F
     return parts
 
 
-def is_parted(code: str, steps: Sequence[Step], *, records: bool = False) -> bool:
+def is_parted(code: str, steps: Sequence[Step]) -> bool:
     """Whether a number of `code` is parted by these changes."""
-    return any(step.shares for step in steps) and len(parts_of(code, 0, steps, records=records)) > 1
+    return any(step.shares for step in steps) and len(parts_of(code, 0, steps)) > 1
+
+
+def are_parted(code: str, steps: Sequence[Step]) -> bool:
+    """Whether records that are counted at the code itself were ever parted by these changes."""
+    return any(step.shares for step in steps) and len(records_of(code, 0, steps, date.min)) > 1

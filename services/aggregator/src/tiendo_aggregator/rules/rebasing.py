@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.dividing import is_parted, parts_of
+from tiendo_aggregator.rules.dividing import are_parted, parts_of, records_of
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
@@ -74,7 +74,7 @@ def resident_codes(followed: Followed, root: str) -> list[str]:
         codes += [
             code
             for code, place in followed.places.items()
-            if place not in inside and not inside.isdisjoint(parts_of(code, 0, followed.steps, records=True))
+            if place not in inside and not inside.isdisjoint(records_of(code, 0, followed.steps, date.min))
         ]
     return codes
 
@@ -92,11 +92,11 @@ def rebased_residents(
     ends = {"value": as_of, "week_ago": as_of - week, "baseline": first_day - timedelta(days=1)}
     answer = []
     for each in counts:
-        if not is_parted(each.unit, followed.steps, records=True):
+        if not are_parted(each.unit, followed.steps):
             answer.append(msgspec.structs.replace(each, unit=followed.places[each.unit]))
             continue
         parts = {
-            name: parts_of(each.unit, getattr(each, name), followed.after(day), records=True)
+            name: records_of(each.unit, getattr(each, name), followed.steps, day)
             for name, day in ends.items()
             if hasattr(each, name)
         }
@@ -124,7 +124,7 @@ def rebased_days(
     answer: list[tuple[str, tuple[str, date], int]] = []
     of_parted: defaultdict[tuple[str, str], Counter[date]] = defaultdict(Counter)
     for unit, (goal, day), n in changes:
-        if is_parted(unit, followed.steps, records=True):
+        if are_parted(unit, followed.steps):
             of_parted[unit, goal][day] += n
         else:
             answer.append((unit if followed.as_counted else followed.places[unit], (goal, day), n))
@@ -134,33 +134,58 @@ def rebased_days(
         so_far, before = 0, Counter[str]()
         for day in sorted(by_day.keys() | divisions):
             so_far += by_day[day]
-            now = Counter(parts_of(unit, so_far, followed.after(day), records=True))
+            now = Counter(records_of(unit, so_far, followed.steps, day))
             parts = sorted(inside & (now.keys() | before.keys()))
             answer += [(part, (goal, day), now[part] - before[part]) for part in parts]
             before = now
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Division:
+    """That the records of a unit were divided by shares, so that each part has some of them since that day."""
+
+    day: date
+    code: str
+    parts: Collection[str]
+
+    def cuts(self, units: Iterable[str]) -> bool:
+        """Whether these have some of its parts, and not all."""
+        inside = set(units)
+        return not inside.isdisjoint(self.parts) and not inside.issuperset(self.parts)
+
+
+def divisions(followed: Followed, as_of: date) -> list[Division]:
+    """Those after `as_of`, by day, with their parts on the tree to which was followed. A unit that was divided by
+    hamlet is none of them: each hamlet's records were its own before."""
+    found = []
+    steps = followed.after(as_of)
+    for place, step in enumerate(steps):
+        for code in sorted((step.shares.keys() - step.by_hamlet) & followed.places.keys()):
+            found.append(Division(step.day, code, records_of(code, 0, steps[place:], date.min).keys()))
+    return found
+
+
 def require_whole(followed: Followed, units: Iterable[str], as_of: date) -> None:
     """Raise Invalid if one of the `units` has but some parts of what was divided by shares after `as_of`: how long
     citizens had waited by then is of each by himself, and nobody was placed in a part yet."""
-    later = followed.after(as_of)
-    divided = {
-        code: parts_of(code, 0, later, records=True).keys()
-        for code in followed.places
-        if is_parted(code, later, records=True)
-    }
-    for unit in units if divided else ():
-        inside = set(followed.tree.below(unit))
-        for code, parts in divided.items():
-            if not parts <= inside and not parts.isdisjoint(inside):
-                day = next(step.day for step in later if step.shares)
-                raise Invalid(
-                    f"{followed.names[unit]} ({unit}) has a part of {code}, which was divided after {as_of}; since "
-                    "when its citizens had waited can't be parted.",
-                    field="tree",
-                    remedy=f"Ask on a tree before {day}, as of {day} or later, or of units that have all its parts.",
-                )
+    later = divisions(followed, as_of)
+    for unit in units if later else ():
+        cut = [each for each in later if each.cuts(followed.tree.below(unit))]
+        if cut:
+            above = followed.tree.up_to(unit, followed.root)
+            whole = next(
+                each
+                for each in above
+                if not any(division.cuts(followed.tree.below(each)) for division in cut)
+            )
+            raise Invalid(
+                f"{followed.names[unit]} ({unit}) has a part of {cut[0].code}, which was divided after {as_of}; since "
+                "when its citizens had waited can't be parted.",
+                field="tree",
+                remedy=f"Ask with tree={as_of}, where {cut[0].code} is whole; with as_of={cut[-1].day} or later; or "
+                f"with unit={whole} and depth=0, which has all its parts.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
