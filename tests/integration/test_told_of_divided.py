@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.aggregator import RunningAggregator, aggregator, producers
+from tests.support.aggregator import RunningAggregator, aggregator, eventually, producers
 from tests.support.counters import count_in
 from tests.support.directory import AWAY, HOME
 from tests.support.postgres import Database
@@ -37,7 +37,7 @@ def count(value: int, level_1: int | None = None, level_2: int | None = None) ->
 @pytest.fixture
 async def service(database: Database, tmp_path: Path) -> AsyncIterator[RunningAggregator]:
     """Kon Tum on 20 November, of which much was told on the 17th; since the 18th there is a further commune."""
-    async with producers(database), aggregator(database, tmp_path) as each:
+    async with producers(database) as feed, aggregator(database, tmp_path) as each:
         await each.move_clock(noon(date(2023, 11, 10)))
         await each.put_plan(declaring={"cut_off": "16:30:00", "units": [HOME, AWAY]})
         await each.move_clock(noon(TODAY))
@@ -77,6 +77,7 @@ async def service(database: Database, tmp_path: Path) -> AsyncIterator[RunningAg
         choice = {"use": "ministry", "reason": "đã ký"}
         await send(each, "PUT", f"{CAMPAIGN}/ministry/{EVE}/choices/{HOME}/intake", choice)
         await send(each, "POST", f"{CAMPAIGN}/exemptions", exempting("1/QĐ", EVE, 4))
+        await feed.complete_to(noon(TODAY))
         yield each
 
 
@@ -107,7 +108,7 @@ def exempting(number: str, from_day: str, citizens: int) -> dict[str, Any]:
     return {"number": number, "signed_by": "A", "from_day": from_day, "document": "D", "lines": [line]}
 
 
-async def apply(service: RunningAggregator) -> int:
+async def apply(service: RunningAggregator, **change: Any) -> int:
     row = {"from_code": HOME, "resolution": "1/NQ"}
     answer = await send(
         service,
@@ -123,6 +124,7 @@ async def apply(service: RunningAggregator) -> int:
                 {**row, "to_code": HOME, "share": "part-main"},
                 {**row, "to_code": PART, "share": "part"},
             ],
+            **change,
         },
     )
     id_: int = answer["id"]
@@ -283,3 +285,29 @@ async def test_after_the_division_each_part_speaks_for_itself(service: RunningAg
     document = {"name": "m", "adds_up": "perhaps"}
     answer = await service.client.put(f"{CAMPAIGN}/measures/m", json=document)
     assert (answer.status_code, answer.json()["field"]) == (422, "adds_up")
+
+
+async def test_revisions_of_parts_begin_with_the_division_and_those_of_the_whole_end_there(
+    service: RunningAggregator,
+) -> None:
+    async def revised(unit: str, **asked: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await service.get(f"{CAMPAIGN}/revisions", unit=unit, **asked)
+        return answer
+
+    async def closed() -> bool:
+        return bool((await revised("62"))["closed_through"] == "2023-11-19")
+
+    await eventually(closed)
+    province = await revised("62")
+    await apply(service)
+    for unit, stands in ((HOME, 8), (PART, 3)):
+        answer = await revised(unit)
+        assert (answer["divided_on"], answer["days"][0]["day"]) == (DAY, DAY)
+        assert [each["indicators"]["intake"]["now"]["value"] for each in answer["days"]] == [stands] * 2
+    whole = await revised(HOME, as_of=EVE)
+    assert (whole["divided_on"], whole["days"][0]["day"]) == (None, "2023-11-10")
+    assert whole["days"][-1]["indicators"]["intake"]["now"]["value"] == 11
+    # Teams go on where they were, and the whole is what it was.
+    assert (await revised(HOME, by="collecting"))["divided_on"] is None
+    assert (await revised("62"))["days"] == province["days"]
+    assert (await revised("62"))["divided_on"] is None

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.units import REFORM, country, reform_rows
-from tiendo_aggregator.rules.declared import Declared, may_declare, side_by_side, states
+from tiendo_aggregator.rules.declared import Declared, may_declare, records_beside, side_by_side, states
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.units import History, Reorganisation
@@ -61,7 +61,9 @@ def test_a_unit_above_has_what_was_declared_below_it_and_the_records_of_those_al
         9,
         states(COMMUNES[:12], came, due_passed=True),
         came,
-        [Count(unit, "intake", level, n, 0) for unit, level, n in records],
+        records_beside(
+            [Count(unit, "intake", level, n, 0) for unit, level, n in records], followed, followed, FIRST
+        ),
     )
     for unit in units:
         below = set(tree.below(unit.code))

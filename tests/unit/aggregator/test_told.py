@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.units import CENSUS, REFORM
 from tests.unit.aggregator.test_dividing import EVE, FIRST, followed_to, parted, weights
-from tiendo_aggregator.rules.declared import Declared, side_by_side
+from tiendo_aggregator.rules.declared import Declared, records_beside, side_by_side
 from tiendo_aggregator.rules.measures import Measure, MeasuredUnit, Standing, measured_units, placed
 from tiendo_aggregator.rules.ministry import placed as placed_figures
 from tiendo_aggregator.rules.progress import Count
@@ -124,7 +124,10 @@ def test_declared_counts_and_their_records_come_to_the_same(
             each.code: each
             for each in side_by_side(
                 followed_to(history, day), "01", 9, {"00001": "late", "00002": "not_reported"}, said,
-                [Count("00001", "intake", 2, records, 0), Count("00002", "intake", 2, 5, 0)],
+                records_beside(
+                    [Count("00001", "intake", 2, records, 0), Count("00002", "intake", 2, 5, 0)],
+                    followed_to(history, EVE), followed_to(history, day), EVE,
+                ),
             )
         }  # fmt: skip
         top = units["01"]

@@ -71,8 +71,14 @@ class RevisionsAnswer(_Asked):
     unit: str
     by: Attribution
     closed_through: date | None
+    divided_on: date | None = Field(
+        description="The last day on which this unit was divided by shares, or came of such a division; null: there is "
+        "none. Its days begin with that one: before it, nobody had a place in one part. Ask for the unit that was "
+        "divided with `as_of` before that day. Parts that came of a division by hamlet have all their days."
+    )
     days: list[DayRevisionAnswer] = Field(
-        description="From the day before the campaign to the last closed day; none while no day is closed."
+        description="From the day before the campaign, or `divided_on`, to the last closed day; none while no day is "
+        "closed."
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tiendo_aggregator.rules.counting import INDICATORS
 from tiendo_aggregator.rules.declaring import Declaring
-from tiendo_aggregator.rules.dividing import parts_of
+from tiendo_aggregator.rules.dividing import are_parted, parts_of, records_of
 from tiendo_aggregator.rules.plan import spread
 from tiendo_aggregator.rules.progress import Count
 from tiendo_aggregator.rules.revisions import Levels
@@ -106,10 +106,28 @@ def states(owing: Iterable[str], declared: Mapping[str, Declared], *, due_passed
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a commune declared and what its records say, of each indicator that it named."""
+    """What a commune declared, and of each indicator that it named the count, or its part of it."""
 
     declared: Declared
-    counts: Mapping[Indicator, tuple[DeclaredCount, Levels]]
+    counts: Counts
+
+
+#: Citizens by the commune of a report's day, the unit of a tree, the indicator and the level.
+Records = Mapping[tuple[str, str, Indicator, int], int]
+
+
+def records_beside(counts: Iterable[Count], then: Followed, followed: Followed, day: date) -> Records:
+    """What the records said of each commune of the tree of `day` (`then`) at the end of that day, by where they are on
+    the tree that the campaign was `followed` to."""
+    records: Counter[tuple[str, str, Indicator, int]] = Counter()
+    for each in counts:
+        commune = then.places.get(each.unit, each.unit)
+        there: Mapping[str, int] = {followed.places.get(each.unit, each.unit): each.value}
+        if are_parted(each.unit, followed.steps):
+            there = records_of(each.unit, each.value, followed.steps, day)
+        for unit, citizens in there.items():
+            records[commune, unit, each.indicator, each.level] += citizens
+    return records
 
 
 def side_by_side(
@@ -118,17 +136,20 @@ def side_by_side(
     depth: int,
     by_unit: Mapping[str, State],
     declared: Mapping[str, Declared],
-    counts: Iterable[Count],
+    records: Records,
 ) -> list[UnitDeclared]:
     """`root` and its descendants down to `depth` on the tree that the campaign was `followed` to, each before its
-    children. States, what was declared and the records' `counts` are of the communes of the day of the reports.
+    children. States and what was declared are of the communes of the day of the reports; so are the `records`
+    (`records_beside`).
 
     A unit above communes has the sums of those that declared, and beside them the records of these same communes:
-    whoever did not report is in neither. A commune that was divided since is parted with its records.
+    whoever did not report is in neither. What a commune declared is parted if it was divided since; its records are
+    where they are.
     """
     tree = followed.tree
     inside = set(tree.below(root))
-    pieces = carried(_told(declared, counts), followed, _part_said, whole=False)
+    told = [Told(unit, each.day, _Said(each, each.counts)) for unit, each in declared.items()]
+    pieces = carried(told, followed, _part_said, whole=False)
     parts: defaultdict[tuple[str, Indicator], list[tuple[str, Piece[_Said]]]] = defaultdict(list)
     for unit in sorted(pieces.keys() & inside):
         for piece in pieces[unit]:
@@ -158,7 +179,7 @@ def side_by_side(
                 next(iter(states_)) if only else None,
                 alone.document.declared if alone is not None else None,
                 {
-                    indicator: _beside(indicator, parts[code, indicator])
+                    indicator: _beside(indicator, parts[code, indicator], records)
                     for indicator in INDICATORS
                     if (code, indicator) in parts
                 },
@@ -167,30 +188,11 @@ def side_by_side(
     return answer
 
 
-def _told(declared: Mapping[str, Declared], counts: Iterable[Count]) -> list[Told[_Said]]:
-    records: defaultdict[tuple[str, Indicator, int], int] = defaultdict(int)
-    for count in counts:
-        records[count.unit, count.indicator, count.level] += count.value
-    told = []
-    for unit, each in declared.items():
-        beside = {}
-        for indicator, said in each.counts.items():
-            one, two = (records[unit, indicator, level] for level in (1, 2))
-            beside[indicator] = said, Levels(one + two, one, two)
-        told.append(Told(unit, each.day, _Said(each, beside)))
-    return told
-
-
 def _part_said(said: _Said, weights: Mapping[str, int]) -> dict[str, _Said]:
-    parts: defaultdict[str, dict[Indicator, tuple[DeclaredCount, Levels]]] = defaultdict(dict)
-    for indicator, (count, levels) in said.counts.items():
-        counts = part_count(count, weights)
-        ones, twos = (spread(n, weights) for n in (levels.level_1, levels.level_2))
-        for part in weights:
-            parts[part][indicator] = (
-                counts[part],
-                Levels(ones[part] + twos[part], ones[part], twos[part]),
-            )
+    parts: defaultdict[str, dict[Indicator, DeclaredCount]] = defaultdict(dict)
+    for indicator, count in said.counts.items():
+        for part, part_of_it in part_count(count, weights).items():
+            parts[part][indicator] = part_of_it
     return {part: _Said(said.declared, parts[part]) for part in weights}
 
 
@@ -208,20 +210,19 @@ def part_count(count: DeclaredCount, weights: Mapping[str, int]) -> dict[str, De
     }
 
 
-def _beside(indicator: Indicator, parts: Sequence[tuple[str, Piece[_Said]]]) -> Beside:
-    pairs = [piece.document.counts[indicator] for _, piece in parts]
-    said = total_of([declared for declared, _ in pairs])
-    records = Levels(
-        sum(each.value for _, each in pairs),
-        sum(each.level_1 for _, each in pairs),
-        sum(each.level_2 for _, each in pairs),
+def _beside(indicator: Indicator, parts: Sequence[tuple[str, Piece[_Said]]], records: Records) -> Beside:
+    said = total_of([piece.document.counts[indicator] for _, piece in parts])
+    one, two = (
+        sum(records.get((piece.document.declared.unit, unit, indicator, level), 0) for unit, piece in parts)
+        for level in (1, 2)
     )
+    levels = Levels(one + two, one, two)
     return Beside(
         len({piece.document.declared.unit for _, piece in parts}),
         len({unit for unit, piece in parts if piece.of_divided}),
         said,
-        records,
-        difference(said, records),
+        levels,
+        difference(said, levels),
     )
 
 

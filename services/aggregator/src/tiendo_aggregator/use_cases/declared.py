@@ -15,11 +15,11 @@ from tiendo_aggregator.rules.declared import (
     State,
     UnitDeclared,
     may_declare,
+    records_beside,
     side_by_side,
     states,
 )
 from tiendo_aggregator.rules.declaring import Declaring
-from tiendo_aggregator.rules.rebasing import rebased_residents
 from tiendo_aggregator.rules.units import Followed
 from tiendo_aggregator.storage.counting import count
 from tiendo_aggregator.storage.declared import (
@@ -214,7 +214,7 @@ class Declarations:
                 depth,
                 by_unit,
                 declared,
-                rebased_residents(counts, then, then.root, day, first_day),
+                records_beside(counts, then, scope.followed, day),
             ),
         )
 

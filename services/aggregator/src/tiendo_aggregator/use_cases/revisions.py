@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 import asyncpg
 
 from tiendo_aggregator.rules.counting import ATTRIBUTIONS, Attribution
+from tiendo_aggregator.rules.rebasing import divisions
 from tiendo_aggregator.rules.revisions import DayRevision, day_revisions
 from tiendo_aggregator.storage.counting import changes
 from tiendo_aggregator.use_cases.scope import Scopes
@@ -13,7 +14,9 @@ from tiendo_aggregator.use_cases.scope import Scopes
 
 @dataclass(frozen=True, slots=True)
 class RevisionReport:
-    """The revisions of one unit and all below it. `days` is empty while no day of the campaign is closed."""
+    """The revisions of one unit and all below it, as it is on `as_of`. `days` is empty while no day of the campaign is
+    closed. `divided_on`: the last day on which it was divided by shares, or came of such a division; its days begin
+    with that one, since nobody had a place in a part before it."""
 
     campaign: str
     unit: str
@@ -22,6 +25,7 @@ class RevisionReport:
     by: Attribution
     closed_through: date | None
     complete_to: datetime | None
+    divided_on: date | None
     days: list[DayRevision]
 
 
@@ -54,4 +58,19 @@ class Revisions:
                     known_at,
                 )
             days = day_revisions(eve, last, found, ends_after=later)
-        return RevisionReport(campaign, scope.root, scope.day, known_at, by, closed, scope.complete_to, days)
+        divided_on = None
+        if by == "residence":
+            inside = scope.tree.below(scope.root)
+            cuts = [each.day for each in divisions(scope.followed, eve) if each.cuts(inside)]
+            divided_on = max(cuts, default=None)
+        return RevisionReport(
+            campaign,
+            scope.root,
+            scope.day,
+            known_at,
+            by,
+            closed,
+            scope.complete_to,
+            divided_on,
+            [each for each in days if divided_on is None or each.day >= divided_on],
+        )
