@@ -1,7 +1,7 @@
 """What a campaign file says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from dataclasses import field as attribute
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -153,6 +153,50 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Daily:
+    """How many citizens each day after the last one is to bring the whole province."""
+
+    indicator: str
+    citizens: int
+    level: int | None = None
+    cohort: str | None = None
+
+    def document(self) -> dict[str, object]:
+        """As the aggregator's API takes it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The decision after whose last day a campaign goes on no longer."""
+
+    number: str
+    signed_by: str
+    last_day: date
+
+    def document(self) -> dict[str, object]:
+        """As the aggregator's API takes it."""
+        return {**asdict(self), "last_day": self.last_day.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """It goes on after its last day, until everybody is reached on the indicator or a decision stops it."""
+
+    indicator: str
+    daily: tuple[Daily, ...] = ()
+    stop: Stop | None = None
+
+    def document(self) -> dict[str, object]:
+        """As the aggregator's API takes it."""
+        return {
+            "indicator": self.indicator,
+            "daily": [each.document() for each in self.daily],
+            "stop": None if self.stop is None else self.stop.document(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """A key of the assumptions section and why it is assumed so."""
 
@@ -195,8 +239,8 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh. `going_on`: the indicator on
-    which everybody is to be reached after its last day; None: it ends on that day. `nights`: which share of what teams
+    """A campaign whose figures add up, with its tree. Days are dates in Asia/Ho_Chi_Minh. `going_on`: how it goes on
+    after its last day; None: it ends on that day. `nights`: which share of what teams
     do the night shift does, after midnight; 0: nobody works so late."""
 
     file: Path
@@ -215,7 +259,7 @@ class Campaign:
     baseline: Mapping[str, Count]
     targets: tuple[Target, ...]
     phases: tuple[Phase, ...]
-    going_on: str | None
+    going_on: GoingOn | None
     figures: tuple[Figure, ...]
     measures: tuple[Measure, ...]
     rechecks: tuple[Recheck, ...]
@@ -279,7 +323,7 @@ class Campaign:
                 cohort: {"source": "mô phỏng", "eligible": dict(size)} for cohort, size in sizes.items()
             },
             "phases": [phase.document() for phase in self.phases],
-            "going_on": None if self.going_on is None else {"indicator": self.going_on},
+            "going_on": None if self.going_on is None else self.going_on.document(),
             "eligible": dict(self.eligible),
             "figures": [
                 {"id": f.id, "indicator": f.indicator, "over": f.over, "decimals": f.decimals}

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
@@ -19,9 +20,12 @@ from tiendo.replay.campaigns.campaign import (
     Campaign,
     Claim,
     Count,
+    Daily,
     Figure,
+    GoingOn,
     Phase,
     Simulation,
+    Stop,
     Target,
 )
 from tiendo.replay.campaigns.checks import check_counts, check_figures
@@ -86,7 +90,7 @@ class _Reader:
         figures = self._figures(facts)
         targets = self._targets(facts, days, True) + self._targets(assumptions, days, False)
         phases = self._phases(facts, days, True) + self._phases(assumptions, days, False)
-        going_on = self._going_on(facts)
+        going_on = self._going_on(facts, assumptions, days[1])
         eligible = self._eligible(facts, assumptions)
         counts = self._counts(figures, assumptions)
         baseline = self._baseline(figures, assumptions)
@@ -195,12 +199,10 @@ class _Reader:
         targets = []
         for table in section.tables("targets"):
             target = Target(
-                table.one_of("indicator", INDICATORS),
-                table.maybe_number("value"),
-                published,
+                **self._counted(table),
+                value=table.maybe_number("value"),
+                published=published,
                 percent=table.maybe_text("percent_of_eligible"),
-                level=table.maybe_number("level"),
-                cohort=table.one_of("cohort", COHORTS) if table.has("cohort") else None,
                 due=table.get("due", date) if table.has("due") else None,
             )
             if (target.value is None) == (target.percent is None):
@@ -213,21 +215,31 @@ class _Reader:
                     f"{target.percent!r} is no percentage",
                     'Write it like "80" or "62.5".',
                 )
-            if target.level not in (None, 1, 2):
-                raise table.error("level", f"{target.level} is no level", "Use 1 or 2, or leave it out.")
             if target.due is not None and not days[0] <= target.due < days[1]:
                 raise table.error(
                     "due",
                     f"{target.due} is not before the last day, {days[1]}",
                     "Leave it out if it is that day.",
                 )
-            if published:
-                table.get("text", str)
-            else:
-                self._assume(table)
-            table.done()
+            self._said(table, published)
             targets.append(target)
         return targets
+
+    def _counted(self, table: Table) -> dict[str, Any]:
+        """What is counted: an indicator, perhaps at a level or of a cohort."""
+        indicator, level = table.one_of("indicator", INDICATORS), table.maybe_number("level")
+        if level not in (None, 1, 2):
+            raise table.error("level", f"{level} is no level", "Use 1 or 2, or leave it out.")
+        cohort = table.one_of("cohort", COHORTS) if table.has("cohort") else None
+        return {"indicator": indicator, "level": level, "cohort": cohort}
+
+    def _said(self, table: Table, published: bool) -> None:
+        """The end of a table: the words in which it was published, or why it is assumed so."""
+        if published:
+            table.get("text", str)
+        else:
+            self._assume(table)
+        table.done()
 
     def _phases(self, section: Table, days: tuple[date, date, date], published: bool) -> list[Phase]:
         phases = []
@@ -245,22 +257,46 @@ class _Reader:
                     f"{phase.first_day} to {phase.last_day} aren't days of {days[0]} to {days[1]}",
                     "A phase is some of the campaign's days.",
                 )
-            if published:
-                table.get("text", str)
-            else:
-                self._assume(table)
-            table.done()
+            self._said(table, published)
             phases.append(phase)
         return phases
 
-    def _going_on(self, facts: Table) -> str | None:
-        if not facts.has("going_on"):
+    def _going_on(self, facts: Table, assumptions: Table, last_day: date) -> GoingOn | None:
+        """That it goes on may be published, and what its days are to bring or what ends it be assumed."""
+        here = [
+            (each.table("going_on"), each is facts) for each in (facts, assumptions) if each.has("going_on")
+        ]
+        if not here:
             return None
-        section = facts.table("going_on")
-        indicator = section.one_of("indicator", INDICATORS)
-        section.get("text", str)
-        section.done()
-        return indicator
+        daily = [each for section, published in here for each in self._daily(section, published)]
+        stops = [
+            self._stop(section.table("stop"), published, last_day)
+            for section, published in here
+            if section.has("stop")
+        ]
+        section, published = here[0]
+        going_on = GoingOn(section.one_of("indicator", INDICATORS), tuple(daily), stops[0] if stops else None)
+        self._said(section, published)
+        for other, _ in here[1:]:
+            other.done()
+        if len(stops) > 1:
+            raise here[1][0].error("stop", "is published, so it can't be assumed", "Take it out.")
+        return going_on
+
+    def _daily(self, section: Table, published: bool) -> Iterator[Daily]:
+        for table in section.tables("daily"):
+            daily = Daily(**self._counted(table), citizens=table.number("citizens"))
+            self._said(table, published)
+            yield replace(daily, citizens=round(daily.citizens * self.scale))
+
+    def _stop(self, table: Table, published: bool, last_day: date) -> Stop:
+        stop = Stop(table.get("number", str), table.get("signed_by", str), table.get("last_day", date))
+        if stop.last_day <= last_day:
+            raise table.error(
+                "last_day", f"{stop.last_day} is not after the last day, {last_day}", "Choose a later one."
+            )
+        self._said(table, published)
+        return stop
 
     def _assume(self, table: Table) -> None:
         reason = table.get("reason", str)
