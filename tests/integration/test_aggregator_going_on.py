@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.aggregator import RunningAggregator, aggregator, plan_document, producers
+from tests.support.aggregator import (
+    RunningAggregator,
+    aggregator,
+    eventually,
+    plan_document,
+    producers,
+)
 from tests.support.counters import count_in
 from tests.support.postgres import Database
 from tiendo_common.clock import VIETNAM
@@ -179,3 +185,31 @@ async def test_what_cannot_go_on_is_refused_and_nothing_is_written(service: Runn
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
         assert words in answer.json()["detail"], answer.text
     assert len((await service.get(f"{CAMPAIGN}/versions"))["versions"]) == 1
+
+
+async def test_late_records_of_a_stretch_are_told_as_those_of_the_campaign_s_days(
+    database: Database, tmp_path: Path
+) -> None:
+    short, late, known = date(2023, 11, 20), date(2023, 11, 23), date(2023, 11, 25)
+    today = datetime(2023, 11, 28, 12, tzinfo=VIETNAM)
+    async with producers(database) as feed, aggregator(database, tmp_path) as each:
+        await each.move_clock(datetime(2023, 11, 20, 12, tzinfo=VIETNAM))
+        answer = await put(each, last_day=str(short), going_on={"indicator": "intake", "daily": [ONE]})
+        assert answer.status_code == 200, answer.text
+        await count_in(each, {("intake", 2, HERE, late): 3})
+        await count_in(each, {("intake", 2, HERE, late): 2}, known)
+        await each.move_clock(today)
+        await feed.complete_to(today)
+
+        async def closed() -> bool:
+            return bool((await each.get(CAMPAIGN))["closed_through"] == "2023-11-27")
+
+        await eventually(closed)
+        answer = await each.get(f"{CAMPAIGN}/revisions", unit=HERE)
+    days = {day["day"]: day for day in answer["days"]}
+    assert list(days)[-1] == "2023-11-27"
+    intake = days[str(late)]["indicators"]["intake"]
+    assert [intake[which]["value"] for which in ("then", "now")] == [3, 5]
+    assert [(one["known_day"], one["change"]["value"]) for one in days[str(late)]["late"]] == [
+        (str(known), 2)
+    ]
