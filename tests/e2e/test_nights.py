@@ -14,7 +14,7 @@ from tiendo_common.clock import VIETNAM
 pytestmark = pytest.mark.timeout(900)
 
 FIRST, LAST = date(2023, 11, 11), date(2023, 11, 15)
-#: Nobody is late, so that whatever is called late was made so by the night.
+#: Nobody is late and no past is corrected, so that whatever is called late was made so by the night.
 SHORT = f"""
 id = "short-2023"
 name = "Đợt ngắn"
@@ -77,6 +77,8 @@ reason = "Ours."
 
 [simulation]
 late = 0.0
+wrong_level = 0.0
+voided = 0.0
 """
 
 
