@@ -161,7 +161,7 @@ def divisions(followed: Followed, as_of: date) -> list[Division]:
     found = []
     steps = followed.after(as_of)
     for place, step in enumerate(steps):
-        for code in sorted((step.shares.keys() - step.by_hamlet) & followed.places.keys()):
+        for code in sorted((step.shares.keys() - step.by_hamlet) & followed.names.keys()):
             found.append(Division(step.day, code, records_of(code, 0, steps[place:], date.min).keys()))
     return found
 
