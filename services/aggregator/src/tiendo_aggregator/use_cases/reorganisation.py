@@ -11,6 +11,7 @@ import structlog
 
 from tiendo_aggregator.errors import UnknownReorganisation
 from tiendo_aggregator.rules.counting import RESIDENCE
+from tiendo_aggregator.rules.hamlet_plan import check_homes
 from tiendo_aggregator.rules.progress import Standing
 from tiendo_aggregator.rules.rebasing import check_edition, check_mappings
 from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, eve
@@ -147,7 +148,8 @@ class UnitChanges:
         self, province: str, from_day: date, sent: HamletList, *, dry_run: bool, by: str
     ) -> ImportedHamlets:
         """Make these the province's hamlets from `from_day` until its next list; with `dry_run`, only say what would
-        change. Raises Invalid for what is no list, EditionContradicted if a reorganisation in force no longer fits."""
+        change. Raises Invalid for what is no list, EditionContradicted if a reorganisation in force or what a plan says
+        of hamlets no longer fits."""
         if dry_run:
             result, _ = await self._compare_hamlets(province, from_day, sent)
             return result
@@ -164,10 +166,13 @@ class UnitChanges:
         history = self._units.history
         now = history.gazetteer
         lists, then = await asyncio.to_thread(self._units.with_list, province, from_day, sent)
+        plans = [(await self._plans.get(each.campaign.id)).plan for each in await self._plans.all()]
 
         def check() -> None:
             check_list(province, from_day, lists, now, then)
             check_mappings(then, history.reorganisations, field="hamlets")
+            for plan in plans:
+                check_homes(plan, now, then)
 
         await asyncio.to_thread(check)
         result = ImportedHamlets(
