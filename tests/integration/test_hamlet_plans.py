@@ -126,7 +126,6 @@ async def test_what_is_said_of_hamlets_is_checked_by_field_and_held_against_thei
         ({"eligible_in_hamlets": {ONE: -1}}, f"eligible_in_hamlets.{ONE}", "0"),
         ({"eligible_in_hamlets": {ONE: ELIGIBLE, TWO: 1}}, f"eligible_in_hamlets.{ONE}", "who are in all"),
         ({"set_targets": {"intake": {ONE: 1001}}}, f"set_targets.intake.{ONE}", "above the 1,000"),
-        ({"units": ["611"]}, "eligible", "no communes of"),
     ):  # fmt: skip
         status, problem = await put_plan(world, **change)
         assert (status, problem["field"]) == (422, field), problem

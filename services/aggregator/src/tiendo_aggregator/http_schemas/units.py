@@ -67,6 +67,14 @@ class UnitsAnswer(BaseModel):
     units: list[UnitAnswer]
 
 
+class ListedHamletsAnswer(BaseModel):
+    """The hamlets of a province on a day, by code."""
+
+    province: str
+    as_of: date
+    hamlets: list[UnitAnswer]
+
+
 #: Lists in answers end here; their whole length is told beside them.
 LISTED = 1000
 
