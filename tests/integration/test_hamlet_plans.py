@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from tests.integration.test_aggregator_funnel import CAMPAIGN, World, whole_world
-from tests.integration.test_hamlets import ONE, THREE, TODAY, TWO, hamlets, live, progress, put
+from tests.integration.test_hamlets import (
+    EVE,
+    ONE,
+    PART,
+    THREE,
+    TODAY,
+    TWO,
+    divide,
+    divide_tree,
+    hamlets,
+    live,
+    progress,
+    put,
+)
 from tests.support.aggregator import eventually, plan_document
 from tests.support.directory import AWAY, HOME
 from tests.support.postgres import Database
@@ -180,3 +193,35 @@ async def test_a_version_before_is_told_of_as_it_was_and_what_is_over_stays(worl
     assert {each["code"]: each["target"] for each in ranks["indicators"][goal]["units"]} == assigned
     status, problem = await put_plan(world, targets=early + activated, set_targets={goal: {ONE: 1}})
     assert (status, problem["field"]) == (409, "targets"), problem
+
+
+async def test_a_division_by_hamlet_needs_no_weights_where_the_plan_knows_the_hamlets(world: World) -> None:
+    # That of the new tree has the first one in the new part.
+    await divide_tree(world)
+    status, problem = await divide(world, by_hamlet={HOME: {}})
+    assert (status, problem["field"]) == (422, f"by_hamlet.{HOME}")
+    assert "no plan says how many are eligible" in problem["detail"]
+    assert (await put_plan(world))[0] == 200
+    before = await progress(world, as_of=EVE)
+    status, looked = await divide(world, by_hamlet={HOME: {}}, dry_run=True)
+    assert status == 200, looked
+    [divided] = looked["by_hamlet"]
+    weights = {HOME: ELIGIBLE - IN_HAMLETS[ONE], PART: IN_HAMLETS[ONE]}
+    assert {part["unit"]["code"]: part["weight"] for part in divided["parts"]} == weights
+    status, applied = await divide(world, by_hamlet={HOME: {}})
+    assert status == 200, applied
+    [listed] = (await world.aggregator.get("/v1/reorganisations"))["reorganisations"]
+    assert listed["by_hamlet"] == {HOME: weights}
+    after = await progress(world)
+    planned = {code: after[code]["indicators"]["intake"]["planned"] for code in (HOME, PART, ONE, TWO)}
+    assert planned == {**weights, ONE: IN_HAMLETS[ONE], TWO: IN_HAMLETS[TWO]}
+    assert sum(targets(after, HOME, PART)) == targets(before, HOME)[0]
+    # All who are eligible in the new part live in its one hamlet, which has at most its target.
+    assert targets(after, ONE)[0] <= targets(after, PART)[0] <= targets(after, ONE)[0] + 1
+    undone = await world.aggregator.client.delete(f"/v1/reorganisations/{applied['id']}")
+    assert undone.status_code == 200
+    # What is given wins.
+    assert (await divide(world))[0] == 200
+    assert (await world.aggregator.get("/v1/reorganisations"))["reorganisations"][-1]["by_hamlet"] == {
+        HOME: {HOME: 3, PART: 1}
+    }

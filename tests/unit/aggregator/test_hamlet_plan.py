@@ -21,6 +21,7 @@ from tiendo_aggregator.rules.hamlet_plan import (
     hamlet_targets,
     homes_of,
     kept_when_over,
+    weights_of,
     with_hamlets,
 )
 from tiendo_aggregator.rules.plan import CohortSize, Plan, UnitTargets, check_targets, unit_targets
@@ -28,6 +29,7 @@ from tiendo_aggregator.rules.progress import Eligible, ceilings, eligible_below
 from tiendo_aggregator.rules.rebasing import rebased_plan
 from tiendo_aggregator.rules.stretches import plan_of_stretch, stretches
 from tiendo_aggregator.rules.units import FIRST_DAY, Gazetteer, History, Reorganisation
+from tiendo_aggregator.rules.units.reorganisation import ByHamlet
 from tiendo_common.errors import Invalid
 
 TREE = "62 -\n00001 62 Xã Một\n00002 62 Xã Hai\n63 -\n00003 63"
@@ -274,6 +276,14 @@ def test_after_a_division_hamlets_have_no_more_than_their_part(
     assert both["62", "intake"] == both["00001", "intake"] + both["00002", "intake"] + both["00009", "intake"]
     for part, codes in (("00001", ["102"]), ("00009", ["101"]), ("00002", ["201"])):
         assert sum(both[code, "intake"] for code in codes) <= both[part, "intake"]
+
+
+def test_a_division_s_weights_are_the_eligible_of_its_hamlets_and_the_rest_stays() -> None:
+    division = ByHamlet("00001", {"00001": ["102"], "00009": ["101"]}, "00001")
+    assert weights_of(division, ["101", "102"], made()) == {"00001": 60, "00009": 40}
+    # A plan that knows but some of them, or not the commune, knows no weights.
+    assert weights_of(division, ["101", "102", "103"], made()) is None
+    assert weights_of(division, [], made(eligible={"00002": 50})) is None
 
 
 def test_one_that_ended_is_among_those_that_name_none() -> None:

@@ -5,7 +5,7 @@ units, never among them: a commune's hold its hamlets', and those of whoever liv
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from tiendo_aggregator.errors import EditionContradicted
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets, share_rest, spread
 from tiendo_aggregator.rules.units import Followed, Gazetteer, Tree
+from tiendo_aggregator.rules.units.reorganisation import ByHamlet
 from tiendo_common.errors import Invalid
 
 #: The commune of each hamlet that a plan names.
@@ -140,6 +141,20 @@ def with_hamlets(
     }  # fmt: skip
     eligible = dict(_placed(plan.eligible_in_hamlets, plan.eligible, followed))
     return msgspec.structs.replace(plan, eligible_in_hamlets=eligible), {**targets, **placed}
+
+
+def weights_of(division: ByHamlet, hamlets: Collection[str], plan: Plan) -> dict[str, int] | None:
+    """How many eligible each part of a commune has that is divided by hamlet: those of the hamlets that go there, and
+    with the part that stays, who lives in none that is named. None: the plan doesn't say so of each of its `hamlets`.
+
+    `plan` is that of the tree before, with hamlets.
+    """
+    known = plan.eligible_in_hamlets
+    if division.unit not in plan.eligible or not known.keys() >= set(hamlets):
+        return None
+    weights = {part: sum(known[code] for code in codes) for part, codes in division.parts.items()}
+    weights[division.stays] += plan.eligible[division.unit] - sum(weights.values())
+    return weights
 
 
 def _placed(values: Mapping[str, int], whole: Mapping[str, int], followed: Followed) -> list[tuple[str, int]]:
