@@ -1,4 +1,4 @@
-"""What commands ask alike: days, and the services of the instance that runs on a data folder."""
+"""What commands do alike: read days, ask the services of the instance that runs on a data folder, print tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from rich.console import Console
 
 from tiendo.errors import NotAccepted, Refused
 from tiendo.instance import Instance, attach
@@ -20,6 +21,14 @@ def day_of(text: str | None) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise Refused(f"{text!r} is not a day.", remedy="Write it like 2023-12-07.") from None
+
+
+def wide_console() -> Console:
+    """Where tables are printed: wide enough for their lines where nobody's terminal says how wide it is."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console
 
 
 class Ask:

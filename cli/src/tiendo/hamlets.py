@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from tiendo.desk import day_of, desk
+from tiendo.desk import day_of, desk, wide_console
 from tiendo.errors import NotAccepted, Refused
 from tiendo.folders import default_data
 
@@ -70,7 +69,7 @@ def list_(
         grid.add_row(
             each["code"], Text(each["name"]), each["parent"], each["from_day"], each["until_day"] or "further"
         )
-    _console().print(grid)
+    wide_console().print(grid)
 
 
 @app.command("import")
@@ -192,7 +191,7 @@ def _in_the_file(problem: NotAccepted, file: Path, rows: Sequence[_Row]) -> Refu
 
 
 def _print(answer: Mapping[str, Any], rows: Sequence[_Row], before: Mapping[str, Any]) -> None:
-    console = _console()
+    console = wide_console()
     until = f" until {answer['until_day']}" if answer["until_day"] is not None else ""
     counts = answer["counts"]
     console.print(
@@ -219,10 +218,3 @@ def _print(answer: Mapping[str, Any], rows: Sequence[_Row], before: Mapping[str,
         console.print(f"There are {left_out:,} more.")
     if answer["dry_run"]:
         console.print("Nothing was changed: this was a dry run.")
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    return console
