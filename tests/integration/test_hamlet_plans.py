@@ -17,6 +17,7 @@ from tests.integration.test_hamlets import (
     divide,
     divide_tree,
     hamlets,
+    intakes,
     live,
     progress,
     put,
@@ -225,3 +226,30 @@ async def test_a_division_by_hamlet_needs_no_weights_where_the_plan_knows_the_ha
     assert (await world.aggregator.get("/v1/reorganisations"))["reorganisations"][-1]["by_hamlet"] == {
         HOME: {HOME: 3, PART: 1}
     }
+
+
+async def test_phases_and_the_days_after_the_last_one_tell_of_hamlets_too(world: World) -> None:
+    going_on = {"indicator": "intake", "daily": [{"indicator": "intake", "citizens": 1000}]}
+    phase = {"id": "first", "name": "Giai đoạn 1", "first_day": "2023-11-11", "last_day": "2023-11-15"}
+    early = [
+        {"indicator": "intake", "value": 421_100},
+        {"indicator": "intake", "value": 100_000, "due": "2023-11-15"},
+        {"indicator": "activated", "value": 335_512},
+    ]
+    status, stored = await put_plan(
+        world, targets=early, last_day="2023-11-18", going_on=going_on, phases=[phase]
+    )
+    assert status == 200, stored
+    await live(world)
+    first = await progress(world, phase="first", as_of="2023-11-15")
+    whole, *parts = targets(first, HOME, ONE, TWO)
+    assert abs(parts[0] - whole * 1000 / ELIGIBLE) < 1
+    assert intakes(first, ONE, TWO) == [4, 3]
+    # 28 days are to bring 28,000 of all; of a hamlet, its share of that beyond who was there on the 18th.
+    after = await progress(world, phase="going-on-1")
+    whole, *parts = targets(after, HOME, ONE, TWO)
+    assert intakes(after, ONE, TWO) == [3, 4]
+    assert abs(parts[0] - 3 - (whole - 10) * 1000 / ELIGIBLE) < 1
+    status, pace = await ask(world, "pace", unit=ONE, phase="going-on-1", indicator="intake")
+    assert status == 200, pace
+    assert pace["units"][0]["indicators"]["intake"]["target"] == parts[0]
