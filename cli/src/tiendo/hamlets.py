@@ -67,7 +67,7 @@ def list_(
     grid = Grid("Code", "Name", "Commune", "From", "Until", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for each in found["hamlets"]:
         grid.add_row(
-            each["code"], Text(each["name"]), each["parent"], each["from_day"], each["until_day"] or "further"
+            each["code"], Text(each["name"]), each["parent"], each["from_day"], each["until_day"] or "-"
         )
     wide_console().print(grid)
 
