@@ -128,6 +128,7 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
         "days_end_after_midnight": False,
         "calendar": {"weekday_weights": [1] * 7, "holidays": []},
         "set_targets": {},
+        "eligible_in_hamlets": {},
         "cohorts": {},
         "declaring": None,
         "phases": [],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tiendo import alerts, dead_letters, keys, topics
+from tiendo import alerts, dead_letters, hamlets, keys, topics
 from tiendo.broker.command import broker
 from tiendo.doctor import doctor as examine
 from tiendo.errors import Refused
@@ -29,6 +29,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
+app.add_typer(hamlets.app, name="hamlets")
 
 Data = Annotated[Path, typer.Option("--data", help="Data folder; TIENDO_DATA.", default_factory=default_data)]
 PortBase = Annotated[

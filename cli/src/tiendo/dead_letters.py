@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 import httpx2
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from tiendo.desk import wide_console
 from tiendo.errors import Refused
 from tiendo.folders import default_data
 from tiendo.instance import Instance, attach
@@ -325,13 +325,6 @@ def _print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, ensure_ascii=False))
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    return console
-
-
 def _place(letter: dict[str, Any]) -> str:
     sequence, offset = letter["sequence"], letter["offset"]
     within = f"@{sequence}" if sequence is not None else f" at the broker's offset {offset}"
@@ -339,7 +332,7 @@ def _place(letter: dict[str, Any]) -> str:
 
 
 def _print_list(letters: list[dict[str, Any]], waiting: dict[str, int], *, more: bool) -> None:
-    console = _console()
+    console = wide_console()
     if letters:
         grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("Letter", "Consumer", "Place", "Since", "State", "Bytes"):
@@ -366,7 +359,7 @@ def _print_list(letters: list[dict[str, Any]], waiting: dict[str, int], *, more:
 
 
 def _print_letter(which: _Letter, letter: dict[str, Any]) -> None:
-    console = _console()
+    console = wide_console()
     facts = Grid.grid(padding=(0, 3, 0, 0))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
@@ -393,7 +386,7 @@ def _print_letter(which: _Letter, letter: dict[str, Any]) -> None:
 
 
 def _print_outcomes(outcomes: Sequence[_Outcome], refused: int) -> None:
-    console = _console()
+    console = wide_console()
     if not outcomes:
         console.print("No dead letter of it waits.")
         return

@@ -12,6 +12,14 @@ class Refused(TiendoError):
         self.remedy = remedy
 
 
+class NotAccepted(Refused):
+    """A service refused what it was asked; `field` names what of it, if it said so."""
+
+    def __init__(self, detail: str, *, remedy: str, field: str | None) -> None:
+        super().__init__(detail, remedy=remedy)
+        self.field = field
+
+
 class NotThere(Refused):
     """A service knows nothing of what it was asked about."""
 

@@ -2,17 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import httpx2
 import typer
 
+from tiendo.desk import desk
 from tiendo.errors import Refused
 from tiendo.folders import default_data
-from tiendo.instance import Instance, attach
 
 #: Seconds that one commune may take: all records are looked through for those who live there.
 _PATIENCE = 600
@@ -29,8 +26,8 @@ def place(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Part the records of divided communes by the agreed shares, each moved on the day. Again, it changes nothing."""
-    with _desk(data) as (instance, client):
-        found = _asked(client, "GET", f"{instance.url('aggregator')}/v1/reorganisations")
+    with desk(data, _PATIENCE) as ask:
+        found = ask("GET", "aggregator", "/v1/reorganisations")
         asked = next((each for each in found["reorganisations"] if each["id"] == reorganisation), None)
         if asked is None:
             raise Refused(
@@ -49,39 +46,15 @@ def place(
             )
         placed = []
         for unit, shares in sorted(asked["shares"].items()):
-            path = f"{instance.url('intake')}/v1/placements/{reorganisation}/{unit}"
+            path = f"/v1/placements/{reorganisation}/{unit}"
             if undo:
-                placed.append(_asked(client, "DELETE", path))
+                placed.append(ask("DELETE", "intake", path))
             else:
                 division = {"day": asked["effective_on"], "stays": asked["stays"][unit], "shares": shares}
-                placed.append(_asked(client, "PUT", path, division))
+                placed.append(ask("PUT", "intake", path, json=division))
     if json_:
         sys.stdout.write(json.dumps({"placements": placed}) + "\n")
         return
     for each in placed:
         parts = ", ".join(f"{unit} {n:,}" for unit, n in each["placed"].items())
         typer.echo(f"{each['unit']}: {'taken back' if each['undone_at'] else parts}")
-
-
-@contextmanager
-def _desk(data: Path) -> Iterator[tuple[Instance, httpx2.Client]]:
-    instance = attach(data)
-    if instance is None:
-        raise Refused(f"Tiendo does not run on {data}.", remedy=f"Start it: tiendo up --data {data}")
-    timeout = httpx2.Timeout(_PATIENCE, connect=5)
-    with httpx2.Client(timeout=timeout, trust_env=False, headers=instance.headers) as client:
-        yield instance, client
-
-
-def _asked(client: httpx2.Client, method: str, url: str, document: object = None) -> dict[str, Any]:
-    """What is answered. Raises Refused, with the problem's own words, for anything but 200."""
-    try:
-        answer = client.request(method, url, json=document)
-    except httpx2.TransportError as error:
-        raise Refused(
-            f"{url}: {error or type(error).__name__}", remedy="Run it again: what is placed stays so."
-        ) from error
-    said: dict[str, Any] = answer.json()
-    if answer.status_code != 200:
-        raise Refused(said.get("detail", answer.text), remedy=said.get("remedy") or "See the service's log.")
-    return said

@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Coroutine
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import stamina.instrumentation
 import typer
 
+from tiendo.desk import day_of
 from tiendo.errors import NotThere, Refused
 from tiendo.folders import DataFolder, default_data, facts_folder, program
 from tiendo.instance import Instance, running_instance
@@ -66,7 +66,7 @@ def replay(
 ) -> None:
     """Send a published campaign through the services, day by day, and compare what they count."""
     plan = _campaign(campaign)
-    until = driver.check_as_of(plan, _day(as_of))
+    until = driver.check_as_of(plan, day_of(as_of))
     chosen = seed_for(DataFolder(data), plan.id, seed)
 
     async def run() -> driver.Outcome:
@@ -94,7 +94,7 @@ def report(
 ) -> None:
     """Each published figure beside what is counted now."""
     plan = _campaign(campaign)
-    until = _day(as_of) or plan.figures_as_of
+    until = day_of(as_of) or plan.figures_as_of
     _must_exist(data, plan)
 
     async def run() -> Report:
@@ -119,7 +119,7 @@ def backtest(
 ) -> None:
     """How wrong forecasts at days 10, 20, 30 and 40 would have been, beside two naive ways."""
     plan = _campaign(campaign)
-    until = _day(as_of) or plan.figures_as_of
+    until = day_of(as_of) or plan.figures_as_of
     _must_exist(data, plan)
 
     async def run() -> dict[str, Any]:
@@ -194,15 +194,6 @@ async def _stay(instance: Instance, plan: Campaign) -> None:
 def _campaign(name: str) -> Campaign:
     folder = facts_folder()
     return load_campaign(find_campaign(name, folder), folder)
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Refused(f"{text!r} is not a day.", remedy="Write it like 2023-12-07.") from None
 
 
 def _must_exist(data: Path, campaign: Campaign) -> None:

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from tiendo.desk import wide_console
 from tiendo.replay.campaigns.campaign import Campaign, Language
 from tiendo.replay.driver import Outcome
 from tiendo.replay.measures import Told
@@ -207,7 +208,7 @@ def telling() -> "Iterator[Callable[[str], None]]":
 
 def print_report(report: Report, language: Language) -> None:
     """Each published figure beside what was counted, the communes, and what is assumed."""
-    console = _console()
+    console = wide_console()
     say = _speaker(language)
     campaign = report.campaign
     to = ""
@@ -251,7 +252,7 @@ def print_report(report: Report, language: Language) -> None:
 def print_outcome(outcome: Outcome, language: Language) -> None:
     """The report, and how the lines fared."""
     print_report(outcome.report, language)
-    console, say, tallied = _console(), _speaker(language), outcome.tallied
+    console, say, tallied = wide_console(), _speaker(language), outcome.tallied
     answers = ", ".join(f"{number(n, language)} {say(answer)}" for answer, n in tallied.answers.items())
     console.print(
         f"{say('lines')}: {number(tallied.sent, language)} {say('sent')}, {answers}; "
@@ -268,7 +269,7 @@ def print_outcome(outcome: Outcome, language: Language) -> None:
 
 def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: Language) -> None:
     """Clean, or the rows that differ."""
-    console, say = _console(), _speaker(language)
+    console, say = wide_console(), _speaker(language)
     if answer["clean"]:
         console.print(Text(f"✓ {say('clean')}: {number(answer['compared'], language)}", style="green"))
         if not answer["teams"]:
@@ -291,13 +292,6 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
     console.print(table)
     if len(answer["differing"]) < answer["differing_count"]:
         console.print("…")
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    return console
 
 
 def _speaker(language: Language) -> Any:

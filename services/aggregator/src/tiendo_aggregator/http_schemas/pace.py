@@ -284,7 +284,7 @@ class RanksAnswer(_OfPhase):
     """The ranks of the units of one level."""
 
     unit: str
-    level: Literal["district", "commune"]
+    level: Literal["district", "commune", "hamlet"]
     indicators: dict[GoalName, RankingAnswer]
 
 

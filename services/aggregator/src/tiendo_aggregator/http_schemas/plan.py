@@ -30,6 +30,7 @@ from tiendo_aggregator.http_schemas import (
     UnitCode,
 )
 from tiendo_aggregator.http_schemas.contests import ContestDocument
+from tiendo_aggregator.http_schemas.units import UnitCode as HamletOrUnitCode
 from tiendo_aggregator.rules.calendar import Calendar, Holiday
 from tiendo_aggregator.rules.declaring import Declaring
 from tiendo_aggregator.rules.going_on import DailyQuota, GoingOn, Stop
@@ -293,12 +294,19 @@ class CampaignBody(CampaignHead):
         description="Eligible citizens of every commune that the campaign has on the first day.",
         examples=[{"23281": 5012}],
     )
+    eligible_in_hamlets: dict[HamletOrUnitCode, Citizens] = Field(
+        {},
+        description="How many of their commune's eligible live in hamlets, where it is known; the rest lives in none "
+        "that is named. Of hamlets that are there on the campaign's days: PUT /v1/units/hamlets/{province}/{from_day}.",
+        examples=[{"23281001": 412}],
+    )
     figures: Annotated[list[FigureDocument], AfterValidator(_once)] = Field([])
     calendar: CalendarDocument = Field(default_factory=CalendarDocument)
-    set_targets: dict[GoalName, dict[UnitCode, Citizens]] = Field(
+    set_targets: dict[GoalName, dict[HamletOrUnitCode, Citizens]] = Field(
         {},
-        description="Targets of districts and communes that are set by hand; what they leave of the target above "
-        "them is spread over the communes that are in none.",
+        description="Targets of districts, communes and hamlets that are set by hand; what they leave of the target "
+        "above them is spread over the communes that are in none, and over the commune's other hamlets. Of hamlets, "
+        "those that `eligible_in_hamlets` names.",
         examples=[{"intake": {"612": 40000}}],
     )
     cohorts: dict[Cohort, CohortDocument] = Field(
@@ -341,6 +349,7 @@ class CampaignDocument(CampaignBody):
             ),
             targets={target.goal: target.value for target in self.targets if target.value is not None},
             eligible=self.eligible,
+            eligible_in_hamlets=self.eligible_in_hamlets,
             set_targets={goal: each for goal, each in self.set_targets.items() if each},
             cohorts={cohort: CohortSize(**each.model_dump()) for cohort, each in self.cohorts.items()},
         )
@@ -389,6 +398,7 @@ class CampaignAnswer(CampaignBody):
             units=list(stored.campaign.units),
             targets=[_target(stored.plan, goal) for goal in sorted(stored.plan.targets, key=in_order)],
             eligible=dict(stored.plan.eligible),
+            eligible_in_hamlets=dict(stored.plan.eligible_in_hamlets),
             figures=[FigureDocument(**msgspec.structs.asdict(figure)) for figure in stored.campaign.figures],
             set_targets={goal: dict(each) for goal, each in stored.plan.set_targets.items()},
             cohorts={

@@ -23,9 +23,12 @@ class StandingAnswer(Answered):
     since_baseline: int
     target: int | None = Field(description="To be reached by its last day; null if the plan sets none.")
     eligible: int | None = Field(
-        description="Without those who are exempt; null for a unit that the plan doesn't know."
+        description="Without those who are exempt; null for a unit that the plan doesn't know. Of a hamlet as planned."
     )
-    exempt: int | None = Field(description="Citizens whom signed decisions exempt on the day asked for.")
+    exempt: int | None = Field(
+        description="Citizens whom signed decisions exempt on the day asked for; null for a hamlet: decisions name "
+        "communes."
+    )
     planned: int | None = Field(description="The plan's eligible, the exempt among them.")
     over_eligible: bool = Field(
         description="More are reached than are eligible: shown as it is, to be looked into."
@@ -48,7 +51,8 @@ class RatioAnswer(Answered):
 
 
 class UnitProgressAnswer(Answered):
-    """Where one unit stands. A hamlet has counts only; a commune's hold its hamlets' and those that name none."""
+    """Where one unit stands. A hamlet of which the plan says nothing has counts only; a commune's numbers hold its
+    hamlets' and those that name none."""
 
     code: str
     name: str

@@ -67,6 +67,14 @@ class UnitsAnswer(BaseModel):
     units: list[UnitAnswer]
 
 
+class ListedHamletsAnswer(BaseModel):
+    """The hamlets of a province on a day, by code."""
+
+    province: str
+    as_of: date
+    hamlets: list[UnitAnswer]
+
+
 #: Lists in answers end here; their whole length is told beside them.
 LISTED = 1000
 
@@ -242,8 +250,9 @@ class ReorganisationDocument(Sent):
     by_hamlet: dict[UnitCode, dict[UnitCode, Citizens]] = Field(
         default_factory=dict,
         description="The divided commune, whose hamlets go where the list of the new tree has them, or a row says. "
-        "Each part has a weight, by which what was told as a number (eligible, targets, exempt) is parted. Records "
-        "that name no hamlet go to the part that keeps the code, else to the main one.",
+        "Each part has a weight, by which what was told as a number (eligible, targets, exempt) is parted; `{}`: as "
+        "many as are eligible there by the newest plan that says so of each hamlet. Records that name no hamlet go to "
+        "the part that keeps the code, else to the main one.",
         examples=[{"23284": {"23284": 4100, "23296": 900}}],
     )
 
@@ -323,6 +332,7 @@ class PartAnswer(BaseModel):
     unit: NamedUnit
     hamlets: list[NamedUnit] = Field(description="Those of the day before that go there.")
     citizens: int = Field(description="Who lives in them, with a dossier, at the end of that day.")
+    weight: int = Field(description="By which what was told of the commune as a number is parted.")
 
 
 class DividedAnswer(BaseModel):
@@ -344,6 +354,7 @@ class DividedAnswer(BaseModel):
                     unit=_named([part], new)[0],
                     hamlets=_named(hamlets, old),
                     citizens=found.citizens[part],
+                    weight=found.weights[part],
                 )
                 for part, hamlets in division.parts.items()
             ],

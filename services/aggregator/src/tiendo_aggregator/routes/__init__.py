@@ -4,8 +4,9 @@ from datetime import date
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from tiendo_aggregator.http_schemas import ProvinceCode
 from tiendo_aggregator.http_schemas.plan import (
     CampaignAnswer,
     CampaignDocument,
@@ -20,7 +21,7 @@ from tiendo_aggregator.http_schemas.proof import (
     ReconciliationRequest,
     VerdictAnswer,
 )
-from tiendo_aggregator.http_schemas.units import UnitAnswer, UnitsAnswer
+from tiendo_aggregator.http_schemas.units import ListedHamletsAnswer, UnitAnswer, UnitsAnswer
 from tiendo_aggregator.routes.questions import (
     AsOf,
     By,
@@ -85,6 +86,19 @@ def make_router(
             units=[UnitAnswer.of(each) for each in found[:limit]],
         )
 
+    @router.get("/v1/units/hamlets/{province}", tags=["units"], summary="A province's hamlets")
+    async def list_hamlets(
+        province: Annotated[ProvinceCode, Path(description="On that day.")],
+        _reader: Reader,
+        as_of: Annotated[date | None, Query(description="The day; today unless said.")] = None,
+    ) -> ListedHamletsAnswer:
+        """All of them on a day; PUT /v1/units/hamlets/{province}/{from_day} brings them."""
+        day = as_of or clock.today()
+        found = units.hamlets(province, day)
+        return ListedHamletsAnswer(
+            province=province, as_of=day, hamlets=[UnitAnswer.of(each) for each in found]
+        )
+
     @router.put(
         "/v1/campaigns/{campaign}",
         tags=["campaigns"],
@@ -105,8 +119,12 @@ def make_router(
         """The province's targets are spread to its communes by their eligible citizens, by largest remainder; those of
         a cohort by its own citizens, if the plan tells how many it has.
 
+        Where `eligible_in_hamlets` says how many of a commune's eligible live in which hamlet, its targets are spread
+        over these in the same way; who lives in none that is named takes a share like a hamlet's. Nothing of that is
+        published, and nobody is judged by it.
+
         The same document again changes nothing. A changed one is published where it changed; a target once
-        given to a unit can be changed but not withdrawn.
+        given to a unit can be changed but not withdrawn; one of a hamlet can.
         """
         stored = await plans.put(document.plan(campaign), document.shares(), if_match)
         response.headers["ETag"] = tag(stored.version)

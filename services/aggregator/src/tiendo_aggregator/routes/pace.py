@@ -147,7 +147,10 @@ def make_pace_router(
         unit: OneUnit = None,
         indicator: OneGoal = None,
         level: Annotated[
-            RankedLevel, Query(description="Which units below the unit are ranked.")
+            RankedLevel,
+            Query(
+                description="Which units below the unit are ranked; hamlets, where a plan says how many live in them."
+            ),
         ] = "commune",
         shown: Annotated[int, Query(ge=1, le=1000, description="How many places are best and low.")] = 5,
         phase: InPhase = None,

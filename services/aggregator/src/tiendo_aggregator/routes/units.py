@@ -50,9 +50,9 @@ def make_units_router(changes: UnitChanges) -> APIRouter:
         dry_run: DryRun = False,
     ) -> HamletsAnswer:
         """Lines may then name a hamlet where they named a commune, and are counted at both. The list holds until the
-        province's next one; hamlets that it leaves out have ended, and no list makes one never have been. Plans, ranks,
-        alerts and what is published of progress are of communes: a hamlet has no target. The same list again changes
-        nothing."""
+        province's next one; hamlets that it leaves out have ended, and no list makes one never have been. Alerts
+        and what is published of progress are of communes; a hamlet has a target where a plan says how many live there.
+        The same list again changes nothing."""
         result = await changes.put_hamlets(
             province, from_day, document.sent(), dry_run=dry_run, by=admin.name
         )

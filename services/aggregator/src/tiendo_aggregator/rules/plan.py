@@ -131,8 +131,9 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign with the province's targets by the names of their goals, and its communes' eligible citizens.
 
-    `set_targets` are those of districts and communes that were set by hand; the others are spread. `cohorts`: the sizes
-    of those that are told. `shares`: which of `targets` were set as a share.
+    `set_targets` are those of districts, communes and hamlets that were set by hand; the others are spread. `cohorts`:
+    the sizes of those that are told. `shares`: which of `targets` were set as a share. `eligible_in_hamlets`: how many
+    of its commune's eligible live in each hamlet of which that is told (rules.hamlet_plan).
     """
 
     campaign: Campaign
@@ -141,6 +142,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     set_targets: Mapping[str, Mapping[str, int]] = {}
     cohorts: Mapping[Cohort, CohortSize] = {}
     shares: Mapping[str, Share] = {}
+    eligible_in_hamlets: Mapping[str, int] = {}
 
     def could(self, goal: str) -> Mapping[str, int]:
         """How many citizens of each commune could count for a goal, exempt ones among them: of a cohort whose size is
@@ -338,7 +340,12 @@ def _shares(
             free[unit] = could[unit]
         else:
             waiting += tree.children.get(unit, ())
-    name = tree.units[root].name
+    return shares | share_rest(goal, tree.units[root].name, total, rest, free)
+
+
+def share_rest(goal: str, name: str, total: int, rest: int, free: Mapping[str, int]) -> dict[str, int]:
+    """What targets set by hand leave of the `total` of the unit of this name, spread by the eligible of those who have
+    none. Raises Invalid if it is less than nothing, or there is nobody to take it."""
     if rest < 0:
         raise Invalid(
             f"The targets of {goal} that are set below {name} are {-rest:,} more than its own, {total:,}.",
@@ -346,14 +353,14 @@ def _shares(
             remedy=f"Lower one of them, or raise the target of {name} to {total - rest:,}.",
         )
     if any(free.values()):
-        return shares | spread(rest, free)
+        return spread(rest, free)
     if rest:
         raise Invalid(
             f"The targets of {goal} that are set below {name} leave {rest:,} of its {total:,} to nobody.",
             field=f"set_targets.{goal}",
             remedy="Raise one of them, or leave one out that has eligible citizens.",
         )
-    return shares | dict.fromkeys(free, 0)
+    return dict.fromkeys(free, 0)
 
 
 def _check_set_targets(plan: Plan, tree: Tree) -> None:
@@ -366,15 +373,28 @@ def _check_set_targets(plan: Plan, tree: Tree) -> None:
                 field=f"set_targets.{goal}",
                 remedy="Set the province's own target in targets.",
             )
+        could = plan.could(goal)
         for unit, value in by_hand.items():
-            if unit not in below:
+            is_hamlet = unit in plan.eligible_in_hamlets
+            if unit not in below and not is_hamlet:
                 raise Invalid(
-                    f"{unit} is no district or commune of the campaign on {plan.campaign.first_day}.",
+                    f"{unit} is no district or commune of the campaign on {plan.campaign.first_day}, and no hamlet of "
+                    "which the plan tells the eligible.",
                     field=f"set_targets.{goal}.{unit}",
-                    remedy=f"GET /v1/units?as_of={plan.campaign.first_day} tells the units of that day.",
+                    remedy=f"GET /v1/units?as_of={plan.campaign.first_day} tells the units of that day; "
+                    "eligible_in_hamlets is to name the hamlets.",
                 )
-            could = plan.could(goal)
-            eligible = sum(could.get(code, 0) for code in tree.below(unit))
+            if is_hamlet and could is not plan.eligible:
+                raise Invalid(
+                    f"{unit} is a hamlet, and the cohort of {goal} is told by commune: no hamlet has a target of it.",
+                    field=f"set_targets.{goal}.{unit}",
+                    remedy="Leave it out; or set the target of its commune.",
+                )
+            eligible = (
+                plan.eligible_in_hamlets[unit]
+                if is_hamlet
+                else sum(could.get(code, 0) for code in tree.below(unit))
+            )
             if value > eligible:
                 raise Invalid(
                     f"The target of {unit}, {value:,}, is above the {eligible:,} who are eligible there.",

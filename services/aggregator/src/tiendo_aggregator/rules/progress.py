@@ -85,26 +85,30 @@ def sum_up(tree: Tree, root: str, own: Iterable[tuple[str, KeyT, int]]) -> defau
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """How many citizens the plan counts as eligible, and how many of them signed decisions exempt."""
+    """How many citizens the plan counts as eligible, and how many of them signed decisions exempt; None of a hamlet,
+    since decisions name communes."""
 
     planned: int
-    exempt: int
+    exempt: int | None
 
     @property
     def number(self) -> int:
         """The denominator of coverage."""
-        return self.planned - self.exempt
+        return self.planned - (self.exempt or 0)
 
 
 def eligible_below(plan: Plan, exempt: Mapping[str, int], tree: Tree, root: str) -> dict[str, Eligible]:
-    """Of `root` and each unit below it that the plan knows. Whatever is divided by the eligible is divided by this.
+    """Of `root` and each unit below it that the plan knows, hamlets too if the tree has them. Whatever is divided by
+    the eligible is divided by this.
 
     `exempt` are the exempt of communes on the day that is asked about, on this tree.
     """
     inside = set(tree.below(root))
     planned = sum_up(tree, root, ((unit, "", n) for unit, n in plan.eligible.items() if unit in inside))
     less = sum_up(tree, root, ((unit, "", n) for unit, n in exempt.items() if unit in inside))
-    return {unit: Eligible(n, less.get((unit, ""), 0)) for (unit, _), n in planned.items()}
+    # Those of hamlets are among their communes'.
+    hamlets = {code: Eligible(n, None) for code, n in plan.eligible_in_hamlets.items() if code in inside}
+    return {unit: Eligible(n, less.get((unit, ""), 0)) for (unit, _), n in planned.items()} | hamlets
 
 
 def ceilings(plan: Plan, goal: str, exempt: Mapping[str, int], tree: Tree, root: str) -> dict[str, int]:
@@ -114,7 +118,7 @@ def ceilings(plan: Plan, goal: str, exempt: Mapping[str, int], tree: Tree, root:
     if plan.could(goal) is not plan.eligible:
         inside = set(tree.below(root))
         sizes = sum_up(tree, root, ((unit, "", n) for unit, n in plan.could(goal).items() if unit in inside))
-        answer = {unit: min(n, sizes[unit, ""]) for unit, n in answer.items()}
+        answer = {unit: min(n, sizes[unit, ""]) for unit, n in answer.items() if (unit, "") in sizes}
     return answer
 
 

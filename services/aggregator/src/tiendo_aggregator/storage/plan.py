@@ -1,7 +1,7 @@
 """Campaigns, their targets and eligible populations."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -47,13 +47,14 @@ class StoredCampaign:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan(StoredCampaign):
-    """A campaign with its plan, and what the plan assigned to each unit. `version` counts the plans put, from 1;
-    `exemptions` are all decisions ever entered, under the units that they name."""
+    """A campaign with its plan, and what the plan assigned to each unit, and to each hamlet. `version` counts the plans
+    put, from 1; `exemptions` are all decisions ever entered, under the units that they name."""
 
     plan: Plan
     targets: UnitTargets
     version: int
     exemptions: tuple[ExemptionDecision, ...]
+    hamlet_targets: UnitTargets
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class PlanVersion:
     known_day: date
     plan: Plan
     targets: UnitTargets
+    hamlet_targets: UnitTargets
 
 
 #: Of a campaign: the newest version of its plan (None: it has none), and how many decisions were entered.
@@ -176,6 +178,26 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
     closed_through = (
         await session.exec(select(func.max(ClosedDayRow.day)).where(ClosedDayRow.campaign == campaign))
     ).one()
+    # What is said of hamlets is in the plan's version only: a build before would take it for what is said of communes.
+    of_plan = col(PlanVersionRow.document)["plan"]
+    newest = (
+        await session.exec(
+            select(
+                PlanVersionRow.version,
+                of_plan["eligible_in_hamlets"],
+                of_plan["set_targets"],
+                col(PlanVersionRow.document)["hamlet_targets"],
+            )
+            .where(PlanVersionRow.campaign == campaign)
+            .order_by(col(PlanVersionRow.version).desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    version, in_hamlets, by_hand_too, of_hamlets = newest or (1, None, None, None)
+    eligible_in_hamlets: dict[str, int] = in_hamlets or {}
+    for goal, values in (by_hand_too or {}).items():
+        for code in values.keys() & eligible_in_hamlets.keys():
+            set_targets.setdefault(goal, {})[code] = values[code]
     plan = Plan(
         campaign=_campaign(row),
         targets={goal: value for (unit, goal), value in targets.items() if unit == row.province},
@@ -183,12 +205,8 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         set_targets=set_targets,
         cohorts=msgspec.convert(row.cohorts or {}, dict[Cohort, CohortSize]),
         shares=msgspec.convert(row.shares or {}, dict[str, Share]),
+        eligible_in_hamlets=eligible_in_hamlets,
     )
-    version = (
-        await session.exec(
-            select(func.max(PlanVersionRow.version)).where(PlanVersionRow.campaign == campaign)
-        )
-    ).one()
     return StoredPlan(
         plan.campaign,
         row.known_since,
@@ -196,8 +214,9 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         row.declaring_since,
         plan,
         targets,
-        version or 1,
+        version,
         await stored_decisions(session, campaign),
+        _targets(of_hamlets or ()),
     )
 
 
@@ -244,10 +263,15 @@ async def stored_versions(
             row.version,
             row.known_day,
             msgspec.convert(row.document["plan"], Plan),
-            {(unit, goal): value for unit, goal, value in row.document["targets"]},
+            _targets(row.document["targets"]),
+            _targets(row.document.get("hamlet_targets", ())),
         )
         for row in rows
     ]
+
+
+def _targets(rows: Iterable[tuple[str, str, int]]) -> UnitTargets:
+    return {(unit, goal): value for unit, goal, value in rows}
 
 
 async def add_version(session: AsyncSession, version: PlanVersion) -> None:
@@ -260,6 +284,7 @@ async def add_version(session: AsyncSession, version: PlanVersion) -> None:
             document={
                 "plan": msgspec.to_builtins(version.plan),
                 "targets": [[*key, value] for key, value in version.targets.items()],
+                "hamlet_targets": [[*key, value] for key, value in version.hamlet_targets.items()],
             },
         )
     )

@@ -1,7 +1,7 @@
 """What the last day will show, how good such forecasts were, and who is ahead."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -17,10 +17,10 @@ from tiendo_aggregator.rules.progress import ceilings
 from tiendo_aggregator.rules.ranks import Ranking, Runner, ranking
 from tiendo_aggregator.use_cases.days import Days, read_days
 from tiendo_aggregator.use_cases.pace import with_target
-from tiendo_aggregator.use_cases.scope import Scope, Scopes
+from tiendo_aggregator.use_cases.scope import Scope, Scopes, ToHamlets
 from tiendo_common.errors import Invalid
 
-RankedLevel = Literal["district", "commune"]
+RankedLevel = Literal["district", "commune", "hamlet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,11 @@ class Forecasts:
         known_at: date | None,
         unit: str | None,
         phase: str | None = None,
+        hamlets: ToHamlets = "never",
     ) -> Scope:
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
+        scope = await self._scopes.of(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase, hamlets=hamlets
+        )
         if scope.day > scope.today:
             # Days to come have no counts: each would be taken for one on which nothing was done.
             raise Invalid(
@@ -115,7 +118,7 @@ class Forecasts:
     ) -> ForecastReport:
         """The forecast of one unit. Raises what `Scopes.of` raises; Invalid for an indicator without a
         target, or a day to come."""
-        scope = await self._scope(campaign, as_of, known_at, unit, phase)
+        scope = await self._scope(campaign, as_of, known_at, unit, phase, "planned")
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._pool.acquire() as connection:
@@ -227,9 +230,12 @@ class Forecasts:
         phase: str | None = None,
     ) -> RankReport:
         """The units of a level below `unit`, by share of their targets. Raises what `forecast` raises; Invalid for a
-        day before the eve of the campaign."""
-        scope = await self._scope(campaign, as_of, known_at, unit, phase)
+        day before the eve of the campaign, and for hamlets of which the plan says nothing."""
+        to_hamlets: ToHamlets = "always" if level == "hamlet" else "never"
+        scope = await self._scope(campaign, as_of, known_at, unit, phase, to_hamlets)
         goals = with_target(scope.stored, scope.root, indicator)
+        if level == "hamlet":
+            goals = _of_hamlets(scope, goals)
         plan = scope.stored.campaign
         eve = plan.first_day - timedelta(days=1)
         if scope.day < eve:
@@ -249,6 +255,20 @@ class Forecasts:
                     runners.append(Runner(code, scope.tree.units[code].name, target, days.ends(code, each)))
             answer[each] = ranking(runners, eve, plan.due(each), scope.day, shown)
         return RankReport(campaign, scope.root, level, scope.day, known_at, phase, scope.complete_to, answer)
+
+
+def _of_hamlets(scope: Scope, goals: Sequence[str]) -> Sequence[str]:
+    """The goals of which some hamlet below the unit has a target. Raises Invalid if there is none."""
+    below = [code for code in scope.tree.below(scope.root) if code in scope.stored.plan.eligible_in_hamlets]
+    found = [goal for goal in goals if any((code, goal) in scope.stored.targets for code in below)]
+    if not found:
+        raise Invalid(
+            f"No hamlet below {scope.root} has a target of {' or '.join(goals)}.",
+            field="level",
+            remedy="Put a plan that says in eligible_in_hamlets how many live in which; of a cohort whose size is told "
+            "no hamlet has a target.",
+        )
+    return found
 
 
 def _assess(

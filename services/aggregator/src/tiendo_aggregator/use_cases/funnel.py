@@ -49,7 +49,7 @@ class Funnels:
     ) -> FunnelReport:
         """The funnel of a unit and those below it. Raises what `Scopes.of` raises; UnknownMeasure for `cards`."""
         scope = await self._scopes.of(
-            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, hamlets=True
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, hamlets="always"
         )
         require_whole(scope.followed, scope.tree.below(scope.root, depth), scope.day)
         async with (

@@ -89,7 +89,9 @@ class Paces:
         phase: str | None = None,
     ) -> PaceReport:
         """The pace of a unit and those below it. Raises what `Scopes.of` raises; Invalid if there is no target."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
+        scope = await self._scopes.of(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase, hamlets="planned"
+        )
         goals = with_target(scope.stored, scope.root, indicator)
         async with self._snapshot() as connection:
             units = await _paces(connection, scope, goals, depth)
@@ -106,7 +108,9 @@ class Paces:
         phase: str | None = None,
     ) -> QuotaReport:
         """The daily quotas of one unit. Raises what `report` raises."""
-        scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase)
+        scope = await self._scopes.of(
+            campaign, as_of=as_of, known_at=known_at, unit=unit, phase=phase, hamlets="planned"
+        )
         goals = with_target(scope.stored, scope.root, indicator)
         plan = scope.stored.campaign
         async with self._snapshot() as connection:

@@ -10,6 +10,13 @@ import msgspec
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
 from tiendo_aggregator.rules.contests import check_known
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
+from tiendo_aggregator.rules.hamlet_plan import (
+    check_hamlets,
+    hamlet_targets,
+    homes_of,
+    kept_when_over,
+    set_by_hand,
+)
 from tiendo_aggregator.rules.plan import (
     Campaign,
     Plan,
@@ -81,6 +88,8 @@ class Plans:
         check_place(plan.campaign, history.gazetteer.as_of(first_day))
         tree = plan.campaign.followed(history, first_day).tree
         check_plan(plan, tree)
+        homes = homes_of(plan, history.gazetteer)
+        check_hamlets(plan, homes, tree)
         async with self._database.transaction() as session:
             await lock_all_plans(session)
             await lock_plan(session, plan.campaign.id)
@@ -94,8 +103,13 @@ class Plans:
             plan = self._taking_shares(plan, shares, old)
             check_targets(plan, tree)
             targets = unit_targets(plan, tree)
+            of_hamlets = hamlet_targets(plan, targets, homes, tree)
             if old is not None:
-                if (old.plan, old.targets) == (plan, targets):
+                if old.closed_through is not None:
+                    of_hamlets = kept_when_over(
+                        old.hamlet_targets, of_hamlets, plan.campaign, old.closed_through
+                    )
+                if (old.plan, old.targets, old.hamlet_targets) == (plan, targets, of_hamlets):
                     return old
                 _refuse_withdrawal(old, plan, targets)
                 _refuse_what_is_over(old, plan, targets)
@@ -104,8 +118,10 @@ class Plans:
             known_since = old.known_since if old is not None else today
             if old is not None and not await stored_versions(session, plan.campaign.id):
                 # Put by a build that kept none.
-                await add_version(session, PlanVersion(1, old.known_since, old.plan, old.targets))
-            version = PlanVersion(old.version + 1 if old is not None else 1, today, plan, targets)
+                await add_version(
+                    session, PlanVersion(1, old.known_since, old.plan, old.targets, old.hamlet_targets)
+                )
+            version = PlanVersion(old.version + 1 if old is not None else 1, today, plan, targets, of_hamlets)
             declaring_since = self._declaring_since(old, plan)
             await store_plan(session, plan, targets, known_since, declaring_since)
             await add_version(session, version)
@@ -121,6 +137,7 @@ class Plans:
             targets,
             version.version,
             old.exemptions if old is not None else (),
+            of_hamlets,
         )
 
     def _taking_shares(self, plan: Plan, shares: Mapping[str, Decimal], old: StoredPlan | None) -> Plan:
@@ -200,6 +217,7 @@ class Plans:
                     plan=each.plan,
                     targets=each.targets,
                     version=each.version,
+                    hamlet_targets=each.hamlet_targets,
                 )
         return stored
 
@@ -210,7 +228,9 @@ class Plans:
             found = await stored_versions(session, campaign)
         if stored is None:
             raise UnknownCampaign(campaign)
-        return found or [PlanVersion(1, stored.known_since, stored.plan, stored.targets)]
+        return found or [
+            PlanVersion(1, stored.known_since, stored.plan, stored.targets, stored.hamlet_targets)
+        ]
 
     def _changes(
         self, old: StoredPlan | None, campaign: Campaign, targets: UnitTargets, tree: Tree
@@ -309,6 +329,16 @@ def _refuse_what_is_over(old: StoredPlan, plan: Plan, targets: UnitTargets) -> N
     if old.closed_through is None:
         return
     goal = changed_too_late(old.targets, plan, targets, old.closed_through)
+    if goal is None:
+        goal = next(
+            (
+                each
+                for each in sorted(plan.targets)
+                if plan.campaign.due(each) <= old.closed_through
+                and set_by_hand(old.plan, each) != set_by_hand(plan, each)
+            ),
+            None,
+        )
     if goal is not None:
         raise PlanContradicted(
             f"The targets of {goal} are due on {plan.campaign.due(goal)}, and that day is closed: what was asked for "

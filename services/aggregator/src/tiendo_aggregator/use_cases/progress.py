@@ -104,7 +104,7 @@ class Progress:
     ) -> ProgressReport:
         """Where a unit and those below it stand. Raises what `Scopes.of` raises."""
         scope = await self._scopes.of(
-            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, phase=phase, hamlets=True
+            campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, phase=phase, hamlets="always"
         )
         async with self._pool.acquire() as connection:
             units = await standings(

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 import asyncpg
+import msgspec
 import structlog
 
 from tiendo_aggregator.errors import UnknownReorganisation
 from tiendo_aggregator.rules.counting import RESIDENCE
+from tiendo_aggregator.rules.hamlet_plan import check_homes, weights_of
+from tiendo_aggregator.rules.plan import Plan
 from tiendo_aggregator.rules.progress import Standing
 from tiendo_aggregator.rules.rebasing import check_edition, check_mappings
 from tiendo_aggregator.rules.units import Edition, Gazetteer, History, Reorganisation, eve
@@ -82,10 +85,11 @@ class RebasedCampaign:
 
 @dataclass(frozen=True, slots=True)
 class DividedByHamlet:
-    """A commune divided by hamlet: how many citizens of it, with a dossier on the day before, live in the hamlets of
-    each part; `without_hamlet` name none that there is on that day."""
+    """A commune divided by hamlet: the weight of each part, and how many citizens of it, with a dossier on the day
+    before, live in its hamlets; `without_hamlet` name none that there is on that day."""
 
     division: ByHamlet
+    weights: Mapping[str, int]
     citizens: Mapping[str, int]
     without_hamlet: int
 
@@ -147,7 +151,8 @@ class UnitChanges:
         self, province: str, from_day: date, sent: HamletList, *, dry_run: bool, by: str
     ) -> ImportedHamlets:
         """Make these the province's hamlets from `from_day` until its next list; with `dry_run`, only say what would
-        change. Raises Invalid for what is no list, EditionContradicted if a reorganisation in force no longer fits."""
+        change. Raises Invalid for what is no list, EditionContradicted if a reorganisation in force or what a plan says
+        of hamlets no longer fits."""
         if dry_run:
             result, _ = await self._compare_hamlets(province, from_day, sent)
             return result
@@ -164,10 +169,13 @@ class UnitChanges:
         history = self._units.history
         now = history.gazetteer
         lists, then = await asyncio.to_thread(self._units.with_list, province, from_day, sent)
+        plans = [(await self._plans.get(each.campaign.id)).plan for each in await self._plans.all()]
 
         def check() -> None:
             check_list(province, from_day, lists, now, then)
             check_mappings(then, history.reorganisations, field="hamlets")
+            for plan in plans:
+                check_homes(plan, now, then)
 
         await asyncio.to_thread(check)
         result = ImportedHamlets(
@@ -187,6 +195,7 @@ class UnitChanges:
     async def look_at(self, asked: Reorganisation) -> Outcome:
         """What it would do, and what it leaves open; nothing is written. Raises Invalid for what is no mapping."""
         history = self._units.history
+        asked = await self._weighed(history, asked)
         found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
         async with self._pool.acquire() as connection:
             campaigns = await self._rebased(connection, history, asked)
@@ -197,6 +206,7 @@ class UnitChanges:
         """Put it in force, whole. Raises Invalid while it leaves anything open."""
         async with self._units.changing() as connection:
             history = self._units.history
+            asked = await self._weighed(history, asked)
             found = await asyncio.to_thread(preview, asked, history.gazetteer, history.on(asked.effective_on))
             check_complete(found)
             campaigns = await self._rebased(connection, history, asked)
@@ -217,6 +227,48 @@ class UnitChanges:
                 assert found is not None
                 log.info("reorganisation undone", id=id_, by=by)
         return found
+
+    async def _weighed(self, history: History, asked: Reorganisation) -> Reorganisation:
+        """With the weights of communes that are divided by hamlet and were given none: as many as are eligible in each
+        part by the newest plan that says so of each hamlet. The order keeps them, whatever a later plan says."""
+        missing = [unit for unit, weights in asked.by_hamlet.items() if not weights]
+        if not missing:
+            return asked
+        day, reach = asked.effective_on, asked.reach()
+        # Where hamlets go does not depend on weights.
+        alike = {unit: dict.fromkeys(reach.get(unit, ()), 1) for unit in missing}
+        found = await asyncio.to_thread(
+            preview,
+            msgspec.structs.replace(asked, by_hamlet={**asked.by_hamlet, **alike}),
+            history.gazetteer,
+            history.on(day),
+        )
+        plans = await self._plans_on_the_eve(history, day)
+        told = {}
+        for division in found.by_hamlet:
+            hamlets = history.gazetteer.hamlets_on(division.unit, eve(day))
+            of_plans = (weights_of(division, hamlets, plan) for plan in plans)
+            told[division.unit] = next((weights for weights in of_plans if weights is not None), None)
+        for unit in missing:
+            if told[unit] is None:
+                raise Invalid(
+                    f"{unit} has no weights, and no plan says how many are eligible in each of its hamlets.",
+                    field=f"by_hamlet.{unit}",
+                    remedy="Give each part its weight; or put a plan with eligible_in_hamlets.",
+                )
+        by_hamlet = {unit: weights or told[unit] or {} for unit, weights in asked.by_hamlet.items()}
+        return msgspec.structs.replace(asked, by_hamlet=by_hamlet)
+
+    async def _plans_on_the_eve(self, history: History, day: date) -> list[Plan]:
+        """The plans of campaigns that had begun before a day, on the tree of its eve with hamlets, newest first."""
+        plans = []
+        for each in reversed(await self._plans.all()):
+            if each.campaign.first_day < day:
+                stored = await self._plans.get(each.campaign.id)
+                followed = stored.campaign.followed_to_hamlets(history, eve(day))
+                if not followed.lost:
+                    plans.append(on_its_tree(stored, followed, hamlets=True).plan)
+        return plans
 
     async def _rebased(
         self, connection: Connection, history: History, asked: Reorganisation
@@ -269,5 +321,7 @@ async def _divided(connection: Connection, found: Preview, history: History) -> 
             if each.indicator == "intake":
                 lives[at[each.unit]] += each.value
         citizens = {part: sum(lives[code] for code in codes) for part, codes in division.parts.items()}
-        answer.append(DividedByHamlet(division, citizens, lives[division.unit]))
+        answer.append(
+            DividedByHamlet(division, found.step.shares[division.unit], citizens, lives[division.unit])
+        )
     return answer

@@ -3,24 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Literal
 
 import asyncpg
 import msgspec
 
 from tiendo_aggregator.rules.exemptions import exempt_citizens
+from tiendo_aggregator.rules.hamlet_plan import hamlet_targets, homes_of, with_hamlets
 from tiendo_aggregator.rules.phase_plan import plan_of_phase
 from tiendo_aggregator.rules.phases import Phase
 from tiendo_aggregator.rules.plan import Campaign
 from tiendo_aggregator.rules.progress import ceilings, sum_up
 from tiendo_aggregator.rules.rebasing import rebased_days, rebased_plan, resident_codes
 from tiendo_aggregator.rules.stretches import plan_of_stretch, reaching, stretches
-from tiendo_aggregator.rules.units import Followed, Gazetteer, Tree
+from tiendo_aggregator.rules.units import Followed, Hamlet, Tree
 from tiendo_aggregator.storage.counting import daily_changes
 from tiendo_aggregator.storage.plan import StoredPlan
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.clock import Clock, local_time
 from tiendo_common.errors import Invalid
+
+#: When hamlets are units that are told of: where one is asked for that has a plan; wherever there are any.
+ToHamlets = Literal["never", "planned", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class Scopes:
         unit: str | None,
         tree: date | None = None,
         phase: str | None = None,
-        hamlets: bool = False,
+        hamlets: ToHamlets = "never",
     ) -> Scope:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
         end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
@@ -89,8 +94,8 @@ class Scopes:
         With `phase`, one of the plan's or a stretch of days after the last one, the answer is about its days alone, and
         `as_of` is its last day once that is over.
 
-        The campaign's units are followed from its first day to that tree: see rules.units.history. With `hamlets` these
-        are units of it, without a plan; else they are counted at their communes and no unit.
+        The campaign's units are followed from its first day to that tree: see rules.units.history. `hamlets` says when
+        these are units of it, with what the plan says of them; else they are counted at their communes and no unit.
 
         Raises UnknownCampaign; Invalid for an unknown phase, a day outside it, a tree older than the figures, a unit
         outside the tree or outside the campaign, units of which nothing says what they became, and for a `known_at`
@@ -113,11 +118,14 @@ class Scopes:
         field = "as_of" if tree is None else "tree"
         followed = stored.campaign.followed(self._units.history, on)
         followed.require(day, on, field=field)
-        if hamlets:
+        hamlet = self._units.gazetteer.hamlet(unit, on) if unit is not None else None
+        to_hamlets = hamlets == "always" or (hamlets == "planned" and hamlet is not None)
+        if to_hamlets:
             followed = stored.campaign.followed_to_hamlets(self._units.history, on)
         root = unit if unit is not None else followed.root
         if root not in followed.tree.units:
-            _refuse_hamlet(root, self._units.gazetteer, on)
+            if hamlet is not None:
+                raise _no_unit(root, hamlet, "this is told of communes and what is above them only")
             self._units.gazetteer.require(root, on, field="unit" if unit is not None else field)
         if root not in followed.tree.units or followed.root not in followed.tree.up_to(root, followed.root):
             raise Invalid(
@@ -127,20 +135,35 @@ class Scopes:
             )
         # Before the counts are read: they hold at least what was complete by then.
         complete_to = self._complete_to()
-        there = on_its_tree(stored, followed)
+        there = on_its_tree(stored, followed, hamlets=to_hamlets)
+        if hamlets == "planned" and hamlet is not None and root not in there.plan.eligible_in_hamlets:
+            raise _no_unit(
+                root, hamlet, "the plan doesn't say how many are eligible there, so it has no target"
+            )
         if of_phase is not None and of_phase not in stored.campaign.phases:
-            there = await self._of_stretch(stored, followed, of_phase, day, known_at)
+            there = await self._of_stretch(stored, followed, of_phase, day, known_at, hamlets=to_hamlets)
         elif of_phase is not None:
             plan, targets = plan_of_phase(there.plan, there.targets, of_phase)
             there = replace(there, campaign=plan.campaign, plan=plan, targets=targets)
         return Scope(there, followed, root, day, on, today, known_at, complete_to, phase)
 
     async def _of_stretch(
-        self, stored: StoredPlan, followed: Followed, stretch: Phase, day: date, known_at: date | None
+        self,
+        stored: StoredPlan,
+        followed: Followed,
+        stretch: Phase,
+        day: date,
+        known_at: date | None,
+        *,
+        hamlets: bool,
     ) -> StoredPlan:
         """The plan of a stretch on the tree to which the campaign's units were followed."""
         tree = stored.campaign.followed(self._units.history, stored.campaign.first_day).tree
-        own, brought = rebased_plan(*plan_of_stretch(stored.plan, tree, stretch), followed)
+        plan, targets = plan_of_stretch(stored.plan, tree, stretch)
+        own, brought = rebased_plan(plan, targets, followed)
+        if hamlets:
+            homes = homes_of(stored.plan, self._units.gazetteer)
+            own, brought = with_hamlets(own, brought, hamlet_targets(plan, targets, homes, tree), followed)
         goals, units = list(own.targets), resident_codes(followed, followed.root)
         async with self._pool.acquire() as connection:
             before = await daily_changes(connection, units, goals, stretch.eve, stretch.eve, known_at)
@@ -153,18 +176,16 @@ class Scopes:
             {(unit, goal): n for (unit, (goal, _)), n in sums.items()},
             {goal: ceilings(own, goal, exempt, followed.tree, followed.root) for goal in goals},
         )
-        plan = msgspec.structs.replace(own, targets={goal: targets[followed.root, goal] for goal in goals})
-        return replace(stored, campaign=plan.campaign, plan=plan, targets=targets)
+        own = msgspec.structs.replace(own, targets={goal: targets[followed.root, goal] for goal in goals})
+        return replace(stored, campaign=own.campaign, plan=own, targets=targets)
 
 
-def _refuse_hamlet(code: str, gazetteer: Gazetteer, day: date) -> None:
-    hamlet = gazetteer.hamlet(code, day)
-    if hamlet is not None:
-        raise Invalid(
-            f"{hamlet.name} ({code}) is a hamlet: it has no plan, and is told of in progress and the funnel only.",
-            field="unit",
-            remedy=f"Ask for its commune, {hamlet.parent}.",
-        )
+def _no_unit(code: str, hamlet: Hamlet, why: str) -> Invalid:
+    return Invalid(
+        f"{hamlet.name} ({code}) is a hamlet: {why}.",
+        field="unit",
+        remedy=f"Ask for its commune, {hamlet.parent}.",
+    )
 
 
 def _find(campaign: Campaign, phase: str, today: date) -> Phase:
@@ -202,7 +223,10 @@ def check_known_at(known_at: date | None, today: date) -> None:
         )
 
 
-def on_its_tree(stored: StoredPlan, followed: Followed) -> StoredPlan:
-    """The plan with its numbers under the units that the campaign's own have become."""
+def on_its_tree(stored: StoredPlan, followed: Followed, *, hamlets: bool = False) -> StoredPlan:
+    """The plan with its numbers under the units that the campaign's own have become; with `hamlets`, to which it was
+    followed then, also under these."""
     plan, targets = rebased_plan(stored.plan, stored.targets, followed)
+    if hamlets:
+        plan, targets = with_hamlets(plan, targets, stored.hamlet_targets, followed)
     return replace(stored, plan=plan, targets=targets)

@@ -204,6 +204,15 @@ class Units:
             codes = [each for each in codes if wanted in tree.search_keys[each]]
         return [FoundUnit(each, tree.units[each]) for each in codes]
 
+    def hamlets(self, province: str, as_of: date) -> list[FoundUnit]:
+        """The hamlets of a province on a day, by code. Raises Invalid if it is none on that day."""
+        tree = self.gazetteer.require(province, as_of, field="province")
+        codes = {
+            code for commune in tree.communes(province) for code in self.gazetteer.hamlets_on(commune, as_of)
+        }
+        there = self.gazetteer.with_hamlets(as_of).units
+        return [FoundUnit(code, there[code]) for code in sorted(codes)]
+
 
 def _gazetteer(editions: Mapping[date, Edition], lists: Lists) -> Gazetteer:
     spans = merge_editions(in_order(editions))
