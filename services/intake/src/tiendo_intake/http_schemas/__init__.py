@@ -18,7 +18,7 @@ Reason = Annotated[
         max_length=64,
         pattern=r"^[a-z][a-z_]*" + END,
         description="A code of small letters and underscores: it is published, and free text could name somebody.",
-        extra={WORDS: "a code of small letters and underscores, like moved_house: it is published"},
+        extra={WORDS: "a code of 1 to 64 small letters and underscores, like moved_house: it is published"},
     ),
 ]
 Cohorts = Annotated[tuple[Cohort, ...], Meta(max_length=8)]
@@ -74,7 +74,11 @@ def intake_submission(submitter: str, line: IntakeLine) -> Submission:
 def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
     """What an approval line asks for. Raises Invalid."""
     if line.decision == "rejected" and line.reason is None:
-        raise Invalid("A rejection needs a reason.", field="reason")
+        raise Invalid(
+            "A rejection needs a reason.",
+            field="reason",
+            remedy="Send a code of small letters and underscores, like blurred_photo.",
+        )
     action = Decided(line.day, line.decision == "approved", line.reason)
     return _submission(submitter, line, "approval", action, line.reason)
 
@@ -85,7 +89,9 @@ def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
     action: Action
     if line.kind == "move":
         if line.residence_unit is None:
-            raise Invalid("A move needs the new residence unit.", field="residence_unit")
+            raise Invalid(
+                "A move needs the new residence unit.", field="residence_unit", remedy="Add it to the line."
+            )
         action = Moved(line.day, line.residence_unit)
     elif line.kind == "correct":
         if all(value is None for value in corrected):
