@@ -31,6 +31,12 @@ def submission(submitter: str, line: ActivationLine) -> Submission:
             field="reason",
             remedy=f"Send one of {', '.join(get_args(FailureReason))}.",
         )
+    if line.result != "failed" and line.reason is not None:
+        raise Invalid(
+            "Only a failed activation has a reason.",
+            field="reason",
+            remedy="Leave it out, or send the result failed.",
+        )
     return Submission(
         submitter=submitter,
         line_id=line.line_id,
