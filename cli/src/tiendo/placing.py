@@ -79,7 +79,7 @@ def _asked(client: httpx2.Client, method: str, url: str, document: object = None
         answer = client.request(method, url, json=document)
     except httpx2.TransportError as error:
         raise Refused(
-            f"{url}: {error or type(error).__name__}", remedy="Run it again: what is placed stays so."
+            f"{url}: {str(error) or type(error).__name__}", remedy="Run it again: what is placed stays so."
         ) from error
     said: dict[str, Any] = answer.json()
     if answer.status_code != 200:
