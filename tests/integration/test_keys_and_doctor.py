@@ -19,6 +19,7 @@ from tests.support.postgres import scratch_folder
 from tests.support.standins import standin_table
 from tiendo.__main__ import main
 from tiendo.doctor import examine
+from tiendo.errors import OtherClock
 from tiendo.folders import DataFolder
 from tiendo.instance import running_instance
 from tiendo.supervisor import free_port_base
@@ -211,3 +212,15 @@ async def test_doctor_asks_the_services_of_a_running_instance(folder: Path) -> N
     for service in instance.services:
         assert checks[service].state == "ok"
     assert "Ports" not in checks
+
+
+def test_whoever_replays_on_the_wall_clock_is_told_what_a_replay_can_do(folder: Path) -> None:
+    data = DataFolder(folder / "data")
+    data.make()
+    assert data.settle_clock(None) == "wall"
+    with pytest.raises(OtherClock) as refused:
+        data.settle_clock("driven")
+    # A replay has no --clock.
+    assert refused.value.remedy.startswith(
+        "Choose another folder with --data; a replay needs one of its own."
+    )

@@ -190,7 +190,8 @@ class DataFolder:
         elif asked is not None and asked != recorded:
             raise OtherClock(
                 f"{self.root} was made with the {recorded} clock and cannot be run with the {asked} one.",
-                remedy=f"Say --clock {recorded} or leave it out; or choose another folder with --data.",
+                remedy="Choose another folder with --data; a replay needs one of its own. "
+                f"`tiendo up` runs this one with --clock {recorded}, or without --clock.",
             )
         return recorded
 
