@@ -1,5 +1,6 @@
 """`tiendo keys` and `tiendo doctor`, run as commands."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stamina
 
 from tests.support.postgres import scratch_folder
 from tests.support.standins import standin_table
+from tiendo.__main__ import main
 from tiendo.doctor import examine
+from tiendo.errors import OtherClock
 from tiendo.folders import DataFolder
 from tiendo.instance import running_instance
 from tiendo.supervisor import free_port_base
@@ -146,6 +150,58 @@ def test_doctor_fails_on_secrets_that_others_may_read(folder: Path, unused_port:
     assert checks["Secrets"].remedy == f"chmod 600 {data.admin_key_file}"
 
 
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("strange", "no data folder of Tiendo, and it is not empty"),
+        ("strange/file", "is a file"),
+        ("strange/file/below", "is a file"),
+        ("/proc/tiendo", "cannot be used as the data folder"),
+    ],
+)
+def test_what_can_be_no_data_folder_is_refused_in_words(folder: Path, place: str, why: str) -> None:
+    (folder / "strange").mkdir()
+    (folder / "strange" / "file").touch()
+    said = tiendo("up", "--data", str(folder / place), status=1)
+    assert why in said
+    assert "Choose another with --data" in said
+    if not place.startswith("/proc"):  # that it takes no folders shows when one is made
+        checks = {check.name: check for check in examine(folder / place, 65_000)}
+        assert checks["Data folder"].state == "fail"
+        assert why in checks["Data folder"].detail
+
+
+def test_a_full_disk_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: DataFolder) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/full/settings.json")
+
+    monkeypatch.setattr(DataFolder, "make", full)
+    monkeypatch.setattr(sys, "argv", ["tiendo", "keys", "add", "a", "--scope", "admin"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == (
+        "tiendo: /full/settings.json: No space left on device\n"
+        "What to do: free some space, or choose another folder with --data.\n"
+    )
+
+
+def test_waiting_for_a_service_is_not_told_in_a_librarys_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tiendo", "keys", "list", "--data", str(folder / "d")])
+    with pytest.raises(SystemExit):
+        main()
+    capsys.readouterr()
+    for attempt in stamina.retry_context(on=KeyError, attempts=2, wait_max=0.0):
+        with attempt:
+            if attempt.num == 1:
+                raise KeyError
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.anyio
 async def test_doctor_asks_the_services_of_a_running_instance(folder: Path) -> None:
     async with running_instance(folder / "data", clock="driven", table=standin_table) as instance:
@@ -156,3 +212,15 @@ async def test_doctor_asks_the_services_of_a_running_instance(folder: Path) -> N
     for service in instance.services:
         assert checks[service].state == "ok"
     assert "Ports" not in checks
+
+
+def test_whoever_replays_on_the_wall_clock_is_told_what_a_replay_can_do(folder: Path) -> None:
+    data = DataFolder(folder / "data")
+    data.make()
+    assert data.settle_clock(None) == "wall"
+    with pytest.raises(OtherClock) as refused:
+        data.settle_clock("driven")
+    # A replay has no --clock.
+    assert refused.value.remedy.startswith(
+        "Choose another folder with --data; a replay needs one of its own."
+    )

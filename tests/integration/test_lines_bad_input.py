@@ -144,6 +144,10 @@ WRONG_OF_KIND: dict[str, list[tuple[str, Line]]] = {
     "/v1/amendments": [
         ("kind", {"kind": "delete"}),
         ("kind", {"kind": "correct"}),
+        ("level", {"level": 1}),
+        ("residence_unit", {"residence_unit": HOME}),
+        ("level", {"kind": "move", "residence_unit": HOME, "level": 1}),
+        ("cohorts", {"kind": "move", "residence_unit": HOME, "cohorts": []}),
         ("residence_unit", {"kind": "move"}),
         ("residence_unit", {"kind": "move", "residence_unit": "99999"}),
         ("residence_unit", {"kind": "move", "residence_unit": NEW}),
@@ -158,6 +162,8 @@ WRONG_OF_KIND: dict[str, list[tuple[str, Line]]] = {
         ("result", {"result": "perhaps"}),
         ("reason", {"result": "failed"}),
         ("reason", {"result": "failed", "reason": "bad_mood"}),
+        ("reason", {"reason": "network"}),
+        ("reason", {"result": "deactivated", "reason": "other"}),
         ("collecting_unit", {"collecting_unit": "99999"}),
         ("collecting_unit", {"collecting_unit": NEW}),
         ("collecting_unit", {"collecting_unit": "x" * 60_000}),
@@ -205,6 +211,8 @@ async def test_a_wrong_line_alone_is_answered_with_its_field(kind: Kind) -> None
         problem = answer.json()
         assert (problem["status"], problem["field"]) == (422, field)
         assert problem["detail"]
+        assert problem["remedy"].endswith("."), problem
+        assert "`" not in problem["detail"], problem
         assert problem["retryable"] == (problem["type"] == "urn:tiendo:problem:unknown-campaign")
 
 
@@ -230,6 +238,7 @@ async def test_what_is_no_line_is_said_to_be_none(kind: Kind, raw: bytes) -> Non
     assert answer.status_code == 422
     assert answer.headers["content-type"] == PROBLEM
     assert answer.json()["detail"]
+    assert answer.json()["remedy"]
 
 
 async def test_what_is_no_line_costs_no_good_one(kind: Kind) -> None:
@@ -248,6 +257,39 @@ async def test_a_line_that_is_not_utf_8_is_said_to_be_so(kind: Kind) -> None:
     answer = await kind.service.post(kind.path, line)
     assert answer.status_code == 422
     assert "UTF-8" in answer.json()["detail"]
+    answer = await kind.service.post(kind.path, json.dumps(kind.good(citizen())).encode("utf-16"))
+    assert "UTF-8" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail", "remedy"),
+    [
+        ("level", "1", "This is text, which does not belong here.", "Send one of 1, 2, as a number."),
+        ("level", 3, "This is not one of 1, 2, as a number.", "Send one of 1, 2, as a number."),
+        ("citizen_id", 62199000001, "This is a whole number, which does not belong here.",
+         "Send the 12 digits as text, with the zeros in front."),
+        ("occurred_at", "2023-11-12T08:00:00", "This moment lacks its offset.",
+         "Send a moment with its offset, like 2023-11-12T08:00:00+07:00."),
+        ("occurred_at", "2023-02-29T08:00:00+07:00",
+         "There is no such moment, or it is not written as RFC 3339 says.",
+         "Send a moment with its offset, like 2023-11-12T08:00:00+07:00."),
+        ("channel", "pigeon", "This is not one of fixed, home, mobile, online.",
+         "Send one of fixed, home, mobile, online."),
+    ],
+)  # fmt: skip
+async def test_what_is_wrong_is_said_in_words_and_with_what_is_right(
+    services: dict[str, Service], field: str, value: object, detail: str, remedy: str
+) -> None:
+    answer = (await services["intake"].post("/v1/intakes", intake_line(citizen()) | {field: value})).json()
+    assert (answer["field"], answer["detail"], answer["remedy"]) == (field, detail, remedy)
+
+
+async def test_a_field_that_is_missing_is_told_with_what_it_is(services: dict[str, Service]) -> None:
+    line = intake_line(citizen())
+    del line["level"]
+    answer = (await services["intake"].post("/v1/intakes", line)).json()
+    assert answer["detail"] == "The line has no field 'level'."
+    assert (answer["field"], answer["remedy"]) == ("level", "Send one of 1, 2, as a number.")
 
 
 async def test_of_a_field_that_is_there_twice_the_last_holds(kind: Kind) -> None:

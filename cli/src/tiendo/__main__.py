@@ -1,10 +1,12 @@
 """The command `tiendo`."""
 
+import errno
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
+import stamina.instrumentation
 import typer
 
 from tiendo import alerts, dead_letters, hamlets, keys, topics
@@ -41,6 +43,16 @@ PortBase = Annotated[
         help="Ports N to N+3: intake, activation, aggregator, notifier.",
     ),
 ]
+
+_ANOTHER = "or choose another folder with --data."
+#: What disks say no with, and what is to be done then.
+_OF_THE_DISK = {
+    errno.EACCES: f"run as the user who made it, {_ANOTHER}",
+    errno.EPERM: f"run as the user who made it, {_ANOTHER}",
+    errno.EROFS: f"let it be written to, {_ANOTHER}",
+    errno.ENOSPC: f"free some space, {_ANOTHER}",
+    errno.EDQUOT: f"free some space, {_ANOTHER}",
+}
 
 
 def _print_version(asked: bool) -> None:
@@ -104,14 +116,20 @@ def doctor(
 
 def main() -> None:
     """Entry point: what is refused is said in plain words, without a traceback."""
+    # stamina's own hooks would write each retry to standard output, where --json must stand alone and a person reads.
+    stamina.instrumentation.set_on_retry_hooks([])
     try:
         app()
     except (Refused, LauncherError) as refused:
         sys.stderr.write(f"tiendo: {refused.detail}\nWhat to do: {refused.remedy}\n")
         sys.exit(1)
-    except PermissionError as problem:
-        sys.stderr.write(f"tiendo: {problem.filename}: {problem.strerror}\n")
-        sys.stderr.write("What to do: run as the user who made it, or choose another folder with --data.\n")
+    except OSError as problem:
+        remedy = _OF_THE_DISK.get(problem.errno or 0)
+        if remedy is None:
+            raise
+        sys.stderr.write(
+            f"tiendo: {problem.filename or 'the disk'}: {problem.strerror}\nWhat to do: {remedy}\n"
+        )
         sys.exit(1)
 
 

@@ -46,7 +46,7 @@ class Ask:
             answer = self._client.request(method, url, **more)
         except httpx2.TransportError as error:
             raise Refused(
-                f"{url}: {error or type(error).__name__}",
+                f"{url}: {str(error) or type(error).__name__}",
                 remedy="See `tiendo doctor`; then run it again: what is done stays so.",
             ) from error
         try:

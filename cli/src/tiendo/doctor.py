@@ -135,12 +135,13 @@ def _memory() -> Check:
 
 
 def _data_folder(folder: DataFolder) -> Iterator[Check]:
+    try:
+        folder.check()
+    except Refused as problem:
+        yield Check("Data folder", "fail", problem.detail, problem.remedy)
+        return
     if not folder.root.exists():
         yield Check("Data folder", "ok", f"{folder.root} is made by the first `tiendo up`")
-        return
-    if not os.access(folder.root, os.R_OK | os.W_OK | os.X_OK):
-        remedy = "Run as the user who made it, or choose another with --data."
-        yield Check("Data folder", "fail", f"{folder.root} is not writable for this user", remedy)
         return
     mode = stat.S_IMODE(folder.root.stat().st_mode)
     if mode & 0o066:

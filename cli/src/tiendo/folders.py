@@ -106,13 +106,12 @@ class DataFolder:
 
     def make(self) -> None:
         """Make the folder and its secrets where they are missing. Raises Refused."""
-        try:
-            self._make_root()
-        except (PermissionError, NotADirectoryError) as problem:
-            raise Refused(
-                f"{self.root} cannot be used as the data folder: {problem.strerror}.",
-                remedy="Choose another with --data, or run as the user who made it.",
-            ) from problem
+        self.check()
+        if not self.root.exists():
+            try:
+                self._make_root()
+            except OSError as problem:
+                raise self._unusable(f"{problem.strerror}") from problem
         if not self.settings.exists():
             replace_private(self.settings, "{}\n")
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -129,17 +128,28 @@ class DataFolder:
             passwords = {service: secrets.token_urlsafe(32) for service in SERVICES}
             self.write_json(self.database_passwords_file, passwords)
 
-    def _make_root(self) -> None:
-        if self.root.exists():
-            strangers = {entry.name for entry in self.root.iterdir()} - {"lost+found"}
-            if strangers and not self.settings.exists():
-                raise Refused(
-                    f"{self.root} is no data folder of Tiendo, and it is not empty.",
-                    remedy="Choose another with --data.",
-                )
-            if not os.access(self.root, os.W_OK | os.X_OK):
-                raise PermissionError(13, "not yours to write")
+    def check(self) -> None:
+        """Raise Refused unless this is a data folder, or could become one."""
+        place = next(each for each in (self.root, *self.root.parents) if each.exists())
+        if not place.is_dir():
+            raise self._unusable(f"{place} is a file")
+        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+            raise self._unusable(f"{place} is not yours to write, or read-only")
+        if place != self.root or self.settings.exists():
             return
+        if {entry.name for entry in self.root.iterdir()} - {"lost+found"}:
+            raise Refused(
+                f"{self.root} is no data folder of Tiendo, and it is not empty.",
+                remedy="Choose another with --data.",
+            )
+
+    def _unusable(self, why: str) -> Refused:
+        return Refused(
+            f"{self.root} cannot be used as the data folder: {why}.",
+            remedy="Choose another with --data, or run as the user who made it.",
+        )
+
+    def _make_root(self) -> None:
         self.root.mkdir(mode=0o700, parents=True)
         account = server_account()
         if account is not None:
@@ -180,7 +190,8 @@ class DataFolder:
         elif asked is not None and asked != recorded:
             raise OtherClock(
                 f"{self.root} was made with the {recorded} clock and cannot be run with the {asked} one.",
-                remedy=f"Say --clock {recorded} or leave it out; or choose another folder with --data.",
+                remedy="Choose another folder with --data; a replay needs one of its own. "
+                f"`tiendo up` runs this one with --clock {recorded}, or without --clock.",
             )
         return recorded
 

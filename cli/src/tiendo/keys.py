@@ -36,7 +36,7 @@ def add(
     ] = None,
     json_: AsJson = False,
 ) -> None:
-    """Make a key. It is printed this once; running services know it within seconds."""
+    """Make a key. It is printed this once; running services know it within a second."""
     # Here, since it brings the whole HTTP framework along: half a second that other commands need not wait.
     from tiendo_common.service.auth import SCOPES, ApiKey
 

@@ -72,6 +72,22 @@ def test_a_key_that_was_taken_away_or_added_is_so_after_a_refresh(file: Path) ->
     assert name_of(keys, "fresh") == "newcomer"
 
 
+def test_a_key_that_was_made_is_known_when_it_is_first_used(file: Path) -> None:
+    keys = ApiKeys(file)
+    write(file, ("newcomer", "fresh", ["intake:read"]))
+    assert name_of(keys, "fresh") == "newcomer"
+
+
+def test_whoever_guesses_keys_makes_no_work(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ApiKeys, "LOOK", 3600.0)
+    keys = ApiKeys(file)
+    assert name_of(keys, "a guess") is None
+    write(file, ("newcomer", "fresh", ["intake:read"]))
+    assert name_of(keys, "fresh") is None
+    keys.refresh()
+    assert name_of(keys, "fresh") == "newcomer"
+
+
 def test_scopes_that_changed_hold_after_a_refresh_for_keys_seen_before(file: Path) -> None:
     keys = ApiKeys(file)
     assert name_of(keys, "the key") == "province"

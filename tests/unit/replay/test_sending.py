@@ -175,6 +175,18 @@ async def test_a_service_that_stays_away_is_named() -> None:
             await client.get("intake", "/v1/clock")
 
 
+async def test_what_keeps_a_service_away_is_named_also_where_the_error_has_no_words() -> None:
+    services = Services()
+
+    def silent(_: object) -> int:
+        raise httpx2.ReadTimeout("")
+
+    services.before = silent
+    async with client_of(services) as client:
+        with pytest.raises(Refused, match=r"intake has been away for .*: ReadTimeout$"):
+            await client.get("intake", "/v1/clock")
+
+
 async def test_a_refusal_of_the_whole_request_says_why() -> None:
     services = Services()
     services.before = lambda _: 413

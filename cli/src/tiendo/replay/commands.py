@@ -6,12 +6,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import stamina.instrumentation
 import typer
 
 from tiendo.desk import day_of
@@ -34,8 +32,6 @@ from tiendo.replay.report import Report, read_report
 from tiendo.replay.sending import Client
 from tiendo.replay.systems import seed_for
 from tiendo.stack import DEFAULT_PORT_BASE
-
-T = TypeVar("T")
 
 Name = Annotated[
     str,
@@ -84,7 +80,7 @@ def replay(
                 await _stay(instance, plan)
             return outcome
 
-    outcome = _run(run())
+    outcome = asyncio.run(run())
     if not outcome.good:
         raise typer.Exit(1)
 
@@ -105,7 +101,7 @@ def report(
             await _registered(client, plan, data)
             return await read_report(client, plan, until)
 
-    answer = _run(run())
+    answer = asyncio.run(run())
     if json_:
         _print_json(answer.document())
     else:
@@ -133,7 +129,7 @@ def backtest(
             )
             return answer
 
-    answer = _run(run())
+    answer = asyncio.run(run())
     if json_:
         _print_json(answer)
     else:
@@ -154,19 +150,13 @@ def reconcile(campaign: Name, data: Data, json_: AsJson = False, language: InLan
                 registered = await _registered(client, plan, data)
                 return await prove(client, plan.id, registered["province"], say)
 
-    answer = _run(run())
+    answer = asyncio.run(run())
     if json_:
         _print_json(answer)
     else:
         print_reconciliation(plan, answer, language)
     if not answer["clean"]:
         raise typer.Exit(1)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    # stamina's own hooks would write each retry to standard output, where --json must stand alone.
-    stamina.instrumentation.set_on_retry_hooks([])
-    return asyncio.run(work)
 
 
 async def _stay(instance: Instance, plan: Campaign) -> None:

@@ -75,7 +75,7 @@ async def reconcile(client: Client, campaign: str, province: str, say: Say) -> d
             return await _reconcile(client, campaign, province, say)
         except (httpx2.TransportError, _BrokenOff) as error:
             say(
-                f"A tally broke off ({error or type(error).__name__}): counting again ({attempt} of {_TRIES})"
+                f"A tally broke off ({str(error) or type(error).__name__}): counting again ({attempt} of {_TRIES})"
             )
     raise Refused(
         f"The tallies broke off {_TRIES} times.", remedy="See the logs of intake and of activation."

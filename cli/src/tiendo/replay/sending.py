@@ -139,7 +139,7 @@ class Client:
                         raise
         except (httpx2.TransportError, _NotNow) as error:
             raise Refused(
-                f"{service} has been away for {PATIENCE:.0f} s: {error or type(error).__name__}",
+                f"{service} has been away for {PATIENCE:.0f} s: {str(error) or type(error).__name__}",
                 remedy="See its log, start it, and run the same command again: it goes on where it was.",
             ) from error
         return answer, times

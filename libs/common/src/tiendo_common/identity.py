@@ -25,6 +25,7 @@ PROVINCE_CODES = frozenset(
 )
 FIRST_COUNTRY_CODE = "100"
 PERSONAL_NUMBER_LENGTH = 12
+_COMPARE = "Compare it with the citizen's card."
 
 
 def check_personal_number(number: str, today: date) -> None:
@@ -35,15 +36,22 @@ def check_personal_number(number: str, today: date) -> None:
     message never repeats the number.
     """
     if len(number) != PERSONAL_NUMBER_LENGTH or not (number.isascii() and number.isdigit()):
-        raise Invalid("A personal number has 12 digits.", field="citizen_id")
+        raise Invalid(
+            "A personal number has 12 digits.",
+            field="citizen_id",
+            remedy="Send all 12 as text: spreadsheets drop the zeros in front.",
+        )
     place = number[:3]
     if place not in PROVINCE_CODES and place < FIRST_COUNTRY_CODE:
         raise Invalid(
             f"The first three digits, {place}, are neither a province's nor a country's code.",
             field="citizen_id",
+            remedy=_COMPARE,
         )
     if 1900 + 100 * (ord(number[3]) - 48 >> 1) + int(number[4:6]) > today.year:
-        raise Invalid("The digits for century and year of birth are in the future.", field="citizen_id")
+        raise Invalid(
+            "The digits for century and year of birth are in the future.", field="citizen_id", remedy=_COMPARE
+        )
 
 
 @dataclass(frozen=True, slots=True)

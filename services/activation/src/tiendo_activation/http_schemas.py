@@ -1,6 +1,6 @@
 """Lines as they come in, and answers as they go out. Decoded with msgspec: this is the hot path."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -26,7 +26,17 @@ class ActivationLine(FactLine, frozen=True, kw_only=True, gc=False):
 def submission(submitter: str, line: ActivationLine) -> Submission:
     """What an activation line says. Raises Invalid."""
     if line.result == "failed" and line.reason is None:
-        raise Invalid("A failed activation needs a reason.", field="reason")
+        raise Invalid(
+            "A failed activation needs a reason.",
+            field="reason",
+            remedy=f"Send one of {', '.join(get_args(FailureReason))}.",
+        )
+    if line.result != "failed" and line.reason is not None:
+        raise Invalid(
+            "Only a failed activation has a reason.",
+            field="reason",
+            remedy="Leave it out, or send the result failed.",
+        )
     return Submission(
         submitter=submitter,
         line_id=line.line_id,

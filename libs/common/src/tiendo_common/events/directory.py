@@ -17,6 +17,7 @@ from tiendo_common.events.state import (
 CLOCK_SKEW = timedelta(minutes=5)
 #: Records from before a campaign (its baseline) may be this much older than its first day.
 OLDEST_RECORD = timedelta(days=3 * 366)
+_UNITS = "GET /v1/units?search= of the aggregator finds codes by name."
 
 
 def when_valid(spans: Sequence[UnitSpan | HamletSpan]) -> str:
@@ -96,7 +97,7 @@ class Directory:
                 key=lambda span: span.from_day,
             )
         if not spans:
-            raise Invalid(f"No unit has the code {code}.", field=field, remedy="See GET /v1/units.")
+            raise Invalid(f"No unit has the code {code}.", field=field, remedy=_UNITS)
         for span in spans:
             if _is_on(span, day):
                 if commune and isinstance(span, UnitSpan) and span.level != "commune":
@@ -104,18 +105,21 @@ class Directory:
                         f"{code} ({span.name}) is a {span.level}; the commune is needed"
                         f"{', or a hamlet of it' if hamlets else ''}.",
                         field=field,
+                        remedy=_UNITS,
                     )
                 self._good[code, commune] = span
                 return
         raise Invalid(
-            f"The unit {code} did not exist on {day}: its code is valid {when_valid(spans)}.", field=field
+            f"The unit {code} did not exist on {day}: its code is valid {when_valid(spans)}.",
+            field=field,
+            remedy=f"GET /v1/units?as_of={day} of the aggregator tells the units of that day.",
         )
 
     def ever_below(self, root: str) -> list[str]:
         """Every code that was `root` or below it on any day, hamlets too, in order. Raises Invalid for an unknown
         code."""
         if root not in self._units:
-            raise Invalid(f"No unit has the code {root}.", field="province", remedy="See GET /v1/units.")
+            raise Invalid(f"No unit has the code {root}.", field="province", remedy=_UNITS)
         # On other days nothing comes to be below anything.
         days = {span.from_day for spans in self._units.values() for span in spans}
         found: set[str] = set()
@@ -144,15 +148,20 @@ class Directory:
         known = self._campaigns.get(campaign)
         if known is None:
             raise UnknownCampaign(
-                f"There is no campaign {campaign!r}.", field="campaign", remedy="See GET /v1/campaigns."
+                f"There is no campaign {campaign!r}.",
+                field="campaign",
+                remedy="GET /v1/campaigns of the aggregator tells those that there are.",
             )
         if moment > now + CLOCK_SKEW:
             raise Invalid(
-                f"{moment.isoformat()} is in the future: it is {now.isoformat()}.", field="occurred_at"
+                f"{moment.isoformat()} is in the future: it is {now.isoformat()}.",
+                field="occurred_at",
+                remedy="Send what has happened; if it has, look at the date, the offset and the sender's clock.",
             )
         if day < known.first_day - OLDEST_RECORD:
             raise Invalid(
                 f"{day} is more than three years before the campaign {campaign}, which began on "
                 f"{known.first_day}.",
                 field="occurred_at",
+                remedy="Look at the year, and at the campaign that is named.",
             )

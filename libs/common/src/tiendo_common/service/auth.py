@@ -6,6 +6,7 @@ nowhere else (`ApiKey.check_unit`); what is below what is for the service to say
 
 import hashlib
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated
@@ -123,14 +124,19 @@ class _KeysFile(msgspec.Struct):
 
 
 class ApiKeys:
-    """The keys in a file, read again when the file changes.
+    """The keys in a file, read again when the file changes: a key that was made is known when it is first used, one
+    that was taken away is refused after the next `refresh`.
 
     A file that became unreadable is logged and the keys known so far stay valid: a slip while editing must
     not lock everybody out.
     """
 
+    #: Seconds between two looks for a key that is not known: whoever guesses keys makes no work.
+    LOOK = 1.0
+
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._next_look = 0.0
         self._stamp = (0, 0)
         self._by_hash: dict[str, ApiKey] = {}
         self._seen: dict[str, ApiKey] = {}
@@ -158,10 +164,15 @@ class ApiKeys:
     def holder(self, key: str) -> ApiKey | None:
         """Whose key this is."""
         known = self._seen.get(key)
-        if known is None:
-            known = self._by_hash.get(hashlib.sha256(key.encode()).hexdigest())
-            if known is not None:
-                self._seen[key] = known
+        if known is not None:
+            return known
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        if digest not in self._by_hash and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + self.LOOK
+            self.refresh()
+        known = self._by_hash.get(digest)
+        if known is not None:
+            self._seen[key] = known
         return known
 
 

@@ -40,9 +40,10 @@ END = r"$(?!\n)"
 #: No control characters: neither the database nor a log line can hold all of them.
 PRINTABLE = r"^[^\x00-\x1f\x7f]+" + END
 
-#: What a pattern asks for, in words: under this key of a type's `Meta.extra`.
+#: What a field is to say, in words: under this key of a type's `Meta.extra`.
 WORDS = "in words"
-_PRINTABLE = {WORDS: "text without control characters"}
+_NAME_IN_WORDS = {WORDS: "text of 1 to 100 characters, without control characters"}
+_MOMENT_IN_WORDS = {WORDS: "a moment with its offset, like 2023-11-12T08:00:00+07:00"}
 
 UnitCode = Annotated[
     str,
@@ -51,7 +52,7 @@ UnitCode = Annotated[
         max_length=10,
         pattern=r"^[0-9]+" + END,
         description="Official code.",
-        extra={WORDS: "an official code, digits only"},
+        extra={WORDS: "an official code as text, digits only"},
     ),
 ]
 Team = Annotated[
@@ -62,7 +63,9 @@ Team = Annotated[
         # Nine digits or more are somebody's phone or personal number.
         pattern=r"^(?!.*[0-9]{9})[^\x00-\x1f\x7f]+" + END,
         description="What the team is called. It is published: no person's name or number.",
-        extra={WORDS: "text without control characters, and without nine digits in a row: it is published"},
+        extra={
+            WORDS: "text of 1 to 100 characters, without control characters or nine digits in a row: it is published"
+        },
     ),
 ]
 #: Times outside these years are slips, and cannot all be turned into a day here.
@@ -79,20 +82,27 @@ class FactLine(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unkno
             max_length=100,
             pattern=PRINTABLE,
             description="Unique per API key, for ever.",
-            extra=_PRINTABLE,
+            extra=_NAME_IN_WORDS,
         ),
     ]
     citizen_id: Annotated[
-        str, Meta(description="Personal number, 12 digits. Hashed on arrival; never stored or logged.")
+        str,
+        Meta(
+            description="Personal number, 12 digits. Hashed on arrival; never stored or logged.",
+            extra={WORDS: "the 12 digits as text, with the zeros in front"},
+        ),
     ]
-    occurred_at: Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
-    campaign: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE, extra=_PRINTABLE)]
+    occurred_at: Annotated[
+        datetime, Meta(tz=True, description="RFC 3339, with its offset.", extra=_MOMENT_IN_WORDS)
+    ]
+    campaign: Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE, extra=_NAME_IN_WORDS)]
     working_day: Annotated[
         date | None,
         Meta(
             description="The day on which it counts: that of occurred_at in Vietnam, which is meant if it is left out; "
             "or, before 06:00, the day before it, on whose evening the shift began.",
             examples=["2023-11-11"],
+            extra={WORDS: "a day, like 2023-11-11"},
         ),
     ] = None
 
@@ -115,8 +125,30 @@ LineT = TypeVar("LineT", bound=FactLine)
 #: chunk has locked: 39 ms at the 99th percentile beside chunks of 1,000, 99 ms beside 5,000.
 CHUNK = 1000
 
+#: What the decoder says, and what we say instead.
+_COMPLAINTS = (
+    (re.compile(r"^Expected `[^`]*` of length >= "), "There is too little of it."),
+    (re.compile(r"^Expected `[^`]*` of length <= "), "There is too much of it."),
+    (re.compile(r"^Expected `[^`]*` with a timezone component$"), "This moment lacks its offset."),
+    (
+        re.compile(r"^Invalid RFC3339 encoded "),
+        "There is no such moment, or it is not written as RFC 3339 says.",
+    ),
+    (re.compile(r"^Number out of range$"), "This number is out of range."),
+)
 _ENUM = re.compile(r"^Invalid enum value ", re.DOTALL)
 _PATTERN = re.compile(r"^Expected `[^`]*` matching regex ")
+_TYPE = re.compile(r"^Expected `([^`]*)`, got `([^`]*)`$")
+#: What JSON's types are called.
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "str": "text",
+    "bool": "true or false",
+    "null": "null",
+    "array": "an array",
+    "object": "an object",
+}
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
@@ -166,13 +198,17 @@ class LineDecoder(Generic[LineT]):
         except msgspec.ValidationError as error:
             raise self._problem(str(error)) from None
         except msgspec.DecodeError as error:
-            raise Invalid(f"The line is not JSON: {error}", remedy="Send one JSON object a line.") from None
+            raise _no_json(raw, error) from None
         except UnicodeDecodeError:
-            raise Invalid("The line is not UTF-8.", remedy="Send UTF-8.") from None
+            raise _no_utf_8() from None
         except RecursionError:
             raise Invalid("The line is nested too deeply.", remedy="Send flat objects.") from None
         if line.occurred_at.year not in YEARS:
-            raise Invalid(f"No fact is from the year {line.occurred_at.year}.", field="occurred_at")
+            raise Invalid(
+                f"No fact is from the year {line.occurred_at.year}.",
+                field="occurred_at",
+                remedy="Send the moment at which it happened.",
+            )
         if line.working_day is not None:
             check_working_day(line.working_day, local_time(line.occurred_at))
         if len(line.citizen_id) == PERSONAL_NUMBER_LENGTH:
@@ -189,17 +225,25 @@ class LineDecoder(Generic[LineT]):
         """What a decoder's complaint says, in our words."""
         if unknown := _UNKNOWN.search(text):
             return self._unknown(unknown.group(1))
-        found = _PLACE.search(text) or _MISSING.search(text)
+        missing = _MISSING.search(text)
+        found = _PLACE.search(text) or missing
         place = found.group(1) if found else None
         text = _PLACE.sub("", text)
-        meant = (
-            _meant(self._fields[name]) if (name := (place or "").partition("[")[0]) in self._fields else ""
-        )
-        if _ENUM.search(text):
-            text = f"This is not one of the accepted values: {meant}."
+        field, _, item = (place or "").partition("[")
+        meant = _meant(self._fields[field], item=bool(item)) if field in self._fields else ""
+        if missing:
+            text = f"The line has no field {place!r}."
+        elif _ENUM.search(text):
+            text = f"This is not {meant}."
         elif _PATTERN.search(text):
             text = f"This must be {meant}."
-        return Invalid(text, field=place)
+        elif wrong := _TYPE.search(text):
+            text = f"This is {_TYPES.get(wrong.group(2), wrong.group(2))}, which does not belong here."
+        else:
+            text = next((ours for theirs, ours in _COMPLAINTS if theirs.search(text)), text)
+        return Invalid(
+            text, field=place, remedy=f"Send {meant}." if meant else "Send one JSON object a line."
+        )
 
     def _unknown(self, name: str) -> Invalid:
         if not _NAME.fullmatch(name):
@@ -223,18 +267,38 @@ def _described(line: type[FactLine]) -> msgspec.inspect.StructType:
     return described
 
 
-def _meant(kind: msgspec.inspect.Type) -> str:
-    """What values of a type are accepted: those of a list, or what its pattern asks for."""
+def _meant(kind: msgspec.inspect.Type, *, item: bool = False) -> str:
+    """What values of a type are accepted: those of a list, or what is said of it; of an array, what stands in it
+    if `item`."""
     match kind:
         case msgspec.inspect.LiteralType(values=values):
-            return ", ".join(str(value) for value in values)
+            listed = f"one of {', '.join(str(value) for value in values)}"
+            return f"{listed}, as a number" if isinstance(values[0], int) else listed
         case msgspec.inspect.Metadata(extra={"in words": words}):
             return str(words)
-        case msgspec.inspect.Metadata(type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
-            return _meant(inner)
+        case msgspec.inspect.Metadata(type=inner):
+            return _meant(inner, item=item)
+        case msgspec.inspect.VarTupleType(item_type=inner):
+            return _meant(inner) if item else f"an array; in it, {_meant(inner)}"
         case msgspec.inspect.UnionType(types=types):
-            return next((words for each in types if (words := _meant(each))), "")
+            return next((words for each in types if (words := _meant(each, item=item))), "")
     return ""
+
+
+def _no_utf_8() -> Invalid:
+    return Invalid("The line is not UTF-8.", remedy="Send UTF-8.")
+
+
+def _no_json(raw: bytes, error: msgspec.DecodeError) -> Invalid:
+    """What is wrong with a line that cannot be read at all. The decoder looks at bytes, and at their encoding in text
+    only: UTF-16, say, it takes for bad JSON."""
+    if not raw.strip():
+        return Invalid("The line is empty.", remedy="Send one JSON object.")
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return _no_utf_8()
+    return Invalid(f"The line is not JSON: {error}", remedy="Send one JSON object a line.")
 
 
 class _Id(msgspec.Struct):

@@ -18,7 +18,7 @@ Reason = Annotated[
         max_length=64,
         pattern=r"^[a-z][a-z_]*" + END,
         description="A code of small letters and underscores: it is published, and free text could name somebody.",
-        extra={WORDS: "a code of small letters and underscores, like moved_house: it is published"},
+        extra={WORDS: "a code of 1 to 64 small letters and underscores, like moved_house: it is published"},
     ),
 ]
 Cohorts = Annotated[tuple[Cohort, ...], Meta(max_length=8)]
@@ -56,6 +56,10 @@ class AmendmentLine(FactLine, frozen=True, kw_only=True, gc=False):
 
 Line = IntakeLine | ApprovalLine | AmendmentLine
 
+#: What amendments can change, and what each kind of them does.
+_CORRECTED = ("level", "residence_unit", "collecting_unit", "channel", "cohorts")
+_TAKEN_OVER = {"move": ("residence_unit",), "correct": _CORRECTED, "void": ()}
+
 
 def intake_submission(submitter: str, line: IntakeLine) -> Submission:
     """What an intake line asks for."""
@@ -74,21 +78,35 @@ def intake_submission(submitter: str, line: IntakeLine) -> Submission:
 def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
     """What an approval line asks for. Raises Invalid."""
     if line.decision == "rejected" and line.reason is None:
-        raise Invalid("A rejection needs a reason.", field="reason")
+        raise Invalid(
+            "A rejection needs a reason.",
+            field="reason",
+            remedy="Send a code of small letters and underscores, like blurred_photo.",
+        )
     action = Decided(line.day, line.decision == "approved", line.reason)
     return _submission(submitter, line, "approval", action, line.reason)
 
 
 def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
-    """What an amendment line asks for. Raises Invalid."""
-    corrected = (line.level, line.residence_unit, line.collecting_unit, line.channel, line.cohorts)
+    """What an amendment line asks for. Raises Invalid, also for a value that its kind would not take over: whoever
+    sent it believes it to be on record."""
+    said = [name for name in _CORRECTED if getattr(line, name) is not None]
+    surplus = [name for name in said if name not in _TAKEN_OVER[line.kind]]
+    if surplus:
+        raise Invalid(
+            f"A line of the kind {line.kind} changes nothing of {surplus[0]}.",
+            field=surplus[0],
+            remedy="Leave it out; what was wrong from the start is a line of the kind correct.",
+        )
     action: Action
     if line.kind == "move":
         if line.residence_unit is None:
-            raise Invalid("A move needs the new residence unit.", field="residence_unit")
+            raise Invalid(
+                "A move needs the new residence unit.", field="residence_unit", remedy="Add it to the line."
+            )
         action = Moved(line.day, line.residence_unit)
     elif line.kind == "correct":
-        if all(value is None for value in corrected):
+        if not said:
             raise Invalid(
                 "A correction names at least one right value.",
                 field="kind",
