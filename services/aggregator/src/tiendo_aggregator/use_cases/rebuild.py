@@ -8,7 +8,7 @@ import asyncpg
 import structlog
 
 from tiendo_aggregator.errors import PositionsSetBack, RebuildUnderWay
-from tiendo_aggregator.rules.counting import COUNTED, Counted, Folded
+from tiendo_aggregator.rules.counting import LEAN, Folded, Lean
 from tiendo_aggregator.storage.counting import positions
 from tiendo_aggregator.storage.rebuild import (
     add_rebuilt,
@@ -31,6 +31,9 @@ from tiendo_common.eventlog.port import Connection, LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 
 log = structlog.get_logger(__name__)
+
+#: Events that are folded and stored in one go: the more, the fewer rows are written twice.
+_AT_ONCE = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Rebuild:
         self._units = units
         self._topics = topics
         self._consumer = consumer
-        self._decoder = EventDecoder[Counted](COUNTED)
+        self._decoder = EventDecoder[Lean](LEAN)
 
     async def run(self, *, by: str, province: str | None, repair_because: str | None) -> Rebuilt:
         """Rebuild and compare; of the units that were ever in `province`, or of all. With `repair_because` differences
@@ -101,7 +104,7 @@ class Rebuild:
             copied_of = await generations(connection, self._consumer)
         wanted = None if units is None else frozenset(units)
         at = dict.fromkeys(self._partitions(), 1)
-        async for sums, _ in folded_between(self._reader, self._decoder, at, reached):
+        async for sums, _ in folded_between(self._reader, self._decoder, at, reached, at_once=_AT_ONCE):
             async with connection.transaction():
                 await add_rebuilt(connection, _of(sums, wanted))
         live, rebuilt = await checksums(connection, units)

@@ -14,12 +14,13 @@ from prometheus_client import Gauge
 from tiendo_aggregator.rules.checksum import MODULUS, checksum
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
-    COUNTED,
     INDICATORS,
     KINDS,
+    LEAN,
     Attribution,
-    Counted,
+    Folded,
     Kind,
+    Lean,
     breakdowns,
     team_parts,
     totals,
@@ -49,8 +50,10 @@ from tiendo_common.eventlog.port import LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
-#: Cells that changed since a tally was taken and are kept between its pieces, a quarter of a kilobyte each.
+#: Cells that changed since a tally was taken and are kept, a quarter of a kilobyte each.
 _MOST_KEPT = 150_000
+#: Events that are folded in one go: others ask this service, too.
+_AT_ONCE = 2000
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
 _ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
@@ -127,7 +130,8 @@ class Verdict:
 class _Since:
     """What happened to a province's counters since the heads of some tallies, up to the positions `at`.
 
-    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each.
+    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each. Where
+    too much has happened to be kept, it is narrowed to the units of the piece, and folded for each after all.
     """
 
     def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
@@ -136,6 +140,21 @@ class _Since:
         self.at = dict(heads)
         self.cells: defaultdict[Whole, int] = defaultdict(int)
         self.parts: defaultdict[Part, int] = defaultdict(int)
+
+    def __len__(self) -> int:
+        return len(self.cells) + len(self.parts)
+
+    def add(self, folded: Folded, sign: int) -> None:
+        """What happened (sign 1), or what has not (-1)."""
+        add_known(self.cells, totals(folded), sign, self.units)
+        for parts in (breakdowns(folded), team_parts(folded)):
+            add_known_parts(self.parts, parts, sign, self.units)
+
+    def narrow(self, units: frozenset[str]) -> None:
+        """Forget all others."""
+        self.units = units
+        self.cells = defaultdict(int, {cell: n for cell, n in self.cells.items() if cell[0] in units})
+        self.parts = defaultdict(int, {part: n for part, n in self.parts.items() if part[0] in units})
 
 
 class Reconciliation:
@@ -157,7 +176,7 @@ class Reconciliation:
         self._units = units
         self._topics = topics
         self._consumer = consumer
-        self._decoder = EventDecoder[Counted](COUNTED)
+        self._decoder = EventDecoder[Lean](LEAN)
         # The reader is for one at a time, and so is the memory.
         self._turn = asyncio.Lock()
         self._since: _Since | None = None
@@ -176,12 +195,12 @@ class Reconciliation:
         Raises UnknownCampaign, Invalid for tallies that don't cover the units or the topics, LogUnreadable.
         """
         plan = await self._plans.get(campaign)
-        province = self._units.gazetteer.ever_below(plan.campaign.province)
-        units = [code for code in province if code in span]
+        below = self._units.gazetteer.ever_below(plan.campaign.province)
+        units = [code for code in below if code in span]
         heads = self._heads(tallies)
         with_breakdowns = self._covers(tallies, units)
         with_teams = with_breakdowns and all(tally.teams for tally in tallies)
-        wanted = frozenset(units)
+        province, wanted = frozenset(below), frozenset(units)
         said, said_parts = _said(tallies, wanted)
         async with self._turn:
             async with (
@@ -194,15 +213,17 @@ class Reconciliation:
                     counter_parts.update(await all_passages(connection, units))
                     counter_parts.update(await all_team_work(connection, units))
                 reached = await positions(connection, self._consumer)
-            since = self._take_since(heads, frozenset(province))
-            async for sums, sign in folded_between(self._reader, self._decoder, since.at, reached):
-                add_known(since.cells, totals(sums), sign, since.units)
-                for parts in (breakdowns(sums), team_parts(sums)):
-                    add_known_parts(since.parts, parts, sign, since.units)
+            since = self._take_since(heads, province)
+            async for sums, sign in folded_between(
+                self._reader, self._decoder, since.at, reached, at_once=_AT_ONCE
+            ):
+                since.add(sums, sign)
+                if len(since) > _MOST_KEPT and since.units != wanted:
+                    since.narrow(wanted)
             take_back(counters, since.cells, wanted)
             if with_breakdowns:
                 take_back(counter_parts, since.parts, wanted)
-            if span.before is not None and len(since.cells) + len(since.parts) <= _MOST_KEPT:
+            if span.before is not None and since.units == province:
                 self._since = since
         if with_breakdowns and not with_teams:
             said_parts, counter_parts = without_teams(said_parts), without_teams(counter_parts)
