@@ -3,12 +3,12 @@
 from collections import defaultdict
 from datetime import date
 
+from tiendo_aggregator.rules.counting import BLOCK, CHANNEL, PARTS, TEAM, Folded
 from tiendo_aggregator.rules.reconciliation import (
     Difference,
+    Happened,
     Part,
     Whole,
-    add_known,
-    add_known_parts,
     citizens,
     differences,
     take_back,
@@ -20,7 +20,7 @@ HERE: Whole = ("23281", 0, D, 0, 2)
 THERE: Whole = ("23284", 1, D, 2, 1)
 BY_CHANNEL: Part = (*HERE, 0, "mobile")
 BY_COHORT: Part = (*HERE, 1, "workers")
-UNITS = {"23281", "23284"}
+UNITS = frozenset({"23281", "23284"})
 
 
 def test_the_same_cells_do_not_differ() -> None:
@@ -46,33 +46,63 @@ def test_what_differs_is_told_in_order() -> None:
     assert [(each.unit, each.day) for each in differing] == [("23281", D), ("23281", LATER), ("23284", D)]
 
 
+def boundary(
+    indicator: int, level: int, residence: str, collecting: str, *, known: date = D
+) -> tuple[date, date, int, int, str, str]:
+    return D, known, indicator, level, residence, collecting
+
+
+def counts(n: int, *parts: tuple[int, str]) -> list[int]:
+    return [n, *(n if part in parts else 0 for part in PARTS)]
+
+
 def test_what_is_folded_out_again_leaves_nothing() -> None:
-    cells: defaultdict[Whole, int] = defaultdict(int, {HERE: 5})
-    parts: defaultdict[Part, int] = defaultdict(int, {BY_COHORT: 5})
-    late = {("23281", 0, D, LATER, 0, 2): 2}
-    late_part = {("23281", 0, D, LATER, 0, 2, 1, "workers"): 2}
-    add_known(cells, late, 1, UNITS)
-    add_known_parts(parts, late_part, 1, UNITS)
-    assert (cells[HERE], parts[BY_COHORT]) == (7, 7)
-    add_known(cells, late, -1, UNITS)
-    add_known_parts(parts, late_part, -1, UNITS)
-    assert (cells, parts) == ({HERE: 5}, {BY_COHORT: 5})
+    happened = Happened(UNITS)
+    late = Folded({boundary(0, 2, "23281", "23284", known=LATER): counts(2, (CHANNEL, "home"))})
+    happened.add(late, 1)
+    assert happened.cells(UNITS)[0] == {HERE: 2, ("23284", 1, D, 0, 2): 2}
+    happened.add(late, -1)
+    assert not any(any(cells.values()) for cells in happened.cells(UNITS))
 
 
-def test_units_outside_are_not_folded_in() -> None:
-    cells: defaultdict[Whole, int] = defaultdict(int)
-    parts: defaultdict[Part, int] = defaultdict(int)
-    add_known(cells, {("00001", 0, D, D, 0, 2): 2}, 1, UNITS)
-    add_known_parts(parts, {("00001", 0, D, D, 0, 2, 0, "home"): 2}, 1, UNITS)
-    assert not cells
-    assert not parts
+def test_what_became_known_on_two_days_is_one_cell() -> None:
+    happened = Happened(UNITS)
+    for known in (D, LATER):
+        happened.add(
+            Folded({boundary(0, 2, "23281", "23281", known=known): counts(1, (CHANNEL, "mobile"))}), 1
+        )
+    assert happened.cells({"23281"}) == (
+        {HERE: 2, ("23281", 1, D, 0, 2): 2},
+        {BY_CHANNEL: 2, ("23281", 1, D, 0, 2, CHANNEL, "mobile"): 2},
+    )
 
 
-def test_what_has_happened_since_is_taken_back_from_the_units_asked_about() -> None:
+def test_only_the_units_that_are_asked_for_are_told() -> None:
+    happened = Happened(UNITS)
+    happened.add(
+        Folded(
+            {
+                boundary(0, 2, "00001", "00001"): counts(9),
+                boundary(0, 2, "23281", "00001"): counts(1),
+                boundary(2, 1, "00001", "23284"): counts(3),
+            },
+            {("23281", D, D, 0, 0): [4] * BLOCK, ("00001", D, D, 0, 0): [4] * BLOCK},
+            {("23284", "Tổ 1", D, D, 2, 1): 3, ("00001", "Tổ 1", D, D, 2, 1): 5},
+        ),
+        1,
+    )
+    assert len(happened) == 4
+    assert happened.cells(UNITS)[0] == {HERE: 1, THERE: 3}
+    wholes, parts = happened.cells({"23284"})
+    assert (wholes, parts) == ({THERE: 3}, {(*THERE, TEAM, "Tổ 1"): 3})
+    happened.narrow(frozenset({"23284"}))
+    assert len(happened) == 2
+    assert happened.cells({"23284"}) == (wholes, parts)
+
+
+def test_what_has_happened_since_is_taken_back() -> None:
     counters: defaultdict[Whole, int] = defaultdict(int, {HERE: 5})
-    take_back(counters, {HERE: 2, THERE: 1}, {"23281"})
-    assert counters == {HERE: 3}
-    take_back(counters, {THERE: -1}, {"23284"})
+    take_back(counters, {HERE: 2, THERE: -1})
     assert counters == {HERE: 3, THERE: 1}
 
 

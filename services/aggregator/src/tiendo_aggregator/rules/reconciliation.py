@@ -1,6 +1,6 @@
 """Counters against records: whether both say the same of every unit and day."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,9 +15,15 @@ from tiendo_aggregator.rules.counting import (
     RESIDENCE,
     TEAM,
     Attribution,
-    Cell,
+    Block,
+    Boundary,
+    Counts,
+    Folded,
     Kind,
-    PartCell,
+    TeamCell,
+    breakdowns,
+    team_parts,
+    totals,
 )
 from tiendo_common.events.state import Indicator
 
@@ -27,6 +33,7 @@ Whole = tuple[str, int, date, int, int]
 Part = tuple[str, int, date, int, int, int, str]
 
 CellT = TypeVar("CellT", Whole, Part)
+KeyT = TypeVar("KeyT", Boundary, Block)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +52,79 @@ class Difference:
     value: str | None = None
 
 
-def add_known(
-    cells: defaultdict[Whole, int], totals: Mapping[Cell, int], sign: int, units: Container[str]
-) -> None:
-    """Add (sign 1) or take away (sign -1) the totals of these units, whichever day they became known."""
-    for (unit, attribution, day, _known, indicator, level), n in totals.items():
-        if unit in units:
-            cells[unit, attribution, day, indicator, level] += sign * n
+class Happened:
+    """What happened to the counters of some units, or has not yet: folded events added up.
+
+    It is kept as it was folded and taken apart for those units that are asked for: as cells it would be several times
+    as large.
+    """
+
+    def __init__(self, units: frozenset[str]) -> None:
+        self.units = units
+        self._counts: dict[Boundary, list[int]] = {}
+        self._waits: dict[Block, list[int]] = {}
+        self._teams: Counter[TeamCell] = Counter()
+
+    def __len__(self) -> int:
+        """How many sums are kept, each of some 400 bytes."""
+        return len(self._counts) + len(self._waits) + len(self._teams)
+
+    def add(self, folded: Folded, sign: int) -> None:
+        """What happened (sign 1), or what has not (-1)."""
+        only = _only(folded, self.units)
+        _add(self._counts, only.counts, sign)
+        _add(self._waits, only.waits, sign)
+        for cell, n in only.teams.items():
+            self._teams[cell] += sign * n
+
+    def narrow(self, units: frozenset[str]) -> None:
+        """Forget all other units."""
+        only = self._of(units)
+        self.units, self._counts, self._waits, self._teams = units, {}, {}, Counter()
+        self.add(only, 1)
+
+    def cells(self, units: Container[str]) -> tuple[Mapping[Whole, int], Mapping[Part, int]]:
+        """What it comes to at some of these units, whenever it became known: totals; and breakdowns, passages and work
+        by team."""
+        only = self._of(units)
+        wholes: Counter[Whole] = Counter()
+        parts: Counter[Part] = Counter()
+        for (unit, attribution, day, _known, indicator, level), n in totals(only).items():
+            if unit in units:
+                wholes[unit, attribution, day, indicator, level] += n
+        for of_kind in (breakdowns(only), team_parts(only)):
+            for (unit, attribution, day, _known, indicator, level, kind, value), n in of_kind.items():
+                if unit in units:
+                    parts[unit, attribution, day, indicator, level, kind, value] += n
+        return wholes, parts
+
+    def _of(self, units: Container[str]) -> Folded:
+        return _only(Folded(self._counts, self._waits, self._teams), units)
 
 
-def add_known_parts(
-    parts: defaultdict[Part, int], breakdowns: Mapping[PartCell, int], sign: int, units: Container[str]
-) -> None:
-    """Likewise of breakdowns, passages and work by team."""
-    for (unit, attribution, day, _known, indicator, level, dimension, value), n in breakdowns.items():
-        if unit in units:
-            parts[unit, attribution, day, indicator, level, dimension, value] += sign * n
+def _only(folded: Folded, units: Container[str]) -> Folded:
+    """What is about some units: as those where citizens live, or where the work was done."""
+    return Folded(
+        {key: counts for key, counts in folded.counts.items() if key[4] in units or key[5] in units},
+        {key: counts for key, counts in folded.waits.items() if key[0] in units},
+        {key: n for key, n in folded.teams.items() if key[0] in units},
+    )
 
 
-def take_back(counters: defaultdict[CellT, int], since: Mapping[CellT, int], units: Container[str]) -> None:
-    """Bring the counters of these units back to what they were before what has happened since."""
+def _add(sums: dict[KeyT, list[int]], more: Mapping[KeyT, Counts], sign: int) -> None:
+    for key, counts in more.items():
+        stood = sums.get(key)
+        if stood is None:
+            sums[key] = [sign * n for n in counts]
+        else:
+            for place, n in enumerate(counts):
+                stood[place] += sign * n
+
+
+def take_back(counters: defaultdict[CellT, int], since: Mapping[CellT, int]) -> None:
+    """Bring counters back to what they were before what has happened since."""
     for cell, n in since.items():
-        if cell[0] in units:
-            counters[cell] -= n
+        counters[cell] -= n
 
 
 def totals_of(parts: Mapping[Part, int]) -> defaultdict[Whole, int]:

@@ -18,19 +18,14 @@ from tiendo_aggregator.rules.counting import (
     KINDS,
     LEAN,
     Attribution,
-    Folded,
     Kind,
     Lean,
-    breakdowns,
-    team_parts,
-    totals,
 )
 from tiendo_aggregator.rules.reconciliation import (
     Difference,
+    Happened,
     Part,
     Whole,
-    add_known,
-    add_known_parts,
     beside_totals,
     citizens,
     differences,
@@ -50,8 +45,8 @@ from tiendo_common.eventlog.port import LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
-#: Cells that changed since a tally was taken and are kept, a quarter of a kilobyte each.
-_MOST_KEPT = 150_000
+#: Sums of what happened since a tally was taken that are kept (len of Happened).
+_MOST_KEPT = 100_000
 #: Events that are folded in one go: others ask this service, too.
 _AT_ONCE = 2000
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
@@ -130,31 +125,14 @@ class Verdict:
 class _Since:
     """What happened to a province's counters since the heads of some tallies, up to the positions `at`.
 
-    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each. Where
-    too much has happened to be kept, it is narrowed to the units of the piece, and folded for each after all.
+    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each. Where too
+    much has happened to be kept, it is narrowed to the units of the piece, and the log is folded for each after all.
     """
 
     def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
         self.heads = heads
-        self.units = units
         self.at = dict(heads)
-        self.cells: defaultdict[Whole, int] = defaultdict(int)
-        self.parts: defaultdict[Part, int] = defaultdict(int)
-
-    def __len__(self) -> int:
-        return len(self.cells) + len(self.parts)
-
-    def add(self, folded: Folded, sign: int) -> None:
-        """What happened (sign 1), or what has not (-1)."""
-        add_known(self.cells, totals(folded), sign, self.units)
-        for parts in (breakdowns(folded), team_parts(folded)):
-            add_known_parts(self.parts, parts, sign, self.units)
-
-    def narrow(self, units: frozenset[str]) -> None:
-        """Forget all others."""
-        self.units = units
-        self.cells = defaultdict(int, {cell: n for cell, n in self.cells.items() if cell[0] in units})
-        self.parts = defaultdict(int, {part: n for part, n in self.parts.items() if part[0] in units})
+        self.happened = Happened(units)
 
 
 class Reconciliation:
@@ -217,13 +195,14 @@ class Reconciliation:
             async for sums, sign in folded_between(
                 self._reader, self._decoder, since.at, reached, at_once=_AT_ONCE
             ):
-                since.add(sums, sign)
-                if len(since) > _MOST_KEPT and since.units != wanted:
-                    since.narrow(wanted)
-            take_back(counters, since.cells, wanted)
+                since.happened.add(sums, sign)
+                if len(since.happened) > _MOST_KEPT and since.happened.units != wanted:
+                    since.happened.narrow(wanted)
+            cells, parts = since.happened.cells(wanted)
+            take_back(counters, cells)
             if with_breakdowns:
-                take_back(counter_parts, since.parts, wanted)
-            if span.before is not None and since.units == province:
+                take_back(counter_parts, parts)
+            if span.before is not None and since.happened.units == province:
                 self._since = since
         if with_breakdowns and not with_teams:
             said_parts, counter_parts = without_teams(said_parts), without_teams(counter_parts)
@@ -263,7 +242,7 @@ class Reconciliation:
         """What the last piece of the same tallies left, or from the heads on. Whoever takes it puts it back
         once it is whole again."""
         since, self._since = self._since, None
-        if since is None or (since.heads, since.units) != (heads, province):
+        if since is None or (since.heads, since.happened.units) != (heads, province):
             return _Since(heads, province)
         return since
 

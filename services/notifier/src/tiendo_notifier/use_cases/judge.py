@@ -13,6 +13,7 @@ from tiendo_common.clock import VIETNAM, Clock
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import CampaignPublication, ProgressPublication
+from tiendo_common.memory import give_back
 from tiendo_notifier.storage import judging, silences
 from tiendo_notifier.use_cases.closings import calendar_of
 from tiendo_notifier.use_cases.live import Listener
@@ -22,6 +23,9 @@ from tiendo_notifier.use_cases.session import Session
 from tiendo_notifier.use_cases.telling import tell
 
 log = structlog.get_logger(__name__)
+
+#: Targets judged together, each with all its days, that take tens of megabytes for a moment.
+_MANY = 200
 
 
 def closes_its_day(progress: ProgressPublication, campaign: CampaignPublication) -> bool:
@@ -109,6 +113,8 @@ class Judge:
         )
         await judging.write_gatherings(connection, session.gathered)
         await tell(connection, session.news)
+        if len(session.after) >= _MANY:
+            give_back()
         if not session.decisions:
             return
         log.info("judged", decisions=len(session.decisions), told=len(session.news))
