@@ -26,6 +26,7 @@ from tiendo_common.service.auth import Admin
 from tiendo_common.service.documents import in_words
 from tiendo_common.service.idempotency import KeysRotated
 from tiendo_common.service.kit import Kit
+from tiendo_common.service.lines import PERSONS_NUMBER
 from tiendo_common.service.person_keys import ROTATED
 
 MAX_PAGE = 500
@@ -49,7 +50,7 @@ def _check_reason(text: str) -> str:
         raise ValueError("a reason is needed")
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise ValueError("control characters are not kept")
-    if re.search(r"[0-9]{9}", text):
+    if re.search(PERSONS_NUMBER, text):
         # As in the names of teams: it is kept for good.
         raise ValueError("nine digits or more are somebody's phone or personal number")
     return text.strip()

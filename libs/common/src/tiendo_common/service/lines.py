@@ -40,6 +40,9 @@ END = r"$(?!\n)"
 #: No control characters: neither the database nor a log line can hold all of them.
 PRINTABLE = r"^[^\x00-\x1f\x7f]+" + END
 
+#: Somebody's phone or personal number: nine digits or more, also in groups as people write them.
+PERSONS_NUMBER = r"[0-9](?:[ .-]?[0-9]){8}"
+
 #: What a field is to say, in words: under this key of a type's `Meta.extra`.
 WORDS = "in words"
 _NAME_IN_WORDS = {WORDS: "text of 1 to 100 characters, without control characters"}
@@ -60,11 +63,10 @@ Team = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        # Nine digits or more are somebody's phone or personal number.
-        pattern=r"^(?!.*[0-9]{9})[^\x00-\x1f\x7f]+" + END,
+        pattern=rf"^(?!.*{PERSONS_NUMBER})[^\x00-\x1f\x7f]+" + END,
         description="What the team is called. It is published: no person's name or number.",
         extra={
-            WORDS: "text of 1 to 100 characters, without control characters or nine digits in a row: it is published"
+            WORDS: "text of 1 to 100 characters, without control characters or a number of nine digits: it is published"
         },
     ),
 ]

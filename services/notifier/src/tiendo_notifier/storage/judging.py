@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from tiendo_common.eventlog.port import Connection
 
+#: Standings that are written by one statement: late in a campaign each has some 20 KB.
+_AT_ONCE = 250
+
 
 class Key(NamedTuple):
     """A target: what has a standing. `indicator` is the name of its goal, an indicator as a whole or narrowed, or
@@ -111,13 +114,14 @@ async def write(
     now: datetime,
 ) -> None:
     """Store what a batch led to. A second decision on a day already judged is refused by the database."""
-    if after:
+    rows = [(*key, *standing[:-1]) for key, standing in after.items()]
+    for begin in range(0, len(rows), _AT_ONCE):
         await connection.execute(
             "INSERT INTO standing (campaign, unit, indicator, judged_day, remembered, incident, past) "
             "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::jsonb[], $6::uuid[], "
             "$7::jsonb[]) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET judged_day = excluded.judged_day, "
             "remembered = excluded.remembered, incident = excluded.incident, past = excluded.past",
-            *_columns([(*key, *standing[:-1]) for key, standing in after.items()], 7),
+            *_columns(rows[begin : begin + _AT_ONCE], 7),
         )
     if incidents:
         await connection.execute(

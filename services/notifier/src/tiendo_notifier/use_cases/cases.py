@@ -47,7 +47,8 @@ _tallies_decoder = msgspec.json.Decoder(Tallies)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One target at the closing of one day: what stood before, what it came to, what is to be said."""
+    """One target at the closing of one day: what stood before, what it came to, what is to be said. `past`, all that
+    closings said of it, is as it is stored: as objects those of a province would be a hundred megabytes."""
 
     key: Key
     campaign: CampaignPublication
@@ -57,7 +58,7 @@ class Case:
     policy: Policy
     historical: bool
     stood: judging.Standing | None
-    past: plan.Past | Tallies
+    past: str
     before: life.Standing
     revised: life.Revised | None
     after: life.Standing
@@ -69,6 +70,11 @@ class Case:
         if self.stood is not None and self.revised is not None and self.revised.over:
             return self.stood.judged_day
         return self.day
+
+
+def stored(document: object) -> str:
+    """A document as it is stored (JSON)."""
+    return msgspec.json.encode(document).decode()
 
 
 def remembered(stood: judging.Standing | None) -> life.Standing:
@@ -308,7 +314,7 @@ class Cases:
             policy,
             historical,
             stood,
-            past,
+            stored(past),
             before,
             revised,
             after,

@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 
-import msgspec
-
 from tiendo_common.clock import VIETNAM, local_day, local_time, new_event_id
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import (
@@ -24,7 +22,7 @@ from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
 from tiendo_notifier.storage.pulses import Pulse
 from tiendo_notifier.storage.silences import Silence
-from tiendo_notifier.use_cases.cases import Case, Cases, remembered
+from tiendo_notifier.use_cases.cases import Case, Cases, remembered, stored
 from tiendo_notifier.use_cases.closings import (
     ADDED_UP,
     LIVE,
@@ -164,7 +162,7 @@ class Session:
                 self._keep_incident(case, incident, after, decision, number, told=message is not None)
             self._keep_decision(case, incident, decision, around, message, kept_back)
         self.after[case.key] = judging.Standing(
-            case.judged_day, _json(after), incident if after.open else None, _json(case.past), number
+            case.judged_day, stored(after), incident if after.open else None, case.past, number
         )
 
     def _circumstances(self, case: Case, decision: life.Decision, parents: set[Key]) -> Circumstances:
@@ -377,7 +375,7 @@ class Session:
             opened_day=earlier.opened_day if earlier else case.day,
             last_day=case.day,
             resolved_day=None if after.open else case.day,
-            figures=_json(case.seen),
+            figures=stored(case.seen),
             news=number,
             addressee=unit,
             next_step=next_step,
@@ -411,8 +409,8 @@ class Session:
                 outcome=decision.outcome,
                 severity=decision.severity,
                 reason=decision.reason,
-                findings=_json(decision.findings),
-                inputs=_json(
+                findings=stored(decision.findings),
+                inputs=stored(
                     {
                         "before": case.before,
                         "figures": case.seen,
@@ -434,7 +432,7 @@ class Session:
         takes its identity."""
         text = self._texts.get(id(policy))
         if text is None:
-            text = self._texts[id(policy)] = _json(policy)
+            text = self._texts[id(policy)] = stored(policy)
         return text
 
     def _tell(self, case: Case, incident: str | None, number: int, decision: life.Decision) -> str:
@@ -478,7 +476,3 @@ class Session:
         good = decision.tell not in ("opened", "worsened")
         self._announce(message, self._line(unit, case.day), rules, decision.severity, good=good)
         return message.id
-
-
-def _json(document: object) -> str:
-    return msgspec.json.encode(document).decode()
