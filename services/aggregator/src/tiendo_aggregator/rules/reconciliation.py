@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
@@ -64,16 +64,18 @@ class Happened:
         self._counts: dict[Boundary, list[int]] = {}
         self._waits: dict[Block, list[int]] = {}
         self._teams: Counter[TeamCell] = Counter()
+        # Each event brings codes and days of its own; most are those of other events, too.
+        self._same: dict[Any, Any] = {}
 
     def __len__(self) -> int:
-        """How many sums are kept, each of some 400 bytes."""
+        """How many sums are kept, each of some 350 bytes."""
         return len(self._counts) + len(self._waits) + len(self._teams)
 
     def add(self, folded: Folded, sign: int) -> None:
         """What happened (sign 1), or what has not (-1)."""
         only = _only(folded, self.units)
-        _add(self._counts, only.counts, sign)
-        _add(self._waits, only.waits, sign)
+        self._add(self._counts, only.counts, sign)
+        self._add(self._waits, only.waits, sign)
         for cell, n in only.teams.items():
             self._teams[cell] += sign * n
 
@@ -98,6 +100,16 @@ class Happened:
                     parts[unit, attribution, day, indicator, level, kind, value] += n
         return wholes, parts
 
+    def _add(self, sums: dict[KeyT, list[int]], more: Mapping[KeyT, Counts], sign: int) -> None:
+        same = self._same.setdefault
+        for key, counts in more.items():
+            stood = sums.get(key)
+            if stood is None:
+                sums[tuple(same(each, each) for each in key)] = [sign * n for n in counts]
+            else:
+                for place, n in enumerate(counts):
+                    stood[place] += sign * n
+
     def _of(self, units: Container[str]) -> Folded:
         return _only(Folded(self._counts, self._waits, self._teams), units)
 
@@ -109,16 +121,6 @@ def _only(folded: Folded, units: Container[str]) -> Folded:
         {key: counts for key, counts in folded.waits.items() if key[0] in units},
         {key: n for key, n in folded.teams.items() if key[0] in units},
     )
-
-
-def _add(sums: dict[KeyT, list[int]], more: Mapping[KeyT, Counts], sign: int) -> None:
-    for key, counts in more.items():
-        stood = sums.get(key)
-        if stood is None:
-            sums[key] = [sign * n for n in counts]
-        else:
-            for place, n in enumerate(counts):
-                stood[place] += sign * n
 
 
 def take_back(counters: defaultdict[CellT, int], since: Mapping[CellT, int]) -> None:

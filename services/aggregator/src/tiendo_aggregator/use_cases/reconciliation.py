@@ -46,7 +46,7 @@ from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
 #: Sums of what happened since a tally was taken that are kept (len of Happened).
-_MOST_KEPT = 100_000
+_MOST_KEPT = 60_000
 #: Events that are folded in one go: others ask this service, too.
 _AT_ONCE = 2000
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
