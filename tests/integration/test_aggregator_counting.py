@@ -66,6 +66,8 @@ Parts = Counter[tuple[str, str, str, int, date, str, str]]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 GROUPS: tuple[tuple[Cohort, ...], ...] = ((), ("elderly",), ("elderly", "workers"), ("students",))
 TEAMS = (None, "Tổ 1", "Tổ 2")
+#: Sessions of ours that hold a snapshot.
+HELD = "FROM pg_stat_activity WHERE usename = current_user AND state = 'idle in transaction'"
 
 
 def lives(number: int, seed: int = 1) -> list[NewEvent]:
@@ -549,8 +551,8 @@ async def test_pieces_of_a_tally_come_to_the_same_as_the_whole(database: Databas
 async def test_pieces_are_compared_while_the_counters_go_on(
     most_kept: int, times_folded: int, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What happened between two pieces is folded once if it can be kept, and a row that is wrong is found in any of
-    them."""
+    """What happened up to the first piece is folded once if it can be kept; what happens after it, not at all; and a
+    row that is wrong is found in any of them."""
     monkeypatch.setattr(reconciliation, "_MOST_KEPT", most_kept)
     events = lives(900)
     decoded = 0
@@ -565,7 +567,7 @@ async def test_pieces_are_compared_while_the_counters_go_on(
     async with started(database, tmp_path) as (service, feed):
         await feed.append(events[:1000])
         sent = await tallies(feed, events[:1000], breakdowns=True)
-        await feed.append(events[1000:])
+        await feed.append(events[1000:1300])
         await service.drain(feed)
         await service.kit.pool.execute(
             "UPDATE counter SET channel_mobile = channel_mobile + 1 WHERE ctid = (SELECT ctid FROM counter "
@@ -573,6 +575,7 @@ async def test_pieces_are_compared_while_the_counters_go_on(
         )
         monkeypatch.setattr(EventDecoder, "decode_all", counting)
         bounds = ["", "23284", "23427", "23521", None]
+        later = [events[1300:1400], events[1400:1500], events[1500:1600], events[1600:]]
         found: list[dict[str, Any]] = []
         for low, high in itertools.pairwise(bounds):
             part = [
@@ -581,8 +584,48 @@ async def test_pieces_are_compared_while_the_counters_go_on(
             ]
             piece = await reconcile(service, part, units_from=low, units_before=high)
             found += piece["differing"]
+            await feed.append(later.pop())
+            await service.drain(feed)
         assert [each["unit"] for each in found] == ["23427"]
-        assert decoded == (len(events) - 1000) * times_folded
+        assert decoded == 300 * times_folded + len(events) - 1300
+
+
+async def test_a_proof_whose_session_is_lost_or_whose_next_piece_is_late_goes_on(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "_PATIENCE", 0.3)
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:400])
+        sent = await tallies(feed, events[:400], breakdowns=True)
+        await feed.append(events[400:])
+        await service.drain(feed)
+        pieces = [
+            (
+                {"units_from": low, "units_before": high},
+                [
+                    tally | {"cells": [c for c in tally["cells"] if low <= c[2] < (high or "~")]}
+                    for tally in sent
+                ],
+            )
+            for low, high in (("", "23427"), ("23427", "23521"), ("23521", None))
+        ]
+
+        async def nothing_is_held() -> bool:
+            return not await service.kit.pool.fetchval(f"SELECT count(*) {HELD}")
+
+        (span, part), (second_span, second_part), (last_span, last_part) = pieces
+        assert (await reconcile(service, part, **span))["clean"]
+        assert not await nothing_is_held()
+        await service.kit.pool.execute(f"SELECT pg_terminate_backend(pid) {HELD}")
+        answer = await service.client.post(
+            "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": second_part, **second_span}
+        )
+        assert (answer.status_code, answer.json()["retryable"]) == (503, True)
+        assert (await reconcile(service, second_part, **second_span))["clean"]
+        await eventually(nothing_is_held)
+        assert (await reconcile(service, last_part, **last_span))["clean"]
+        assert await nothing_is_held()
 
 
 async def test_a_tally_must_speak_of_every_unit_that_it_is_to_prove(

@@ -94,6 +94,7 @@ def wire(kit: Kit) -> None:
 
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
+    kit.background.append(("proof", reconciliation.keep))
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
     kit.add_consumer(counters)

@@ -13,19 +13,18 @@ from tiendo_common.events.catalogue import EventDecoder
 async def folded_between(
     reader: LogReader,
     decoder: EventDecoder[Lean],
-    at_first: dict[Partition, int],
+    since: Mapping[Partition, int],
     reached: Mapping[Partition, int],
     *,
     at_once: int,
 ) -> AsyncIterator[tuple[Folded, int]]:
-    """The log from these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
-    has not. At the end `at_first` is what was reached. `at_once`: events in a piece; the loop stands still while they
-    are folded, some 6 us each.
+    """The log since these positions to those that were reached, folded piece by piece: 1 what happened, -1 what
+    has not. `at_once`: events in a piece; the loop stands still while they are folded, some 6 us each.
 
     Raises LogUnreadable; Invalid if the log ends before.
     """
-    goal = {partition: reached.get(partition, 1) for partition in at_first}
-    for begin, end, sign in ((at_first, goal, 1), (goal, at_first, -1)):
+    goal = {partition: reached.get(partition, 1) for partition in since}
+    for begin, end, sign in ((since, goal, 1), (goal, since, -1)):
         at = {partition: Position(next_) for partition, next_ in begin.items() if next_ < end[partition]}
         while at:
             try:
@@ -44,7 +43,6 @@ async def folded_between(
             yield sums, sign
             at |= {chunk.partition: chunk.after for chunk in chunks}
             at = {partition: position for partition, position in at.items() if position.next < end[partition]}
-    at_first.update(goal)
 
 
 def _before(chunk: Chunk, end: int) -> Chunk:

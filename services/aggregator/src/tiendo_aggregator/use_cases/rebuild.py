@@ -103,13 +103,13 @@ class Rebuild:
             reached = await positions(connection, self._consumer)
             copied_of = await generations(connection, self._consumer)
         wanted = None if units is None else frozenset(units)
-        at = dict.fromkeys(self._partitions(), 1)
-        async for sums, _ in folded_between(self._reader, self._decoder, at, reached, at_once=_AT_ONCE):
+        since = dict.fromkeys(self._partitions(), 1)
+        async for sums, _ in folded_between(self._reader, self._decoder, since, reached, at_once=_AT_ONCE):
             async with connection.transaction():
                 await add_rebuilt(connection, _of(sums, wanted))
         live, rebuilt = await checksums(connection, units)
         found = await differing(connection, units)
-        events = sum(next_ - 1 for next_ in at.values())
+        events = sum(reached.get(partition, 1) - 1 for partition in since)
         repaired = repair_because is not None and found.rows > 0
         async with connection.transaction():
             if repaired:

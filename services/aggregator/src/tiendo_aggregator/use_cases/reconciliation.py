@@ -1,8 +1,11 @@
 """The proof: counters against the records they were folded from, without stopping anything."""
 
 import asyncio
+import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
@@ -40,8 +43,9 @@ from tiendo_aggregator.storage.teams import all_team_work
 from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
+from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Invalid
-from tiendo_common.eventlog.port import LogReader, Partition
+from tiendo_common.eventlog.port import Connection, LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
@@ -49,6 +53,8 @@ from tiendo_common.events.state import Indicator
 _MOST_KEPT = 60_000
 #: Events that are folded in one go: others ask this service, too.
 _AT_ONCE = 2000
+#: Seconds that a snapshot waits for the next piece. A session that does nothing is ended after 10 by the server.
+_PATIENCE = 5.0
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
 _ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
@@ -122,17 +128,22 @@ class Verdict:
         return not self.differing
 
 
-class _Since:
-    """What happened to a province's counters since the heads of some tallies, up to the positions `at`.
+@dataclass(slots=True)
+class _Snapshot:
+    """The counters as they stood when the first piece of some tallies came, at the positions `reached`, and what
+    `happened` to the counters of `province` between the tallies' `heads` and these (None: not folded yet).
 
-    Kept while the pieces of these tallies come: meanwhile the log grows, and is folded once and not for each. Where too
-    much has happened to be kept, it is narrowed to the units of the piece, and the log is folded for each after all.
+    It is held while the pieces come. Were each compared with the counters of its own moment, the log since the tallies
+    would grow from piece to piece: beside many events, faster than it can be folded.
     """
 
-    def __init__(self, heads: dict[Partition, int], units: frozenset[str]) -> None:
-        self.heads = heads
-        self.at = dict(heads)
-        self.happened = Happened(units)
+    heads: Mapping[Partition, int]
+    province: frozenset[str]
+    reached: Mapping[Partition, int]
+    connection: Connection
+    held: AsyncExitStack
+    used: float
+    happened: Happened | None = None
 
 
 class Reconciliation:
@@ -155,17 +166,18 @@ class Reconciliation:
         self._topics = topics
         self._consumer = consumer
         self._decoder = EventDecoder[Lean](LEAN)
-        # The reader is for one at a time, and so is the memory.
+        # The reader is for one at a time, and so are the snapshot and the memory.
         self._turn = asyncio.Lock()
-        self._since: _Since | None = None
+        self._snapshot: _Snapshot | None = None
 
     async def compare(
         self, campaign: str, tallies: Sequence[Tally], span: Span = Span(), *, remember: bool = False
     ) -> Verdict:
         """Compare every cell of every unit of `span` that was ever in the campaign's province.
 
-        Counters and positions are read in one snapshot; the log between the tallies' heads and them is folded
-        out, or in where the counters are behind, so both sides speak of exactly the same events.
+        Counters and positions are read in one snapshot, for all pieces of the same tallies; the log between the
+        tallies' heads and them is folded out, or in where the counters are behind, so both sides speak of exactly the
+        same events.
 
         `remember`: note it as the units' last comparison. Only for tallies from whoever can take them: what somebody
         made up must not alarm anybody.
@@ -181,29 +193,23 @@ class Reconciliation:
         province, wanted = frozenset(below), frozenset(units)
         said, said_parts = _said(tallies, wanted)
         async with self._turn:
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                counters = await all_totals(connection, units)
+            try:
+                snapshot = await self._snapshot_of(heads, province)
+                counters = await all_totals(snapshot.connection, units)
                 if with_breakdowns:
-                    counter_parts = await all_breakdowns(connection, units)
-                    counter_parts.update(await all_passages(connection, units))
-                    counter_parts.update(await all_team_work(connection, units))
-                reached = await positions(connection, self._consumer)
-            since = self._take_since(heads, province)
-            async for sums, sign in folded_between(
-                self._reader, self._decoder, since.at, reached, at_once=_AT_ONCE
-            ):
-                since.happened.add(sums, sign)
-                if len(since.happened) > _MOST_KEPT and since.happened.units != wanted:
-                    since.happened.narrow(wanted)
-            cells, parts = since.happened.cells(wanted)
-            take_back(counters, cells)
-            if with_breakdowns:
-                take_back(counter_parts, parts)
-            if span.before is not None and since.happened.units == province:
-                self._since = since
+                    counter_parts = await all_breakdowns(snapshot.connection, units)
+                    counter_parts.update(await all_passages(snapshot.connection, units))
+                    counter_parts.update(await all_team_work(snapshot.connection, units))
+                cells, parts = (await self._happened(snapshot, wanted)).cells(wanted)
+            except BaseException:
+                await self._let_go()
+                raise
+            snapshot.used = time.monotonic()
+            if span.before is None:
+                await self._let_go()
+        take_back(counters, cells)
+        if with_breakdowns:
+            take_back(counter_parts, parts)
         if with_breakdowns and not with_teams:
             said_parts, counter_parts = without_teams(said_parts), without_teams(counter_parts)
         said = totals_of(said_parts) if with_breakdowns else said
@@ -238,13 +244,55 @@ class Reconciliation:
         if state.age is not None:
             PROOF_AGE.set(state.age)
 
-    def _take_since(self, heads: dict[Partition, int], province: frozenset[str]) -> _Since:
-        """What the last piece of the same tallies left, or from the heads on. Whoever takes it puts it back
-        once it is whole again."""
-        since, self._since = self._since, None
-        if since is None or (since.heads, since.happened.units) != (heads, province):
-            return _Since(heads, province)
-        return since
+    async def keep(self) -> None:
+        """Let a snapshot go whose next piece doesn't come; until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(1)
+                async with self._turn:
+                    if self._snapshot is not None and time.monotonic() - self._snapshot.used > _PATIENCE:
+                        await self._let_go()
+        finally:
+            await self._let_go()
+
+    async def _snapshot_of(self, heads: Mapping[Partition, int], province: frozenset[str]) -> _Snapshot:
+        """That of the last piece of the same tallies, or a new one."""
+        held = self._snapshot
+        if held is not None and (held.heads, held.province) == (heads, province):
+            return held
+        await self._let_go()
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._pool.acquire())
+            await stack.enter_async_context(
+                connection.transaction(isolation="repeatable_read", readonly=True)
+            )
+            reached = await positions(connection, self._consumer)
+            self._snapshot = _Snapshot(
+                heads, province, reached, connection, stack.pop_all(), time.monotonic()
+            )
+        return self._snapshot
+
+    async def _happened(self, snapshot: _Snapshot, wanted: frozenset[str]) -> Happened:
+        """What happened between the tallies and the snapshot: to the whole province, or, where that is too much to be
+        kept, to the `wanted` units."""
+        if snapshot.happened is not None and snapshot.happened.units >= wanted:
+            return snapshot.happened
+        snapshot.happened = None
+        happened = Happened(snapshot.province)
+        async for sums, sign in folded_between(
+            self._reader, self._decoder, snapshot.heads, snapshot.reached, at_once=_AT_ONCE
+        ):
+            happened.add(sums, sign)
+            if len(happened) > _MOST_KEPT and happened.units != wanted:
+                happened.narrow(wanted)
+        snapshot.happened = happened
+        return happened
+
+    async def _let_go(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            with contextlib.suppress(*PASSING_FAULTS):
+                await snapshot.held.aclose()
 
     def _covers(self, tallies: Sequence[Tally], units: Sequence[str]) -> bool:
         """Whether the tallies are of breakdowns. Raises Invalid unless they speak of all these units."""
