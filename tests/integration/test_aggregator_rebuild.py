@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.integration.test_aggregator_counting import counted, lives, reconcile, started, tallies, totals
 from tests.support.aggregator import Producers, RunningAggregator
+from tests.support.lives import counted, lives, reconcile, started, tallies, totals
 from tests.support.postgres import Database
 from tiendo_aggregator.rules.checksum import checksum
 

@@ -15,15 +15,6 @@ from prometheus_client import REGISTRY
 
 from tests.integration.notifier.conftest import aggregator as aggregators_topics
 from tests.integration.notifier.conftest import keys_file as notifiers_keys
-from tests.integration.test_aggregator_counting import (
-    D,
-    counted,
-    lives,
-    reconcile,
-    started,
-    tallies,
-    totals,
-)
 from tests.support.aggregator import (
     KEY,
     Producers,
@@ -34,6 +25,15 @@ from tests.support.aggregator import (
     segment,
 )
 from tests.support.directory import AWAY, HOME, publish_directory
+from tests.support.lives import (
+    D,
+    counted,
+    lives,
+    reconcile,
+    started,
+    tallies,
+    totals,
+)
 from tests.support.notifier import (
     UNIT,
     Aggregator,
