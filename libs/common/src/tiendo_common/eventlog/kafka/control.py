@@ -77,7 +77,6 @@ class Control:
                 **self._broker.client("control"),
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
             )
             await start(client)
             try:

@@ -80,9 +80,12 @@ class KafkaPublisher:
     HEARTBEAT = 2.0
     POLL = (0.005, 0.04)
     LIMIT = 8000
-    #: Seconds to wait after a small round, so that the next one is larger: a request to the broker costs the same for
-    #: one event as for many, and where cores are scarce an event waits longer for them than it would here.
-    LINGER = 0.015
+    #: Seconds to wait after a round that was not full, so that the next one is larger: a request to the broker costs
+    #: the same for one event as for many, and where cores are scarce an event waits longer for them than it would
+    #: here. First after a few events, for which somebody may wait; then while many come, a few for each partition.
+    LINGER = (0.015, 0.08)
+    #: From so many events in a round on, many come.
+    MANY = 100
 
     def __init__(self, service: str, pool: asyncpg.Pool, broker: Broker, *, driven: bool = False) -> None:
         self.stopped: str | None = None
@@ -182,8 +185,9 @@ class KafkaPublisher:
                         parcel.partition: Position(parcel.next, positions[parcel.partition].generation)
                         for parcel in parcels
                     }
-                    if sum(parcel.events for parcel in parcels) < self.LIMIT // 16:
-                        await asyncio.sleep(self.LINGER)
+                    events = sum(parcel.events for parcel in parcels)
+                    if events < self.LIMIT // 4:
+                        await asyncio.sleep(self.LINGER[events >= self.MANY])
                 elif sending is not None:
                     await sending
                     sending = None

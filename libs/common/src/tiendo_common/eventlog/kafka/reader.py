@@ -141,8 +141,6 @@ class KafkaLogReader:
                 max_partition_fetch_bytes=2**20,
                 # Of all partitions together; aiokafka's 50 MB are copied some times on their way.
                 fetch_max_bytes=2**23,
-                # What a change of the assignment waits for: the broker holds the old fetch open until then.
-                fetch_max_wait_ms=100,
             )
             await start(client)
             self._client = client
