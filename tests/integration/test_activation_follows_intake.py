@@ -351,7 +351,9 @@ async def live(world: World, dice: random.Random, count: int) -> None:
             )  # fmt: skip
         if pick < 0.7:
             kind = dice.choice(["move", "correct", "void"])
-            said: Line = {"residence_unit": unit, "level": dice.choice([1, 2])} if kind != "void" else {}
+            said: Line = {} if kind == "void" else {"residence_unit": unit}
+            if kind == "correct":
+                said["level"] = dice.choice([1, 2])
             return world.intake, "/v1/amendments", amendment_line(who, kind, **moment(), **said)
         result = dice.choice(["succeeded", "succeeded", "failed", "deactivated", "reactivated"])
         reason = {"reason": "network"} if result == "failed" else {}
