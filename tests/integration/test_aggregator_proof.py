@@ -18,6 +18,7 @@ from tests.support.lives import (
     OUTSIDE,
     counted,
     counted_parts,
+    counting,
     lives,
     reconcile,
     started,
@@ -35,9 +36,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 async def test_counters_equal_the_records(database: Database, tmp_path: Path) -> None:
     events = lives(1000)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         verdict = await reconcile(service, await tallies(feed, events))
         assert (verdict["clean"], verdict["differing"], verdict["differing_count"]) == (True, [], 0)
         inside = Counter[str]()
@@ -49,9 +48,7 @@ async def test_counters_equal_the_records(database: Database, tmp_path: Path) ->
 
 async def test_a_row_changed_by_hand_is_named(database: Database, tmp_path: Path) -> None:
     events = lives(300)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         await service.kit.pool.execute(
             "UPDATE counter SET n = n + 1 WHERE ctid = (SELECT ctid FROM counter "
             f"WHERE residence = '{OUTSIDE}' AND collecting = '23427' AND indicator = 0 AND n = 1 LIMIT 1)"
@@ -96,9 +93,7 @@ async def test_counters_behind_the_tally_are_brought_up_to_it(database: Database
 
 async def test_breakdowns_equal_the_records(database: Database, tmp_path: Path) -> None:
     events = lives(1000)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         totals_alone = await reconcile(service, await tallies(feed, events))
         verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
         assert (verdict["clean"], verdict["breakdowns"], totals_alone["breakdowns"]) == (True, True, False)
@@ -112,9 +107,7 @@ async def test_a_row_of_the_breakdowns_changed_by_hand_is_named(
     database: Database, tmp_path: Path, dimension: str
 ) -> None:
     events = lives(300)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         row = await service.kit.pool.fetchrow(
             "SELECT counter.ctid, day, level, value FROM counter "
             "JOIN breakdown USING (day, known_day, indicator, level) "
@@ -146,9 +139,7 @@ async def test_a_total_changed_by_hand_is_named_beside_sound_breakdowns(
     database: Database, tmp_path: Path
 ) -> None:
     events = lives(300)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         await service.kit.pool.execute(
             "UPDATE counter SET n = 0 WHERE ctid = (SELECT ctid FROM counter "
             f"WHERE residence = '{OUTSIDE}' AND collecting = '23427' AND n > 0 LIMIT 1)"
@@ -162,9 +153,7 @@ async def test_a_teams_work_changed_by_hand_is_named_and_put_right_by_order(
     database: Database, tmp_path: Path
 ) -> None:
     events = lives(300)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         verdict = await reconcile(service, await tallies(feed, events, breakdowns=True))
         assert (verdict["clean"], verdict["teams"]) == (True, True)
         row = await service.kit.pool.fetchrow(
@@ -198,9 +187,7 @@ async def test_a_teams_work_changed_by_hand_is_named_and_put_right_by_order(
 
 async def test_pieces_of_a_tally_come_to_the_same_as_the_whole(database: Database, tmp_path: Path) -> None:
     events = lives(600)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         sent = await tallies(feed, events, breakdowns=True)
         whole = await reconcile(service, sent)
         spans: list[dict[str, str | None]] = [
@@ -306,9 +293,7 @@ async def test_a_tally_must_speak_of_every_unit_that_it_is_to_prove(
     database: Database, tmp_path: Path
 ) -> None:
     events = lives(50)
-    async with started(database, tmp_path) as (service, feed):
-        await feed.append(events)
-        await service.drain(feed)
+    async with counting(database, tmp_path, events) as (service, feed):
         sent = await tallies(feed, events)
         spans = merge_editions(read_editions(DATA))
         sent[0]["units"] = [code for code in Gazetteer(spans).ever_below("62") if code != "23427"]

@@ -184,3 +184,14 @@ async def started(database: Database, folder: Path) -> AsyncIterator[tuple[Runni
         await feed.complete_to(EVENING)
         await service.put_plan()
         yield service, feed
+
+
+@contextlib.asynccontextmanager
+async def counting(
+    database: Database, folder: Path, events: Sequence[NewEvent]
+) -> AsyncIterator[tuple[RunningAggregator, Producers]]:
+    """The same, and these events are counted."""
+    async with started(database, folder) as (service, feed):
+        await feed.append(events)
+        await service.drain(feed)
+        yield service, feed

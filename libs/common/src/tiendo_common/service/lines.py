@@ -155,7 +155,7 @@ _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _MISSING = re.compile(r"missing required field `([^`]*)`")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 #: Names of fields that may be repeated: others could be, or hold, a personal number.
-_NAME = re.compile(r"(?!.*[0-9]{9})[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(rf"(?!.*{PERSONS_NUMBER})[A-Za-z_][A-Za-z0-9_-]{{0,63}}")
 
 
 class Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
