@@ -53,7 +53,10 @@ GROUPS: tuple[tuple[Cohort, ...], ...] = ((), ("elderly",), ("elderly", "workers
 TEAMS = (None, "Tổ 1", "Tổ 2")
 #: Sessions of ours that hold a snapshot.
 # Sessions that keep a snapshot while they do nothing. A consumer between two statements keeps none.
-HELD = "FROM pg_stat_activity WHERE usename = current_user AND state = 'idle in transaction' AND backend_xmin IS NOT NULL"
+HELD = (
+    "FROM pg_stat_activity WHERE usename = current_user "
+    "AND state = 'idle in transaction' AND backend_xmin IS NOT NULL"
+)
 
 
 def lives(number: int, seed: int = 1) -> list[NewEvent]:
