@@ -1,12 +1,16 @@
 """Fixtures for all tests."""
 
+import os
 from typing import Any
 
+import hypothesis
 import pytest
+import structlog
 
 from tests.support.aggregator import counted_template
 from tests.support.kafka import kafka_node
-from tests.support.postgres import database, module_database, postgres_server, unused_port
+from tests.support.ports import unused_port
+from tests.support.postgres import database, module_database, postgres_server
 
 __all__ = [
     "anyio_backend",
@@ -17,6 +21,27 @@ __all__ = [
     "postgres_server",
     "unused_port",
 ]
+
+
+# What services in this process log is shown where a test fails. Plainly: structlog's own way paints a traceback, with
+# the source around each line, and takes as long for one as a service for its start.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+
+# Elsewhere than in CI, where it does so by itself, hypothesis takes an example of more than 200 ms for a failure: on a
+# busy machine any is.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ class KafkaBackend(PostgresBackend):
 
     async def settled(self) -> None:
         """Events and watermarks are on the broker, or it is said why not."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             for service, publisher in self.publishers.items():
                 while not await self._published(service, publisher):
                     assert publisher.stopped is None, publisher.stopped
@@ -113,7 +113,7 @@ class KafkaBackend(PostgresBackend):
         async with self.admin() as admin:
             name = self.broker.topic(topic)
             await admin.delete_topics([name])
-            for _ in range(500):
+            for _ in range(3000):
                 if name not in await admin.list_topics():
                     return
                 await asyncio.sleep(0.02)

@@ -468,11 +468,15 @@ class TestTrapsOfTheClient(OnKafka):
             await client.end_offsets([at])
             client.assign([at])
             client.seek(at, 0)
-            await asyncio.sleep(0.1)
             loop = asyncio.get_running_loop()
-            began = loop.time()
-            await client.end_offsets([at])
-            assert loop.time() - began > 0.2
+            waits: list[float] = []
+            # More than once: a busy machine may come to ask only when the fetch is about to end.
+            while max(waits, default=0.0) < 0.2 and len(waits) < 10:
+                await asyncio.sleep(0.1)
+                began = loop.time()
+                await client.end_offsets([at])
+                waits.append(loop.time() - began)
+            assert max(waits) > 0.2
 
     async def test_records_that_nobody_takes_hold_up_all_others_of_their_broker(
         self, silent: KafkaBackend
@@ -497,7 +501,7 @@ class TestTrapsOfTheClient(OnKafka):
                     taken.topic, b"this one is waited for", partition=taken.partition
                 )
                 while not await client.getmany(taken, timeout_ms=10):
-                    assert loop.time() - began < 5
+                    assert loop.time() - began < 60
                 waits.append(loop.time() - began)
                 await client.getmany(left, timeout_ms=300)
         assert max(waits) > 0.05

@@ -124,7 +124,7 @@ class TestRestores(OnKafka):
             await asyncio.sleep(2)
             assert not consumer.ready
             await log.publish_watermark(datetime.now(UTC))
-            async with carried(backend), asyncio.timeout(15):
+            async with carried(backend), asyncio.timeout(60):
                 while not consumer.ready:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
 
@@ -157,7 +157,7 @@ class TestRestores(OnKafka):
         await append(backend, *[unit_event("b", f"b{n}") for n in range(5)], service="aggregator")
         publisher = KafkaPublisher("aggregator", pool, backend.broker, driven=True)
         async with in_background(publisher.run):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while publisher.stopped is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
         await begin_generation(backend.broker, pool, "aggregator", "a restore")

@@ -157,7 +157,7 @@ def _started(service: str, image: Image, made: Path, port: int) -> Iterator[None
     try:
         yield
         process.terminate()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
@@ -174,7 +174,7 @@ def _wait_until_ready(folder: Path, ports: dict[str, int]) -> None:
 
 
 def _get(port: int, path: str, key: str | None = None) -> int | None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
         return connection.getresponse().status

@@ -145,10 +145,9 @@ def test_a_server_that_does_not_come_up_ends_it_at_the_deadline(passwords: Path,
 def test_what_waiting_cannot_mend_is_said_at_once(
     postgres_server: PostgresServer, passwords: Path, tmp_path: Path
 ) -> None:
-    began = time.monotonic()
     for url in (postgres_server.server.dsn("nobody", "x", "postgres"), "mysql://here"):
-        assert "cannot be used" in setup("--postgres", url, "--passwords", passwords, status=1)
-    assert time.monotonic() - began < 60
+        said = setup("--postgres", url, "--passwords", passwords, "--deadline", "3600", status=1)
+        assert "cannot be used" in said
     assert "nothing to set up" in setup(status=1)
     assert "passwords are missing" in setup("--postgres", "postgresql://x", status=1)
     assert "No such file" in setup("--postgres-file", tmp_path / "none", "--passwords", passwords, status=1)

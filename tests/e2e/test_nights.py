@@ -1,5 +1,6 @@
 """A short campaign with night shifts through the four services: on its days, in time, and proven."""
 
+import os
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_night_shifts_are_counted_on_their_days_and_nothing_of_them_is_late() ->
     with scratch_folder() as folder:
         file = folder / "short-2023.toml"
         file.write_text(SHORT, encoding="utf-8")
-        here = Tiendo(folder / "data", free_port_base(9300))
+        here = Tiendo(folder / "data", free_port_base(29_000 + os.getpid() % 300 * 10))
         with here.up("--clock", "driven") as up:
             done = here.on_data("replay", file, "--json")
             assert done.status == 0, done.out[:2000] + done.err[-2000:]

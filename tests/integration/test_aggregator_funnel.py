@@ -27,7 +27,7 @@ from tests.support.services import (
 )
 from tests.support.units import REFORM, reform_mapping
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 CAMPAIGN = "/v1/campaigns/kon-tum-2023"
 DAY = "2023-11-20"

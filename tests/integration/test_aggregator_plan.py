@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog.testing
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -446,3 +447,10 @@ async def test_the_interface_describes_itself(service: RunningAggregator) -> Non
         assert operation["summary"]
         assert operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert msgspec.json.encode(document).count(b"kon-tum-2023")
+
+
+async def test_a_stop_before_anybody_asked_for_a_plan_is_no_fault(database: Database, tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with aggregator(database, tmp_path):
+            pass
+    assert [line for line in lines if line["log_level"] == "error"] == []

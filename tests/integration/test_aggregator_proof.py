@@ -278,7 +278,7 @@ async def test_a_proof_whose_session_is_lost_or_whose_next_piece_is_late_goes_on
         (span, part), (second_span, second_part), (last_span, last_part) = pieces
         assert (await reconcile(service, part, **span))["clean"]
         assert not await nothing_is_held()
-        await service.kit.pool.execute(f"SELECT pg_terminate_backend(pid) {HELD}")
+        await service.kit.pool.execute(f"SELECT pg_terminate_backend(pid, 60_000) {HELD}")
         answer = await service.client.post(
             "/v1/reconciliations", json={"campaign": "kon-tum-2023", "tallies": second_part, **second_span}
         )

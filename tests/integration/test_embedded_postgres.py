@@ -145,7 +145,7 @@ def test_a_killed_launcher_leaves_a_server_that_the_next_one_attaches_to(folder:
     with in_another_process(folder / "data", "os.kill(os.getpid(), signal.SIGKILL)") as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     launcher = a_server(folder / "data")
     server = launcher.start()
     assert server.attached
@@ -347,8 +347,8 @@ def test_bootstrap_works_for_an_administrator_who_is_no_superuser(folder: Path) 
 
 @pytest.mark.anyio
 async def test_waiting_for_a_server_ends_when_it_is_up_or_the_time_is_over(database: Database) -> None:
-    await wait_until_up(database.dsn("intake"), deadline=5)
+    await wait_until_up(database.dsn("intake"), deadline=60)
     with pytest.raises(DatabaseUnreachable):
         await wait_until_up("postgresql://a:b@/c?host=/nowhere", deadline=0.2)
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await wait_until_up(database.dsn("intake").replace("of-intake", "wrong"), deadline=5)
+        await wait_until_up(database.dsn("intake").replace("of-intake", "wrong"), deadline=60)

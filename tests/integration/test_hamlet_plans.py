@@ -26,7 +26,7 @@ from tests.support.aggregator import eventually, plan_document
 from tests.support.directory import AWAY, HOME
 from tests.support.postgres import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 #: HOME has so many eligible by the plan of tests.
 ELIGIBLE = plan_document()["eligible"][HOME]

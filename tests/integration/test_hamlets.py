@@ -23,7 +23,7 @@ from tests.support.services import (
 from tests.support.units import country, tree_document
 from tiendo_aggregator.rules.units import FIRST_DAY
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 FROM, TODAY = "2023-01-01", "2023-11-20"
 LISTS = "/v1/units/hamlets/62"

@@ -11,7 +11,7 @@ from tests.integration.test_parting_by_share import command_line
 from tests.support.directory import AWAY, HOME
 from tests.support.postgres import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 DAY, LATER = "2023-01-01", "2023-11-15"
 Command = Callable[..., Awaitable[str]]

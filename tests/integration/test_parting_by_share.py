@@ -32,7 +32,7 @@ from tests.support.units import country, tree_document
 from tiendo.folders import DataFolder
 from tiendo_aggregator.rules.units import FIRST_DAY
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
 #: The part that is new, and the first day of both parts.
 PART, DAY = "23339", "2023-11-18"

@@ -175,8 +175,10 @@ async def test_a_service_that_starts_before_its_database_waits_for_it(
     outage = Outage(own_server)
     await outage.stop("stopped")
     async with intake(own_database, tmp_path, wait=False) as desk:
-        await asyncio.sleep(0.5)
         assert (await desk.client.get("/livez")).status_code == 200
+        async with asyncio.timeout(60):
+            while "database" not in (await desk.client.get("/readyz")).text:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         readiness = await desk.client.get("/readyz")
         assert (readiness.status_code, readiness.json()["status"]) == (503, "unready")
         assert "database" in readiness.json()["missing"][0]
@@ -202,7 +204,7 @@ async def test_before_its_tables_are_there_a_service_says_that_it_is_starting(
     """Asked from the first moment on, it never says 500; nor before the units have come."""
     async with intake(own_database, tmp_path, wait=False) as desk:
         statuses: Counter[int] = Counter()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "units" not in (await desk.client.get("/readyz")).text:
                 for path in (
                     "/v1/tally",

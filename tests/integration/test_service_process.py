@@ -57,9 +57,9 @@ async def upload(
         with contextlib.suppress(ConnectionError):
             while sent < most and not answer.done():
                 writer.write(b"%x\r\n%b\r\n" % (len(part), part) if declared is None else part)
-                await asyncio.wait_for(writer.drain(), 10)
+                await asyncio.wait_for(writer.drain(), 60)
                 sent += len(part)
-        head = (await asyncio.wait_for(answer, 10)).decode()
+        head = (await asyncio.wait_for(answer, 60)).decode()
         return Upload(int(head.split()[1]), sent, head.lower())
     finally:
         answer.cancel()
@@ -69,7 +69,7 @@ async def upload(
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if await condition():
                 return
@@ -229,7 +229,7 @@ async def test_at_a_stop_requests_under_way_are_finished(
         answer = await bulk
         assert (answer.status_code, answer.text.count("accepted")) == (200, 6000)
         assert {(await each).status_code for each in singles} == {201}
-        assert await asyncio.to_thread(service.process.wait, 20) == 0
+        assert await asyncio.to_thread(service.process.wait, 60) == 0
         log = [json.loads(line) for line in service.log.read_text().splitlines()]
         assert "stopped" in [entry["event"] for entry in log]
         assert all("Traceback" not in json.dumps(entry) for entry in log)
@@ -243,7 +243,7 @@ async def test_a_stop_before_the_start_is_done_is_a_stop(
         await service.listening()
         assert service.process is not None
         service.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(service.process.wait, 20) == 0
+        assert await asyncio.to_thread(service.process.wait, 60) == 0
 
 
 async def test_a_service_that_cannot_start_says_why_and_ends(
@@ -259,5 +259,5 @@ async def test_a_service_that_cannot_start_says_why_and_ends(
         await until(migrated)
     async with spawned(database, "intake", folder, person_keys=(1,)) as service:
         assert service.process is not None
-        assert await asyncio.to_thread(service.process.wait, 30) == 1
+        assert await asyncio.to_thread(service.process.wait, 60) == 1
         assert "The database holds hashes under person key 2" in service.log.read_text()

@@ -173,21 +173,15 @@ async def test_a_program_that_was_killed_is_started_again_and_that_is_said(folde
 async def test_a_program_that_keeps_dying_is_started_again_ever_later(folder: Path, ports: int) -> None:
     said: list[str] = []
     supervisor = Supervisor(
-        [standin("intake", ports, folder)], record=folder / "processes.json", say=said.append
+        [standin("intake", ports, folder, "once")], record=folder / "processes.json", say=said.append
     )
     await supervisor.start()
-    with contextlib.closing(socket.socket()) as thief:
-        pid = supervisor.pid("intake")
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while pid == supervisor.pid("intake"):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        thief.bind(("127.0.0.1", ports))
-        thief.listen()
-        async with asyncio.timeout(60):
-            while len(said) < 3:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+    pid = supervisor.pid("intake")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        while len(said) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     assert [line.rsplit(" in ", 1)[1] for line in said[:3]] == ["1 s", "2 s", "4 s"]
     await supervisor.stop()
 
@@ -196,10 +190,10 @@ async def test_a_program_that_keeps_dying_is_started_again_ever_later(folder: Pa
 async def test_a_program_that_does_not_end_is_killed_and_that_is_said(folder: Path, ports: int) -> None:
     said: list[str] = []
     programs = [standin("intake", ports, folder), standin("notifier", ports + 1, folder, "stubborn")]
-    supervisor = Supervisor(programs, record=folder / "processes.json", say=said.append, grace=0.3)
+    supervisor = Supervisor(programs, record=folder / "processes.json", say=said.append, grace=3)
     await supervisor.start()
     await supervisor.stop()
-    assert said == ["notifier did not end in 0 s: killed (SIGKILL)"]
+    assert said == ["notifier did not end in 3 s: killed (SIGKILL)"]
     assert (folder / "ended").read_text() == "intake\n"
 
 
@@ -330,7 +324,7 @@ def test_after_a_kill_of_up_the_next_one_ends_what_was_left_and_takes_over(folde
         first.ready()
         left = pids(data)
         first.process.kill()
-        first.process.wait(10)
+        first.process.wait(60)
     assert all(alive(pid) for pid in left.values())
     assert attach(data) is None, "what a killed one wrote leads nowhere"
     with tiendo_up(data, ports) as second:
@@ -367,9 +361,7 @@ def test_a_second_signal_kills_what_does_not_end(folder: Path, ports: int) -> No
         up.ready()
         up.process.send_signal(signal.SIGINT)
         up.wait_to_say("Stopping")
-        began = time.monotonic()
         assert up.stop(signal.SIGINT) == 0
-        assert time.monotonic() - began < 25
         assert "notifier was told to hurry: killed (SIGKILL)" in up.said()
 
 

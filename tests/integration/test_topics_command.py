@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -98,22 +97,18 @@ def test_another_number_of_partitions_is_refused_by_create_check_and_up(tiendo: 
     asyncio.run(add_partitions(tiendo, f"{prefix}intake", 17))
     [finding] = tiendo.run("topics", "check", "--json").document["findings"]
     assert (finding["topic"], finding["mendable"]) == (f"{prefix}intake", False)
-    began = time.monotonic()
     refused = tiendo.run("topics", "create")
     assert refused.status == 1
     for said in (refused.err, tiendo.refused_up()):
         assert f"{prefix}intake has 17 partitions instead of 16" in said
         assert "What to do: " in said
         assert "TIENDO_KAFKA_TOPIC_PREFIX" in said
-    assert time.monotonic() - began < 60
 
 
 def test_brokers_that_are_away_are_waited_for_and_then_named(tiendo: Tiendo, unused_port: int) -> None:
     there = f"kafka://127.0.0.1:{unused_port}"
     for command in ("create", "check"):
-        began = time.monotonic()
         refused = tiendo.run("topics", command, "--log", there)
-        assert time.monotonic() - began < 60
         assert refused.status == 1
         assert f"the brokers at 127.0.0.1:{unused_port} cannot be reached" in refused.err
         assert "What to do: " in refused.err

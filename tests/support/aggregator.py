@@ -22,6 +22,7 @@ from tiendo_aggregator.rules.units import Gazetteer, merge_editions
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.facts import read_editions
 from tiendo_common.clock import new_event_id
+from tiendo_common.database.migrate import migrate
 from tiendo_common.eventlog.port import NewEvent
 from tiendo_common.eventlog.postgres import PostgresEventLog
 from tiendo_common.eventlog.schema import log_generations, log_tables
@@ -46,7 +47,7 @@ KEY = "a-key-for-tests"
 PRODUCERS = ("intake", "activation")
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, deadline: float = 20.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, deadline: float = 60.0) -> None:
     """Wait until something holds. Raises TimeoutError after `deadline` seconds."""
     async with asyncio.timeout(deadline):
         while True:
@@ -306,10 +307,13 @@ async def aggregator(
 def counted_template(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The name of a database that an aggregator has run on, beside logs of intake and activation: to make copies of."""
+    """The name of a database that an aggregator has run on, beside the tables of intake and activation: to make copies
+    of."""
 
     async def run(database: Database) -> None:
-        async with producers(database), aggregator(database, tmp_path_factory.mktemp("template")):
+        for service in PRODUCERS:
+            await migrate(database.dsn(service), service)
+        async with aggregator(database, tmp_path_factory.mktemp("template")):
             pass
 
     with make_database(postgres_server) as template:

@@ -51,10 +51,9 @@ Parts = Counter[tuple[str, str, str, int, date, str, str]]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 GROUPS: tuple[tuple[Cohort, ...], ...] = ((), ("elderly",), ("elderly", "workers"), ("students",))
 TEAMS = (None, "Tổ 1", "Tổ 2")
-#: Sessions of ours that hold a snapshot.
-# Sessions that keep a snapshot while they do nothing. A consumer between two statements keeps none.
+#: Sessions of ours that keep a snapshot while they do nothing. A consumer between two statements keeps none.
 HELD = (
-    "FROM pg_stat_activity WHERE usename = current_user "
+    "FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user "
     "AND state = 'idle in transaction' AND backend_xmin IS NOT NULL"
 )
 

@@ -14,7 +14,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,14 +106,6 @@ def postgres_server() -> Iterator[PostgresServer]:
             yield PostgresServer(launcher, server)
         finally:
             launcher.stop()
-
-
-@pytest.fixture
-def unused_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ import httpx2
 from fastapi import FastAPI
 
 from tests.support.directory import AWAY, CAMPAIGN, HOME
+from tests.support.ports import held_port
 from tests.support.postgres import Database
 from tiendo_activation.main import wire_activation
 from tiendo_activation.settings import Settings as ActivationSettings
@@ -270,7 +270,7 @@ async def _run(app: FastAPI, wait: bool) -> AsyncIterator[Service]:
 
 async def drained(intake: Service, activation: Service) -> None:
     """Wait until activation has taken in every dossier of intake."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             heads = (await intake.kit.log.heads())["dossier"]
             [consumer] = activation.kit.consumers
@@ -304,15 +304,15 @@ async def spawned(
     database: Database, service: str, folder: Path, *, clock: str = "wall", person_keys: Sequence[int] = (1,)
 ) -> AsyncIterator[Spawned]:
     """`python -m tiendo_<service>`, not waited for; killed at the end if it still runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    settings = _settings(database, service, folder, clock, person_keys, port)
-    env = {f"TIENDO_{name.upper()}": str(value) for name, value in settings.items()}
-    log = folder / f"{service}-{port}.log"
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-        with _process([sys.executable, "-m", f"tiendo_{service}"], env, log) as process:
-            yield Spawned(client, None, process, log, port)
+    with held_port() as port:
+        settings = _settings(database, service, folder, clock, person_keys, port)
+        env = {f"TIENDO_{name.upper()}": str(value) for name, value in settings.items()}
+        log = folder / f"{service}-{port}.log"
+        async with httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False
+        ) as client:
+            with _process([sys.executable, "-m", f"tiendo_{service}"], env, log) as process:
+                yield Spawned(client, None, process, log, port)
 
 
 @contextlib.contextmanager

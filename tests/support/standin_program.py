@@ -2,8 +2,8 @@
 `standins.py` imports would take ten times as long to load as this.
 
 The environment says how it behaves: STANDIN_NAME, TIENDO_PORT, STANDIN_ENDED (a file that gets its name when it ends
-in order), STANDIN_MANNER: `well`, `fails` (says so and ends with status 3), `stubborn` (ignores SIGTERM) or `late`
-(never ready).
+in order), STANDIN_MANNER: `well`, `fails` (says so and ends with status 3), `once` (well, and fails when it is started
+again), `stubborn` (ignores SIGTERM) or `late` (never ready).
 """
 
 import http.server
@@ -22,6 +22,11 @@ class _Health(http.server.BaseHTTPRequestHandler):
 
 def _main() -> None:
     name, manner = os.environ["STANDIN_NAME"], os.environ["STANDIN_MANNER"]
+    if manner == "once":
+        began = Path(os.environ["STANDIN_ENDED"]).with_name(f"{name}-began")
+        if began.exists():
+            manner = "fails"
+        began.touch()
     if manner == "fails":
         sys.stderr.write("something it needs is missing\n")
         sys.exit(3)

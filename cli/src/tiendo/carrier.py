@@ -1,19 +1,23 @@
-"""What carries events to their readers, as the command line deals with it: nothing, or a Kafka cluster."""
+"""What carries events to their readers, as the command line deals with it: nothing, or a Kafka cluster.
+
+Kafka's client and the services' settings are imported where they are used, here and in `topics.py`: they take longer to
+load than all else together, and most commands need neither.
+"""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 from tiendo.errors import AlreadyRunning, Refused
 from tiendo_common.errors import Retry, Stop
-from tiendo_common.eventlog.kafka.connection import Broker
-from tiendo_common.eventlog.kafka.generations import strangers
-from tiendo_common.eventlog.kafka.topics import ensure_topics
 from tiendo_common.events.catalogue import TOPICS
-from tiendo_common.service.settings import BrokerSettings
+
+if TYPE_CHECKING:
+    from tiendo_common.eventlog.kafka.connection import Broker
 
 #: Who appends to topics, in the order in which services are named everywhere.
 PRODUCERS = tuple(dict.fromkeys(topic.owner for topic in TOPICS.values()))
@@ -32,9 +36,10 @@ class BrokerAhead(Refused):
     """The brokers have events that the database lacks."""
 
 
-def named_broker(log: str | None) -> Broker | None:
+def named_broker(log: str | None) -> "Broker | None":
     """The broker of an option, else of TIENDO_LOG; None where that is postgres. Raises SystemExit, with what
     is wrong with the settings."""
+    from tiendo_common.service.settings import BrokerSettings
 
     class Settings(BrokerSettings):
         """The environment's, under our own name where they are wrong."""
@@ -42,7 +47,7 @@ def named_broker(log: str | None) -> Broker | None:
     return (Settings.read(log=log) if log else Settings.read()).broker()
 
 
-def the_broker(log: str | None) -> Broker:
+def the_broker(log: str | None) -> "Broker":
     """The same where there must be one. Raises Refused."""
     broker = named_broker(log)
     if broker is None:
@@ -50,9 +55,11 @@ def the_broker(log: str | None) -> Broker:
     return broker
 
 
-async def prepare_topics(broker: Broker, replication: int, patience: float) -> list[str]:
+async def prepare_topics(broker: "Broker", replication: int, patience: float) -> list[str]:
     """Make and check all topics, waiting up to `patience` seconds for brokers that are coming up; the names of
     those that were made. Raises BrokerFailed."""
+    from tiendo_common.eventlog.kafka.topics import ensure_topics
+
     until = time.monotonic() + patience
     while True:
         try:
@@ -74,8 +81,10 @@ async def prepare_topics(broker: Broker, replication: int, patience: float) -> l
             ) from problem
 
 
-async def refuse_if_ahead(broker: Broker, database_urls: Mapping[str, str]) -> None:
+async def refuse_if_ahead(broker: "Broker", database_urls: Mapping[str, str]) -> None:
     """Raise BrokerAhead if the brokers have events that the logs lack: before anybody reads those."""
+    from tiendo_common.eventlog.kafka.generations import strangers
+
     for service in PRODUCERS:
         async with connected(database_urls[service]) as pool:
             # Before the first start there is no log, and nothing can have come from it.

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -30,11 +30,12 @@ from tiendo.stack import Plan, database
 from tiendo_common.database.bootstrap import SERVICES, role_of
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import Retry
-from tiendo_common.eventlog.kafka.connection import Broker
-from tiendo_common.eventlog.kafka.generations import Withdrawn, begin_generation
-from tiendo_common.eventlog.kafka.topics import access_rules, examine_topics, expected_topics
 from tiendo_common.events.catalogue import TOPICS
 from tiendo_common.files import replace_private
+
+if TYPE_CHECKING:
+    from tiendo_common.eventlog.kafka.connection import Broker
+    from tiendo_common.eventlog.kafka.generations import Withdrawn
 
 app = typer.Typer(help="Kafka's topics: make them, check them, go on after a restore.", no_args_is_help=True)
 
@@ -60,6 +61,8 @@ def create(log: Log = None, replication: Copies = 1) -> None:
 @app.command()
 def check(log: Log = None, replication: Copies = 1, json_: AsJson = False) -> None:
     """Compare the topics with what they must be. Exit status 1 if anything differs."""
+    from tiendo_common.eventlog.kafka.topics import examine_topics
+
     broker = the_broker(log)
     try:
         findings = asyncio.run(examine_topics(broker, replication))
@@ -79,6 +82,8 @@ def check(log: Log = None, replication: Copies = 1, json_: AsJson = False) -> No
 @app.command()
 def access(log: Log = None) -> None:
     """Print the access rules that follow from the catalogue, as kafka-acls commands."""
+    from tiendo_common.eventlog.kafka.topics import access_rules
+
     broker = the_broker(log)
     begin = f"kafka-acls.sh --bootstrap-server {broker.bootstrap} --add --allow-principal User:"
     for user, operation, topic in access_rules(broker):
@@ -149,9 +154,11 @@ def new_generation(
         asyncio.run(withdraw())
 
 
-async def _withdraw(broker: Broker, urls: Mapping[str, str], out: Path, reason: str) -> None:
+async def _withdraw(broker: "Broker", urls: Mapping[str, str], out: Path, reason: str) -> None:
     """Begin new generations where they are needed. Raises Refused; what was done until then stays done, and
     doing it again is safe."""
+    from tiendo_common.eventlog.kafka.generations import begin_generation
+
     nothing = True
     async with contextlib.AsyncExitStack() as stack:
         pools = {service: await stack.enter_async_context(connected(urls[service])) for service in PRODUCERS}
@@ -207,7 +214,7 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def _keep(folder: Path, topic: str, generation: int, events: list[Withdrawn]) -> Path:
+def _keep(folder: Path, topic: str, generation: int, events: "list[Withdrawn]") -> Path:
     """Write a file of one line an event, beside those of earlier restores; private, since the topic `dossier`
     holds keyed hashes."""
     names = (f"withdrawn-{topic}-{generation}{f'-{n}' if n else ''}.ndjson" for n in itertools.count())
@@ -229,7 +236,9 @@ def _keep(folder: Path, topic: str, generation: int, events: list[Withdrawn]) ->
     return file
 
 
-def _print_check(broker: Broker, replication: int, problems: dict[str, str]) -> None:
+def _print_check(broker: "Broker", replication: int, problems: dict[str, str]) -> None:
+    from tiendo_common.eventlog.kafka.topics import expected_topics
+
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("Topic", "Partitions", ""):
         grid.add_column(column, overflow="fold")

@@ -251,7 +251,7 @@ async def test_a_sender_stops_at_whatever_moment_it_is_told_to(
             for _ in range(ticks):
                 await asyncio.sleep(0)
             sending.cancel()
-            await asyncio.wait([sending], timeout=5)
+            await asyncio.wait([sending], timeout=60)
             stopped = sending.done()
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)

@@ -77,7 +77,7 @@ class MailBox:
 @pytest.fixture
 def post_office(unused_port: int) -> Iterator[tuple[MailBox, int]]:
     box = MailBox()
-    controller = Controller(box, hostname="127.0.0.1", port=unused_port)
+    controller = Controller(box, hostname="127.0.0.1", port=unused_port, ready_timeout=60)
     controller.start()
     try:
         yield box, unused_port

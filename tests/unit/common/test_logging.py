@@ -17,8 +17,9 @@ def as_before() -> Iterator[None]:
     """Logging belongs to the whole process."""
     root = logging.getLogger()
     handlers, level, noisy = root.handlers, root.level, logging.getLogger("alembic").level
+    ours = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**ours)
     structlog.contextvars.clear_contextvars()
     root.handlers, root.level = handlers, level
     logging.getLogger("alembic").setLevel(noisy)

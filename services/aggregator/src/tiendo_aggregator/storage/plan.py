@@ -110,10 +110,10 @@ class PlanDatabase:
     async def keep_open(self) -> None:
         """Close the connections when cancelled."""
         try:
-            await asyncio.Event().wait()
+            async with self._driver:  # which also ends in order if nobody has asked anything
+                await asyncio.Event().wait()
         finally:
             await self._engine.dispose()
-            await self._driver.close()
 
 
 async def driver_connection(session: AsyncSession) -> Connection:
