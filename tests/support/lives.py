@@ -54,7 +54,8 @@ TEAMS = (None, "Tổ 1", "Tổ 2")
 #: Sessions of ours that hold a snapshot.
 # Sessions that keep a snapshot while they do nothing. A consumer between two statements keeps none.
 HELD = (
-    "FROM pg_stat_activity WHERE usename = current_user AND state = 'idle in transaction' AND backend_xmin IS NOT NULL"
+    "FROM pg_stat_activity WHERE usename = current_user AND state = 'idle in transaction' "
+    "AND backend_xmin IS NOT NULL"
 )
 
 
