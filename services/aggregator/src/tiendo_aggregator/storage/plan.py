@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+import asyncpg
 import msgspec
 from sqlalchemy import func
 from sqlalchemy.exc import DBAPIError
@@ -89,10 +90,13 @@ class PlanDatabase:
                 yield session
         except DBAPIError as error:
             # SQLAlchemy wraps the driver's errors twice: the skeleton knows the innermost ones.
-            if isinstance(error.orig, Exception) and isinstance(error.orig.__cause__, PASSING_FAULTS):
+            driver = error.orig.__cause__ if isinstance(error.orig, Exception) else None
+            if isinstance(driver, PASSING_FAULTS):
                 raise Unavailable(
                     "The database is away.", remedy="Send the same request again; a plan is put, not added."
                 ) from error
+            if isinstance(driver, asyncpg.UndefinedTableError):
+                raise driver from error
             raise
 
     async def state(self, campaign: str) -> tuple[State, date | None]:
