@@ -194,7 +194,9 @@ async def test_a_bad_plan_is_refused_and_the_field_named(service: RunningAggrega
         ("first_day", {"first_day": "2023-02-30"}),
         ("name", {"name": ""}),
         ("name", {"name": "a\x00b"}),
+        ("name", {"name": "  \u00a0"}),
         ("day_cut_off", {"day_cut_off": "21:00+07:00"}),
+        ("day_cut_off", {"day_cut_off": "00:00"}),
         ("day_cut_off", {"day_cut_off": "06:01", "days_end_after_midnight": True}),
         ("days_end_after_midnight", {"day_cut_off": "02:00", "days_end_after_midnight": "yes"}),
         ("targets", {"targets": [target, target]}),
@@ -229,6 +231,7 @@ async def test_what_is_wrong_with_a_plan_is_said_in_words(service: RunningAggreg
         ({"eligible": {"232": 1}}, "five digits"),
         ({"figures": [figure]}, "small letters, digits and underscores"),
         ({"name": ""}, "1 to 300 characters"),
+        ({"figures": [{**figure, "id": "a"}] * 2}, "figures: a figure's id stands there twice"),
         ({"targets": [{"indicator": "{intake}", "value": 1}]}, "'intake', 'approved' or 'activated'"),
     ]
     for change, words in faults:

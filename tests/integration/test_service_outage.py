@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.support.aggregator import starting_aggregator
 from tests.support.directory import AWAY, HOME, publish_directory
 from tests.support.postgres import Database, PostgresServer, make_database, scratch_folder
 from tests.support.services import (
@@ -222,3 +223,21 @@ async def test_before_its_tables_are_there_a_service_says_that_it_is_starting(
         assert "units" in answer.json()["detail"]
         await publish_directory(own_database)
         await desk.ready()
+
+
+async def test_before_its_tables_are_there_an_aggregator_says_that_it_is_starting(
+    own_database: Database, tmp_path: Path
+) -> None:
+    """Plans are read in sessions of another library, which wraps what the database says."""
+    async with starting_aggregator(own_database, tmp_path) as service:
+        statuses: Counter[int] = Counter()
+        async with asyncio.timeout(60):
+            while (
+                "not run yet" not in (ready := (await service.client.get("/readyz")).text)
+                and "[]" not in ready
+            ):
+                for path in ("/v1/campaigns", "/v1/campaigns/kon-tum-2023", "/v1/units"):
+                    answer = await service.client.get(path)
+                    statuses[answer.status_code] += 1
+                    assert answer.status_code != 500, answer.text
+        assert statuses[503] > 0

@@ -172,3 +172,36 @@ async def test_a_key_that_may_read_may_not_write_and_the_other_way_round(
     )
     assert answer.status_code == 403
     assert "intake:read" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("provnce=62", "provnce", "Did you mean 'province'?"),
+        ("asof=2023-11-12", "asof", "There are "),
+        ("province=62&province=60", "province", "Send it once."),
+    ],
+)
+async def test_a_question_that_would_be_passed_over_is_refused_by_name(
+    services: dict[str, Service], query: str, field: str, words: str
+) -> None:
+    answer = await services["intake"].client.get(f"/v1/tally?{query}", headers=ADMIN)
+    problem = answer.json()
+    assert (answer.status_code, problem["field"]) == (422, field)
+    assert words in problem["remedy"]
+
+
+async def test_what_probes_and_scrapers_add_to_a_question_is_let_be(service: Service) -> None:
+    for path in ("/livez?verbose", "/readyz?verbose=1", "/metrics?name[]=up"):
+        assert (await service.client.get(path)).status_code == 200
+
+
+async def test_a_member_that_stands_twice_in_a_document_is_refused_by_name(service: Service) -> None:
+    before = (await service.client.get("/v1/clock")).json()
+    later = (NOW + timedelta(days=1)).isoformat()
+    body = f'{{"now": "{later}", "now": "{before["now"]}"}}'
+    answer = await service.client.post(
+        "/v1/clock", content=body, headers={**ADMIN, "Content-Type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["field"]) == (422, "now")
+    assert (await service.client.get("/v1/clock")).json() == before

@@ -268,10 +268,10 @@ def keys_file(folder: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def aggregator(
+async def starting_aggregator(
     database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA
 ) -> AsyncIterator[RunningAggregator]:
-    """The real application, started and its units loaded; its consumers may still wait for watermarks."""
+    """The real application from its first moment on."""
     settings = Settings.model_validate(
         {
             "port": 1,
@@ -290,17 +290,26 @@ async def aggregator(
             base_url="http://aggregator",
             headers={"Authorization": f"Bearer {KEY}"},
         ) as client:
-
-            async def started() -> bool:
-                missing = app.state.runtime.missing
-                assert missing is None or "failed" not in missing, missing
-                return missing is None
-
-            await eventually(started)
             yield RunningAggregator(app, client)
     finally:
         # As a server does it: whatever happened, the lifespan ends in the ordinary way.
         await lifespan.__aexit__(None, None, None)
+
+
+@contextlib.asynccontextmanager
+async def aggregator(
+    database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA
+) -> AsyncIterator[RunningAggregator]:
+    """The same, started and its units loaded; its consumers may still wait for watermarks."""
+    async with starting_aggregator(database, folder, clock=clock, data_facts=data_facts) as service:
+
+        async def started() -> bool:
+            missing = service.app.state.runtime.missing
+            assert missing is None or "failed" not in missing, missing
+            return missing is None
+
+        await eventually(started)
+        yield service
 
 
 @pytest.fixture(scope="session")

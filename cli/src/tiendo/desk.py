@@ -10,6 +10,7 @@ import httpx2
 from rich.console import Console
 
 from tiendo.errors import NotAccepted, Refused
+from tiendo.folders import DataFolder
 from tiendo.instance import Instance, attach
 
 
@@ -66,6 +67,11 @@ class Ask:
 def desk(data: Path, patience: float) -> Iterator[Ask]:
     """Whom to ask; one answer may take `patience` seconds. Raises Refused if nothing runs on the folder."""
     instance = attach(data)
+    if instance is None and (holder := DataFolder(data).holder()) is not None:
+        raise Refused(
+            f"Tiendo starts or stops on {data}, with pid {holder}.",
+            remedy="Run it again when it says that it is ready.",
+        )
     if instance is None:
         raise Refused(f"Tiendo does not run on {data}.", remedy=f"Start it: tiendo up --data {data}")
     timeout = httpx2.Timeout(patience, connect=5)

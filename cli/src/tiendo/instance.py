@@ -12,10 +12,11 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from tiendo.errors import OtherClock, Refused
+from tiendo.errors import AlreadyRunning, OtherClock, Refused
 from tiendo.folders import ClockMode, DataFolder
 from tiendo.stack import DEFAULT_PORT_BASE, Instance, Plan, Table, running, service_table
 from tiendo.supervisor import Say, free_port_base, port_is_free, same_process
@@ -44,11 +45,34 @@ def attach(data: Path) -> Instance | None:
     )
 
 
+#: Seconds that an instance may take to start or stop: a slow disk recovers PostgreSQL in them.
+_PATIENCE = 300.0
+
+
+async def _attach_at_last(data: Path, say: Say) -> Instance | None:
+    """As `attach`, once the instance that holds the folder has started, or stopped. Raises AlreadyRunning if it does
+    neither."""
+    folder, waits = DataFolder(data), False
+    until = time.monotonic() + _PATIENCE
+    while (attached := attach(data)) is None and (holder := folder.holder()) is not None:
+        if not waits:
+            waits = True
+            say(f"Tiendo starts or stops on {folder.root}, with pid {holder}: waiting for it")
+        if time.monotonic() > until:
+            raise AlreadyRunning(
+                f"Tiendo has started or stopped on {folder.root} for {_PATIENCE:.0f} s, with pid {holder}.",
+                remedy=f"See `tiendo doctor`; stop it (kill {holder}), or choose another folder with --data.",
+            )
+        await asyncio.sleep(0.2)
+    return attached
+
+
 @contextlib.asynccontextmanager
 async def running_instance(
     data: Path, *, clock: ClockMode | None = None, say: Say | None = None, table: Table = service_table
 ) -> AsyncIterator[Instance]:
-    """The instance running on a data folder, or one started for the duration and stopped in order after it.
+    """The instance running on a data folder, also one that is starting, or one started for the duration and stopped in
+    order after it.
 
     `clock`: refuse any other (OtherClock); None: whichever it is. `say` gets a line when something dies and
     is restarted; without it, lines go to standard error. One that is started here takes the ports that
@@ -56,7 +80,7 @@ async def running_instance(
     server that TIENDO_POSTGRES names, if it does. SIGTERM cancels the calling task, as Ctrl-C does, so that the
     stop is in order.
     """
-    attached = attach(data)
+    attached = await _attach_at_last(data, say or _to_standard_error)
     if attached is not None:
         if clock is not None and attached.clock != clock:
             raise OtherClock(

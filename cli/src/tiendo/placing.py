@@ -50,7 +50,12 @@ def place(
             if undo:
                 placed.append(ask("DELETE", "intake", path))
             else:
-                division = {"day": asked["effective_on"], "stays": asked["stays"][unit], "shares": shares}
+                division = {
+                    "day": asked["effective_on"],
+                    "stays": asked["stays"][unit],
+                    "shares": shares,
+                    "taken_in": asked["taken_in"][unit],
+                }
                 placed.append(ask("PUT", "intake", path, json=division))
     if json_:
         sys.stdout.write(json.dumps({"placements": placed}) + "\n")

@@ -140,7 +140,7 @@ def test_days_sum_to_what_stands_at_their_end(
     days = rebased_days(found, followed, "01", last)
     for end in (EVE, CENSUS, REFORM - timedelta(1), REFORM, last):
         so_far = sum(n for day, n in changes.items() if day <= end)
-        stands = records_of("00001", so_far, followed.steps, end)
+        stands = records_of("00001", so_far, followed, end)
         assert sum(stands.values()) == so_far
         sums = dict.fromkeys(COMMUNES, 0)
         for unit, (_, day), n in days:

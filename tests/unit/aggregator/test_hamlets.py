@@ -241,7 +241,7 @@ def test_divided_by_hamlet_each_goes_where_the_next_list_has_it() -> None:
     }
     # What was told of it as a number is parted by the weights.
     assert parts_of("00001", 10, followed.steps) == {"00001": 8, "00009": 2}
-    assert records_of("00001", 10, followed.steps, FIRST_DAY) == {"00001": 10}
+    assert records_of("00001", 10, followed, FIRST_DAY) == {"00001": 10}
     # On the eve it is as it was, and without the reorganisation nothing says why the hamlet is elsewhere.
     assert history.follow("01", FIRST_DAY, eve(CENSUS)).places["101"] == "00001"
     with pytest.raises(Invalid, match=r"Thôn Một \(101\)|101 \(101\)"):

@@ -212,12 +212,6 @@ def test_what_is_no_line_is_refused(kind: type[FactLine], raw: bytes) -> None:
     assert line_id_of(raw) is None or raw.startswith(b'{"line_id"')
 
 
-@kinds
-def test_of_a_field_that_is_there_twice_the_last_holds(kind: type[FactLine]) -> None:
-    raw = text_of(kind)[:-1] + b', "line_id": "2"}'
-    assert decoders[kind].decode(raw).line_id == "2"
-
-
 def test_the_id_of_a_line_is_found_though_the_rest_of_it_is_bad() -> None:
     assert line_id_of(text_of(IntakeLine, level=3)) == "1"
     assert line_id_of(b'{"level": 1}') is None
@@ -307,3 +301,29 @@ def test_what_is_accepted_is_said_in_words(
     detail = problem_of(kind, text_of(kind, **{field: value})).detail
     assert words in detail
     assert "regex" not in detail
+
+
+@pytest.mark.parametrize(
+    ("form", "wanted"),
+    [
+        ('{{{}, "campaign": "c"}}', "campaign"),
+        ('{{"campaign" :"b",{}}}', "campaign"),
+        ('{{"campaign"\t:"b",{}}}', "campaign"),
+        ('{{"c\\u0061mpaign":"b",{}}}', "campaign"),
+        ('{{"line_id":"2", {}}}', "line_id"),
+        ("{{{}}}", None),
+        ("{{\n{}\t}}", None),
+    ],
+)
+@kinds
+def test_a_field_that_stands_twice_is_refused_by_name(
+    kind: type[FactLine], form: str, wanted: str | None
+) -> None:
+    # A text that looks like a field is none.
+    said = text_of(kind, line_id='a":b').decode()[1:-1]
+    raw = form.format(said).encode()
+    if wanted is None:
+        assert decoders[kind].decode(raw).line_id == 'a":b'
+    else:
+        problem = problem_of(kind, raw)
+        assert (problem.field, problem.remedy) == (wanted, "Send it once.")

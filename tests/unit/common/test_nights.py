@@ -58,3 +58,10 @@ def test_days_that_would_end_in_the_morning_are_refused() -> None:
     with pytest.raises(Invalid, match="06:01") as refused:
         check_day_end(DayEnd(time(6, 1), after_midnight=True))
     assert (refused.value.field, refused.value.remedy is None) == ("day_cut_off", False)
+
+
+def test_a_day_that_would_be_final_as_it_begins_is_refused() -> None:
+    check_day_end(DayEnd(time(0), after_midnight=True))
+    with pytest.raises(Invalid, match="a day begins") as refused:
+        check_day_end(DayEnd(time(0)))
+    assert (refused.value.field, "true" in (refused.value.remedy or "")) == ("day_cut_off", True)

@@ -13,14 +13,16 @@ from tiendo_intake.rules import Decided, Fact, Moved, Placed, Taken, decide, seg
 from tiendo_intake.rules.placing import (
     Division,
     check_division,
-    is_to_be_placed,
+    code_to_leave,
     part_of_each,
     quotas,
 )
 
 DAY = date(2023, 11, 18)
-UNIT, PART, ELSEWHERE = "23341", "23339", "23344"
-DIVISION = Division(reorganisation="1", unit=UNIT, day=DAY, stays=UNIT, shares={UNIT: 3, PART: 1})
+UNIT, PART, ELSEWHERE, OLD = "23341", "23339", "23344", "39998"
+DIVISION = Division(
+    reorganisation="1", unit=UNIT, day=DAY, stays=UNIT, shares={UNIT: 3, PART: 1}, taken_in=(OLD,)
+)
 PLACED = Placed(DAY, UNIT, PART, "1")
 
 
@@ -74,21 +76,25 @@ def test_quotas_sum_exactly_and_of_equal_remainders_the_earlier_gets_it() -> Non
 @pytest.mark.parametrize(
     ("facts", "wanted"),
     [
-        ((taken(),), True),
-        ((taken(), Decided(DAY, True)), True),
-        ((taken(-1),), True),
+        ((taken(),), UNIT),
+        ((taken(), Decided(DAY, True)), UNIT),
+        ((taken(-1),), UNIT),
         # Taken on the day or later, it was taken in the part that is meant.
-        ((taken(0),), False),
-        ((taken(unit=ELSEWHERE),), False),
-        ((taken(), moved(-1)), False),
-        ((taken(), moved(0)), False),
-        ((taken(), moved(1)), True),
-        ((taken(unit=ELSEWHERE), moved(-1, UNIT)), True),
-        ((), False),
+        ((taken(0),), None),
+        ((taken(unit=ELSEWHERE),), None),
+        ((taken(), moved(-1)), None),
+        ((taken(), moved(0)), None),
+        ((taken(), moved(1)), UNIT),
+        ((taken(unit=ELSEWHERE), moved(-1, UNIT)), UNIT),
+        ((taken(unit=OLD),), OLD),
+        ((taken(unit=OLD), moved(0)), None),
+        # He moved within what is divided on its day: which part is meant is his own word.
+        ((taken(unit=OLD), moved(0, UNIT)), None),
+        ((), None),
     ],
 )
-def test_placed_is_who_lived_there_on_the_eve(facts: tuple[Fact, ...], wanted: bool) -> None:
-    assert is_to_be_placed(DIVISION, segments(facts)) == wanted
+def test_placed_is_who_lived_there_on_the_eve(facts: tuple[Fact, ...], wanted: str | None) -> None:
+    assert code_to_leave(DIVISION, segments(facts)) == wanted
 
 
 def test_a_placement_holds_from_the_day_on_for_those_who_lived_there() -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tiendo.replay.campaigns.campaign import Campaign, Language
-from tiendo.replay.words import day_words, decimal, number
+from tiendo.replay.words import day_words, decimal, goal_words, number
 
 _TEXTS: dict[str, dict[Language, str]] = {
     "title": {
@@ -26,22 +26,19 @@ _TEXTS: dict[str, dict[Language, str]] = {
         "en": "no day of which it could be told and that is followed by one to tell",
         "vi": "chưa có ngày nào để dự báo và đối chiếu",
     },
-    "intake": {"en": "Intakes", "vi": "Thu nhận hồ sơ"},
-    "approved": {"en": "Approved", "vi": "Phê duyệt"},
-    "activated": {"en": "Activated", "vi": "Kích hoạt"},
 }
 
 _WAYS = ("forecast", "planned_pace", "straight_line")
 
 
 def print_backtest(campaign: Campaign, answer: dict[str, Any], language: Language) -> None:
-    """A table for each indicator that has a target. Errors are told − actual, of what the campaign brought."""
+    """A table for each goal that has a target. Errors are told − actual, of what the campaign brought."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 170
-    for indicator, origins in answer["indicators"].items():
+    for goal, origins in answer["indicators"].items():
         title = _TEXTS["title"][language].format(through=day_words(answer["through"], language))
-        console.print(Text(f"{campaign.name}, {_TEXTS[indicator][language]}: {title}", style="bold"))
+        console.print(Text(f"{campaign.name}, {goal_words(goal, language)}: {title}", style="bold"))
         if not origins:
             console.print(_TEXTS["too_early"][language])
             continue

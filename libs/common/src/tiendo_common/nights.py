@@ -57,10 +57,16 @@ class DayEnd:
 
 
 def check_day_end(end: DayEnd) -> None:
-    """Raise Invalid, naming the field, for days that would end after the night is over."""
+    """Raise Invalid, naming the field, for days that would end after the night is over, or as they begin."""
     if end.after_midnight and end.cut_off > NIGHT_ENDS:
         raise Invalid(
             f"Days that end after midnight end by {NIGHT_ENDS:%H:%M}, not at {end.cut_off:%H:%M}.",
             field="day_cut_off",
             remedy=f"Send an hour up to {NIGHT_ENDS:%H:%M}, or days_end_after_midnight false.",
+        )
+    if not end.after_midnight and end.cut_off == time.min:
+        raise Invalid(
+            "At 00:00 of its own date a day begins: it would be final without its work.",
+            field="day_cut_off",
+            remedy="Send days_end_after_midnight true, too, for the midnight on which it ends; or 23:59.",
         )

@@ -227,9 +227,10 @@ async def note_undone(connection: Connection, made: Placement, undone_at: dateti
     )
 
 
-async def hashes_naming(connection: Connection, unit: str) -> list[bytes]:
-    """The hashes of those whose facts name a unit. It reads all records: once for each unit that is divided."""
+async def hashes_naming(connection: Connection, codes: Sequence[str]) -> list[bytes]:
+    """The hashes of those whose facts name one of the codes. It reads all records: once for each unit that is
+    divided."""
     rows = await connection.fetch(
-        "SELECT person_hash FROM record WHERE position($1 IN facts::text) > 0", f'"{unit}"'
+        "SELECT person_hash FROM record WHERE facts::text ~ $1", f'"({"|".join(codes)})"'
     )
     return [row[0] for row in rows]

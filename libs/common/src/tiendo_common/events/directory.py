@@ -90,12 +90,7 @@ class Directory:
         good = self._good.get((code, commune))
         if good is not None and _is_on(good, day) and (hamlets or isinstance(good, UnitSpan)):
             return
-        spans: Sequence[UnitSpan | HamletSpan] = self._units.get(code, ())
-        if not spans and hamlets:
-            spans = sorted(
-                (span for each in self._hamlets.get(code, {}).values() for span in each),
-                key=lambda span: span.from_day,
-            )
+        spans = self._spans(code) if hamlets else self._units.get(code, ())
         if not spans:
             raise Invalid(f"No unit has the code {code}.", field=field, remedy=_UNITS)
         for span in spans:
@@ -113,6 +108,25 @@ class Directory:
             f"The unit {code} did not exist on {day}: its code is valid {when_valid(spans)}.",
             field=field,
             remedy=f"GET /v1/units?as_of={day} of the aggregator tells the units of that day.",
+        )
+
+    def check_ended(self, code: str, day: date, field: str) -> None:
+        """Raise Invalid unless the code was a unit's or a hamlet's before that day, and is none on it or on its eve."""
+        spans = self._spans(code)
+        if not spans:
+            raise Invalid(f"No unit has the code {code}.", field=field, remedy=_UNITS)
+        if any(_is_on(span, each) for span in spans for each in (day, day - timedelta(days=1))):
+            raise Invalid(
+                f"{code} ({spans[-1].name}) had not ended by {day}: its code is valid {when_valid(spans)}.",
+                field=field,
+                remedy="Leave it out: its records are its own.",
+            )
+
+    def _spans(self, code: str) -> Sequence[UnitSpan | HamletSpan]:
+        """The spans of a unit, or else of a hamlet."""
+        return self._units.get(code) or sorted(
+            (span for each in self._hamlets.get(code, {}).values() for span in each),
+            key=lambda span: span.from_day,
         )
 
     def ever_below(self, root: str) -> list[str]:

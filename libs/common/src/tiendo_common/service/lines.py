@@ -18,6 +18,7 @@ from tiendo_common.identity import PERSONAL_NUMBER_LENGTH
 from tiendo_common.nights import check_working_day
 from tiendo_common.observability import metrics
 from tiendo_common.service import problems
+from tiendo_common.service.asked import flat_member_twice, twice
 from tiendo_common.service.bodies import (
     BYTE_ORDER_MARK,
     JSON_TYPES,
@@ -191,7 +192,9 @@ class LineDecoder(Generic[LineT]):
 
     def __init__(self, line: type[LineT]) -> None:
         self._decoder = msgspec.json.Decoder(line)
-        self._fields = {field.name: field.type for field in _described(line).fields}
+        fields = _described(line).fields
+        self._fields = {field.name: field.type for field in fields}
+        self._required = sum(field.required for field in fields)
 
     def decode(self, raw: bytes) -> LineT:
         """Raises Invalid, whose text repeats no value of the line: it could be a personal number."""
@@ -205,6 +208,8 @@ class LineDecoder(Generic[LineT]):
             raise _no_utf_8() from None
         except RecursionError:
             raise Invalid("The line is nested too deeply.", remedy="Send flat objects.") from None
+        if (name := flat_member_twice(raw, self._required)) is not None:
+            raise twice(name)
         if line.occurred_at.year not in YEARS:
             raise Invalid(
                 f"No fact is from the year {line.occurred_at.year}.",

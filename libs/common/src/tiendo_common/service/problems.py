@@ -103,7 +103,11 @@ def install(app: FastAPI) -> None:
     async def on_validation(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         fields: list[dict[str, Any]] = [
-            {"field": ".".join(str(part) for part in each["loc"][1:]) or "body", "detail": each["msg"]}
+            {
+                "field": ".".join(str(part) for part in each["loc"][1:]) or "body",
+                # What a validator of ours says, without the library's word for who said it.
+                "detail": each["msg"].removeprefix("Value error, "),
+            }
             for each in error.errors()
         ]
         first = fields[0]

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel, Field
@@ -21,6 +21,7 @@ from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.errors import BadKeys, Conflict
 from tiendo_common.observability import logging as logs
 from tiendo_common.service import problems
+from tiendo_common.service.asked import Asked
 from tiendo_common.service.auth import Admin
 from tiendo_common.service.bodies import MAX_BODY, LimitBodies
 from tiendo_common.service.dead_letter_routes import add_dead_letter_routes
@@ -154,6 +155,7 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        dependencies=[Depends(Asked())],
         responses=dict.fromkeys(("4XX", 422, 503), problems.DOCUMENTED),
     )
     kit = Kit.make(service, settings, app)

@@ -43,8 +43,11 @@ AnyUnitCode = Annotated[
 ]
 Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$"),
-    in_words("text of 1 to 300 characters without control characters"),
+    # Something to see is among it: a blank name would be no name.
+    StringConstraints(
+        min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+    ),
+    in_words("text of 1 to 300 characters without control characters, and not blank"),
 ]
 Day = Annotated[date, Field(ge=date(2004, 1, 1), lt=date(2200, 1, 1))]
 Citizens = Annotated[int, Field(strict=True, ge=0, le=200_000_000)]

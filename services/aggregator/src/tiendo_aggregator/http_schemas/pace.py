@@ -295,6 +295,8 @@ class PlanVersionAnswer(Answered):
     known_day: date = Field(description="The business day on which it was put.")
     plan_number: str
     plan_issued_on: date
+    signed_by: str | None = Field(description="null: the plan doesn't say.")
+    holds_from: date | None = Field(description="The first day of which it is the plan; null: of all days.")
     targets: dict[GoalName, int] = Field(description="Of the province.")
 
     @classmethod
@@ -305,6 +307,8 @@ class PlanVersionAnswer(Answered):
             known_day=version.known_day,
             plan_number=campaign.plan_number,
             plan_issued_on=campaign.plan_issued_on,
+            signed_by=version.plan.signed_by,
+            holds_from=version.plan.holds_from,
             targets=dict(version.plan.targets),
         )
 

@@ -284,6 +284,15 @@ def _one_each(targets: list[TargetDocument]) -> list[TargetDocument]:
 class CampaignBody(CampaignHead):
     """All of a campaign's plan but the province's targets."""
 
+    signed_by: Text | None = Field(
+        None, description="Who signed the plan.", examples=["Phó Chủ tịch UBND tỉnh"]
+    )
+    holds_from: Day | None = Field(
+        None,
+        description="The first day of which this is the plan, today or earlier; days before it keep the plan that they "
+        "had. Left out: it is the plan of all days, also of those that are over.",
+        examples=["2023-12-01"],
+    )
     units: Annotated[list[UnitCode], Field(max_length=5000)] = Field(
         [],
         description="Districts and communes of the first day that it is about, with all below them; what is said of "
@@ -352,6 +361,8 @@ class CampaignDocument(CampaignBody):
             eligible_in_hamlets=self.eligible_in_hamlets,
             set_targets={goal: each for goal, each in self.set_targets.items() if each},
             cohorts={cohort: CohortSize(**each.model_dump()) for cohort, each in self.cohorts.items()},
+            signed_by=self.signed_by,
+            holds_from=self.holds_from,
         )
 
 
@@ -395,6 +406,8 @@ class CampaignAnswer(CampaignBody):
         return cls(
             **_head(stored),
             sub_campaigns=[SubCampaignAnswer.model_validate(each) for each in sub_campaigns],
+            signed_by=stored.plan.signed_by,
+            holds_from=stored.plan.holds_from,
             units=list(stored.campaign.units),
             targets=[_target(stored.plan, goal) for goal in sorted(stored.plan.targets, key=in_order)],
             eligible=dict(stored.plan.eligible),

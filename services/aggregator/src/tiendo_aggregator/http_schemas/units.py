@@ -443,6 +443,10 @@ class AppliedAnswer(Answered):
         description="Of both, the part at which records count that intake does not move, or that name no hamlet: the "
         "one that keeps the code, else the main one."
     )
+    taken_in: dict[str, list[str]] = Field(
+        description="Of those parted by share, the other codes whose records were theirs on the day before: of "
+        "communes that they took in earlier, and of hamlets that have ended."
+    )
     rows: int
     applied_at: AwareDatetime
     applied_by: str

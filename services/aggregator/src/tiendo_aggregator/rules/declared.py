@@ -123,8 +123,8 @@ def records_beside(counts: Iterable[Count], then: Followed, followed: Followed, 
     for each in counts:
         commune = then.places.get(each.unit, each.unit)
         there: Mapping[str, int] = {followed.places.get(each.unit, each.unit): each.value}
-        if are_parted(each.unit, followed.steps):
-            there = records_of(each.unit, each.value, followed.steps, day)
+        if are_parted(each.unit, followed):
+            there = records_of(each.unit, each.value, followed, day)
         for unit, citizens in there.items():
             records[commune, unit, each.indicator, each.level] += citizens
     return records

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from tiendo_aggregator.rules.plan import spread
-from tiendo_aggregator.rules.units import Step
+from tiendo_aggregator.rules.units import Followed, Step
 
 
 def parts_of(code: str, number: int, steps: Sequence[Step]) -> Mapping[str, int]:
@@ -20,12 +20,19 @@ def parts_of(code: str, number: int, steps: Sequence[Step]) -> Mapping[str, int]
     return _carried(code, number, steps, lambda step, unit: step.shares.get(unit))
 
 
-def records_of(code: str, number: int, steps: Sequence[Step], day: date) -> Mapping[str, int]:
-    """Likewise of a number of records that are counted at the code itself, as they stood at the end of `day`.
+def records_of(code: str, number: int, followed: Followed, day: date) -> Mapping[str, int]:
+    """What each unit has of a number of records that are counted at the code itself, as they stood at the end of `day`.
 
     Only a division by shares after that day parts them. At one that had been, intake placed each of the others by
-    itself: those that are still counted at the code are of the part that stays. Those of a hamlet have its own code.
+    itself: those that are still counted at the code are of the part that stays. Those of a hamlet have its own code,
+    and are its commune's own once it has ended.
     """
+    own, steps = followed.own(code)
+    return own_records(own, number, steps, day)
+
+
+def own_records(code: str, number: int, steps: Sequence[Step], day: date) -> Mapping[str, int]:
+    """Likewise of a unit's own through these changes of the tree."""
     return _carried(
         code,
         number,
@@ -56,6 +63,6 @@ def is_parted(code: str, steps: Sequence[Step]) -> bool:
     return any(step.shares for step in steps) and len(parts_of(code, 0, steps)) > 1
 
 
-def are_parted(code: str, steps: Sequence[Step]) -> bool:
-    """Whether records that are counted at the code itself were ever parted by these changes."""
-    return any(step.shares for step in steps) and len(records_of(code, 0, steps, date.min)) > 1
+def are_parted(code: str, followed: Followed) -> bool:
+    """Whether records that are counted at the code itself were ever parted."""
+    return any(step.shares for step in followed.steps) and len(records_of(code, 0, followed, date.min)) > 1

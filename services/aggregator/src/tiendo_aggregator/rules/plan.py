@@ -133,7 +133,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `set_targets` are those of districts, communes and hamlets that were set by hand; the others are spread. `cohorts`:
     the sizes of those that are told. `shares`: which of `targets` were set as a share. `eligible_in_hamlets`: how many
-    of its commune's eligible live in each hamlet of which that is told (rules.hamlet_plan).
+    of its commune's eligible live in each hamlet of which that is told (rules.hamlet_plan). `signed_by`: who signed it.
+    `holds_from`: the first of the days that it is the plan of; None: of all of them.
     """
 
     campaign: Campaign
@@ -143,6 +144,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cohorts: Mapping[Cohort, CohortSize] = {}
     shares: Mapping[str, Share] = {}
     eligible_in_hamlets: Mapping[str, int] = {}
+    signed_by: str | None = None
+    holds_from: date | None = None
+
+    def holds_on(self, day: date) -> bool:
+        """Whether it is the plan of a day, unless a later version is."""
+        return self.holds_from is None or self.holds_from <= day
 
     def could(self, goal: str) -> Mapping[str, int]:
         """How many citizens of each commune could count for a goal, exempt ones among them: of a cohort whose size is
@@ -243,6 +250,16 @@ def _check_population(
             f"{len(missing)} of the {len(communes)} communes of {where} have no eligible population: {_some(missing)}.",
             field=field,
             remedy="Name every commune; 0 says that nobody there is eligible.",
+        )
+
+
+def check_holds_from(plan: Plan, today: date) -> None:
+    """Raise Invalid for a plan that would hold later only: what it asks for is published and judged once it is put."""
+    if not plan.holds_on(today):
+        raise Invalid(
+            f"The plan would hold from {plan.holds_from} on, and it is {today}.",
+            field="holds_from",
+            remedy="Put it on that day: units hear of their targets, and are judged by them, once it is put.",
         )
 
 

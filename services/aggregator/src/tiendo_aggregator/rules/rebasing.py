@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tiendo_aggregator.errors import EditionContradicted
-from tiendo_aggregator.rules.dividing import are_parted, parts_of, records_of
+from tiendo_aggregator.rules.dividing import are_parted, own_records, parts_of, records_of
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.pace import Reading
 from tiendo_aggregator.rules.plan import Campaign, Plan, UnitTargets
@@ -74,7 +74,7 @@ def resident_codes(followed: Followed, root: str) -> list[str]:
         codes += [
             code
             for code, place in followed.places.items()
-            if place not in inside and not inside.isdisjoint(records_of(code, 0, followed.steps, date.min))
+            if place not in inside and not inside.isdisjoint(records_of(code, 0, followed, date.min))
         ]
     return codes
 
@@ -92,11 +92,11 @@ def rebased_residents(
     ends = {"value": as_of, "week_ago": as_of - week, "baseline": first_day - timedelta(days=1)}
     answer = []
     for each in counts:
-        if not are_parted(each.unit, followed.steps):
+        if not are_parted(each.unit, followed):
             answer.append(msgspec.structs.replace(each, unit=followed.places[each.unit]))
             continue
         parts = {
-            name: records_of(each.unit, getattr(each, name), followed.steps, day)
+            name: records_of(each.unit, getattr(each, name), followed, day)
             for name, day in ends.items()
             if hasattr(each, name)
         }
@@ -124,7 +124,7 @@ def rebased_days(
     answer: list[tuple[str, tuple[str, date], int]] = []
     of_parted: defaultdict[tuple[str, str], Counter[date]] = defaultdict(Counter)
     for unit, (goal, day), n in changes:
-        if are_parted(unit, followed.steps):
+        if are_parted(unit, followed):
             of_parted[unit, goal][day] += n
         else:
             answer.append((unit if followed.as_counted else followed.places[unit], (goal, day), n))
@@ -134,7 +134,7 @@ def rebased_days(
         so_far, before = 0, Counter[str]()
         for day in sorted(by_day.keys() | divisions):
             so_far += by_day[day]
-            now = Counter(records_of(unit, so_far, followed.steps, day))
+            now = Counter(records_of(unit, so_far, followed, day))
             parts = sorted(inside & (now.keys() | before.keys()))
             answer += [(part, (goal, day), now[part] - before[part]) for part in parts]
             before = now
@@ -162,7 +162,7 @@ def divisions(followed: Followed, as_of: date) -> list[Division]:
     steps = followed.after(as_of)
     for place, step in enumerate(steps):
         for code in sorted((step.shares.keys() - step.by_hamlet) & followed.names.keys()):
-            found.append(Division(step.day, code, records_of(code, 0, steps[place:], date.min).keys()))
+            found.append(Division(step.day, code, own_records(code, 0, steps[place:], date.min).keys()))
     return found
 
 

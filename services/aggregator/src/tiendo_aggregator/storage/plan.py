@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+import asyncpg
 import msgspec
-from sqlalchemy import func
+from sqlalchemy import func, or_
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -89,10 +90,13 @@ class PlanDatabase:
                 yield session
         except DBAPIError as error:
             # SQLAlchemy wraps the driver's errors twice: the skeleton knows the innermost ones.
-            if isinstance(error.orig, Exception) and isinstance(error.orig.__cause__, PASSING_FAULTS):
+            driver = error.orig.__cause__ if isinstance(error.orig, Exception) else None
+            if isinstance(driver, PASSING_FAULTS):
                 raise Unavailable(
                     "The database is away.", remedy="Send the same request again; a plan is put, not added."
                 ) from error
+            if isinstance(driver, asyncpg.UndefinedTableError):
+                raise driver from error
             raise
 
     async def state(self, campaign: str) -> tuple[State, date | None]:
@@ -179,13 +183,12 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         await session.exec(select(func.max(ClosedDayRow.day)).where(ClosedDayRow.campaign == campaign))
     ).one()
     # What is said of hamlets is in the plan's version only: a build before would take it for what is said of communes.
-    of_plan = col(PlanVersionRow.document)["plan"]
+    # So is what tells of the version itself.
     newest = (
         await session.exec(
             select(
                 PlanVersionRow.version,
-                of_plan["eligible_in_hamlets"],
-                of_plan["set_targets"],
+                col(PlanVersionRow.document)["plan"],
                 col(PlanVersionRow.document)["hamlet_targets"],
             )
             .where(PlanVersionRow.campaign == campaign)
@@ -193,9 +196,9 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
             .limit(1)
         )
     ).one_or_none()
-    version, in_hamlets, by_hand_too, of_hamlets = newest or (1, None, None, None)
-    eligible_in_hamlets: dict[str, int] = in_hamlets or {}
-    for goal, values in (by_hand_too or {}).items():
+    version, said, of_hamlets = newest or (1, {}, None)
+    eligible_in_hamlets: dict[str, int] = said.get("eligible_in_hamlets", {})
+    for goal, values in said.get("set_targets", {}).items():
         for code in values.keys() & eligible_in_hamlets.keys():
             set_targets.setdefault(goal, {})[code] = values[code]
     plan = Plan(
@@ -206,6 +209,8 @@ async def stored_plan(session: AsyncSession, campaign: str) -> StoredPlan | None
         cohorts=msgspec.convert(row.cohorts or {}, dict[Cohort, CohortSize]),
         shares=msgspec.convert(row.shares or {}, dict[str, Share]),
         eligible_in_hamlets=eligible_in_hamlets,
+        signed_by=said.get("signed_by"),
+        holds_from=msgspec.convert(said.get("holds_from"), date | None),
     )
     return StoredPlan(
         plan.campaign,
@@ -243,31 +248,42 @@ class KeptPlans:
         return stored
 
 
-async def stored_versions(
-    session: AsyncSession, campaign: str, known_at: date | None = None
-) -> list[PlanVersion]:
-    """Every version of a campaign's plan, oldest first; with `known_at` only the one that held at the end of that day,
-    which is the first one before anything was put. Empty: there is but one, and it is stored as the plan."""
+async def stored_versions(session: AsyncSession, campaign: str) -> list[PlanVersion]:
+    """Every version of a campaign's plan, oldest first. Empty: there is but one, and it is stored as the plan."""
     every = select(PlanVersionRow).where(PlanVersionRow.campaign == campaign)
-    if known_at is None:
-        rows = (await session.exec(every.order_by(col(PlanVersionRow.version)))).all()
-    else:
-        by_age = every.where(PlanVersionRow.known_day <= known_at).order_by(
-            col(PlanVersionRow.version).desc()
-        )
-        rows = (await session.exec(by_age.limit(1))).all()
-        if not rows:
-            rows = (await session.exec(every.order_by(col(PlanVersionRow.version)).limit(1))).all()
-    return [
-        PlanVersion(
-            row.version,
-            row.known_day,
-            msgspec.convert(row.document["plan"], Plan),
-            _targets(row.document["targets"]),
-            _targets(row.document.get("hamlet_targets", ())),
-        )
-        for row in rows
-    ]
+    return [_version(row) for row in await session.exec(every.order_by(col(PlanVersionRow.version)))]
+
+
+async def held_version(
+    session: AsyncSession, campaign: str, known_at: date | None, day: date | None
+) -> PlanVersion | None:
+    """The newest version that had been put by the end of `known_at` and is of `day`, if these are named; the first one
+    if there is none. None: there is but one, and it is stored as the plan."""
+    every = select(PlanVersionRow).where(PlanVersionRow.campaign == campaign)
+    holding = every
+    if known_at is not None:
+        holding = holding.where(PlanVersionRow.known_day <= known_at)
+    if day is not None:
+        holds_from = col(PlanVersionRow.document)["plan"]["holds_from"].astext
+        holding = holding.where(or_(holds_from.is_(None), holds_from <= day.isoformat()))
+    for asked in (
+        holding.order_by(col(PlanVersionRow.version).desc()),
+        every.order_by(col(PlanVersionRow.version)),
+    ):
+        row = (await session.exec(asked.limit(1))).one_or_none()
+        if row is not None:
+            return _version(row)
+    return None
+
+
+def _version(row: PlanVersionRow) -> PlanVersion:
+    return PlanVersion(
+        row.version,
+        row.known_day,
+        msgspec.convert(row.document["plan"], Plan),
+        _targets(row.document["targets"]),
+        _targets(row.document.get("hamlet_targets", ())),
+    )
 
 
 def _targets(rows: Iterable[tuple[str, str, int]]) -> UnitTargets:

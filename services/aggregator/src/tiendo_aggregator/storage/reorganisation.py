@@ -1,7 +1,7 @@
 """Reorganisations: asked for, applied, taken back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import asyncpg
@@ -14,7 +14,8 @@ from tiendo_common.eventlog.port import Connection
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A reorganisation as it was applied; `rows` counts its mapping. `stays` names, of units that are parted by share
-    or by hamlet, the part at which records count that intake does not move, or that name no hamlet."""
+    or by hamlet, the part at which records count that intake does not move, or that name no hamlet. `taken_in`: of
+    those that are parted by share, the other codes whose records were theirs on the day before."""
 
     id: int
     effective_on: date
@@ -29,6 +30,7 @@ class Applied:
     applied_by: str
     undone_at: datetime | None
     undone_by: str | None
+    taken_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _shares = msgspec.json.Decoder(dict[str, dict[str, int]])

@@ -63,7 +63,7 @@ class Contests:
                 remedy=f"Ask for {scope.today} or a day before it.",
             )
         # On the tree of the first day, where groups were named and targets given: they are sums of its communes.
-        stored = await self._plans.get(campaign, known_at)
+        stored = await self._plans.get(campaign, known_at, scope.day)
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

@@ -22,6 +22,7 @@ from tiendo_aggregator.rules.plan import (
     Plan,
     UnitTargets,
     changed_too_late,
+    check_holds_from,
     check_place,
     check_plan,
     check_targets,
@@ -42,6 +43,7 @@ from tiendo_aggregator.storage.plan import (
     StoredPlan,
     add_version,
     driver_connection,
+    held_version,
     lock_all_plans,
     lock_plan,
     store_plan,
@@ -88,6 +90,7 @@ class Plans:
         check_place(plan.campaign, history.gazetteer.as_of(first_day))
         tree = plan.campaign.followed(history, first_day).tree
         check_plan(plan, tree)
+        check_holds_from(plan, self._origin.clock.today())
         homes = homes_of(plan, history.gazetteer)
         check_hamlets(plan, homes, tree)
         async with self._database.transaction() as session:
@@ -199,27 +202,26 @@ class Plans:
         """The campaigns that are parts of this one, by their first day; not the parts of these."""
         return [each.campaign for each in await self.all() if each.campaign.parent == campaign]
 
-    async def get(self, campaign: str, known_at: date | None = None) -> StoredPlan:
-        """The plan, or the one that held at the end of `known_at`: the first one, before any was put. Raises
-        UnknownCampaign."""
+    async def get(self, campaign: str, known_at: date | None = None, day: date | None = None) -> StoredPlan:
+        """The plan, or the one that had been put by the end of `known_at`; with `day`, the newest of these that is the
+        plan of that day: the first one, before any was. Raises UnknownCampaign."""
         stored = await self._kept.newest(campaign)
         if stored is None:
             raise UnknownCampaign(campaign)
-        if known_at is None:
+        if known_at is None and (day is None or stored.plan.holds_on(day)):
             return stored
         async with self._database.transaction() as session:
-            held = await stored_versions(session, campaign, known_at)
-        for each in held:
-            if each.version != stored.version:
-                return replace(
-                    stored,
-                    campaign=each.plan.campaign,
-                    plan=each.plan,
-                    targets=each.targets,
-                    version=each.version,
-                    hamlet_targets=each.hamlet_targets,
-                )
-        return stored
+            held = await held_version(session, campaign, known_at, day)
+        if held is None or held.version == stored.version:
+            return stored
+        return replace(
+            stored,
+            campaign=held.plan.campaign,
+            plan=held.plan,
+            targets=held.targets,
+            version=held.version,
+            hamlet_targets=held.hamlet_targets,
+        )
 
     async def versions(self, campaign: str) -> list[PlanVersion]:
         """Every plan that was put, oldest first. Raises UnknownCampaign."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import asyncpg
@@ -190,7 +190,14 @@ class UnitChanges:
     async def all(self) -> list[Applied]:
         """Every reorganisation that was ever applied, in that order."""
         async with self._pool.acquire() as connection:
-            return await all_applied(connection)
+            found = await all_applied(connection)
+        return [self._with_what_was_taken_in(each) for each in found]
+
+    def _with_what_was_taken_in(self, each: Applied) -> Applied:
+        last = eve(each.effective_on)
+        return replace(
+            each, taken_in={unit: self._units.history.taken_in(unit, last) for unit in each.shares}
+        )
 
     async def look_at(self, asked: Reorganisation) -> Outcome:
         """What it would do, and what it leaves open; nothing is written. Raises Invalid for what is no mapping."""
@@ -226,7 +233,7 @@ class UnitChanges:
                 found = await applied(connection, id_)
                 assert found is not None
                 log.info("reorganisation undone", id=id_, by=by)
-        return found
+        return self._with_what_was_taken_in(found)
 
     async def _weighed(self, history: History, asked: Reorganisation) -> Reorganisation:
         """With the weights of communes that are divided by hamlet and were given none: as many as are eligible in each

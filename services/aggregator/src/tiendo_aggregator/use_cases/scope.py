@@ -89,7 +89,7 @@ class Scopes:
         hamlets: ToHamlets = "never",
     ) -> Scope:
         """`unit` (what the campaign's province is by then, unless said) at the end of `as_of` (today), as known at the
-        end of `known_at`, against the plan that held then, on the tree of the day `tree` (as_of).
+        end of `known_at`, against the plan of that day as it had been put then, on the tree of the day `tree` (as_of).
 
         With `phase`, one of the plan's or a stretch of days after the last one, the answer is about its days alone, and
         `as_of` is its last day once that is over.
@@ -107,6 +107,9 @@ class Scopes:
         day = as_of if as_of is not None else today
         if of_phase is not None:
             day = _day_in(of_phase, as_of, today)
+        if not stored.plan.holds_on(day):
+            stored = await self._plans.get(campaign, known_at, day)
+            of_phase = _find(stored.campaign, phase, today) if phase is not None else None
         on = tree if tree is not None else day
         check_known_at(known_at, self._clock.today())
         if on < day:

@@ -9,6 +9,11 @@ from tiendo_common.service.documents import Sent, in_words
 from tiendo_intake.rules.placing import Division
 from tiendo_intake.storage import Placement
 
+OldCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{5,10}$"),
+    in_words("a commune's or hamlet's code of before, as text"),
+]
 CommuneCode = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{5}$"), in_words("a commune's code: five digits, as text")
 ]
@@ -31,11 +36,22 @@ class DivisionDocument(Sent):
         description="Each part with its weight: agreed numbers of citizens, say.",
         examples=[{"23284": 4100, "23296": 900}],
     )
+    taken_in: Annotated[list[OldCode], Field(max_length=10_000)] = Field(
+        [],
+        description="Codes of before whose records are the unit's: of communes that went into it, and of hamlets that "
+        "have ended. As a reorganisation's own `taken_in` has them.",
+        examples=[["23296"]],
+    )
 
     def division(self, reorganisation: str, unit: str) -> Division:
         """As the rules know it."""
         return Division(
-            reorganisation=reorganisation, unit=unit, day=self.day, stays=self.stays, shares=self.shares
+            reorganisation=reorganisation,
+            unit=unit,
+            day=self.day,
+            stays=self.stays,
+            shares=self.shares,
+            taken_in=tuple(sorted(set(self.taken_in))),
         )
 
 

@@ -17,13 +17,20 @@ from tiendo_common.events.restatements import DossierSegment
 
 class Division(msgspec.Struct, frozen=True, kw_only=True):
     """`unit` is divided on `day` into the parts of `shares`, each with its weight; `stays` is the one where records are
-    counted without being moved. `reorganisation` is the id by which it can be taken back."""
+    counted without being moved. `taken_in` are codes of before whose records are the unit's: of communes that went into
+    it, and of hamlets that have ended. `reorganisation` is the id by which it can be taken back."""
 
     reorganisation: str
     unit: str
     day: date
     stays: str
     shares: Mapping[str, int]
+    taken_in: tuple[str, ...] = ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Whose records are divided."""
+        return (self.unit, *self.taken_in)
 
 
 def check_division(division: Division) -> None:
@@ -48,10 +55,11 @@ def check_division(division: Division) -> None:
         )
 
 
-def is_to_be_placed(division: Division, dossier: Sequence[DossierSegment]) -> bool:
-    """Whether the citizen lived in the unit on the eve, and nothing else is known of the day itself."""
-    eve = division.day - timedelta(days=1)
-    return _residence(dossier, eve) == division.unit == _residence(dossier, division.day)
+def code_to_leave(division: Division, dossier: Sequence[DossierSegment]) -> str | None:
+    """The code of the unit's at which the citizen lived on the eve; None if he lived elsewhere, or something else is
+    known of the day itself."""
+    code = _residence(dossier, division.day - timedelta(days=1))
+    return code if code in division.codes and code == _residence(dossier, division.day) else None
 
 
 def _residence(dossier: Sequence[DossierSegment], day: date) -> str | None:

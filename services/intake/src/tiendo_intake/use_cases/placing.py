@@ -1,6 +1,7 @@
 """Parting the records of a commune that was divided, each moved on the day; and taking that back."""
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
 import asyncpg
@@ -14,7 +15,7 @@ from tiendo_common.service.idempotency import in_transaction
 from tiendo_intake import storage
 from tiendo_intake.errors import PlacedOtherwise, UnknownPlacement
 from tiendo_intake.rules import Fact, Placed
-from tiendo_intake.rules.placing import Division, check_division, is_to_be_placed, part_of_each
+from tiendo_intake.rules.placing import Division, check_division, code_to_leave, part_of_each
 from tiendo_intake.storage import Placement, Record
 from tiendo_intake.use_cases.restating import Because, restate
 
@@ -57,6 +58,8 @@ class Placing:
         self._directory.check_unit(
             division.unit, division.day - timedelta(days=1), "unit", commune=True, hamlets=False
         )
+        for code in division.taken_in:
+            self._directory.check_ended(code, division.day, "taken_in")
         for part in division.shares:
             self._directory.check_unit(part, division.day, f"shares.{part}", commune=True, hamlets=False)
 
@@ -71,18 +74,19 @@ class Placing:
                     field="shares",
                     remedy="DELETE the placement first; then place them anew.",
                 )
-            hashes = await storage.hashes_naming(connection, division.unit)
-            records = [
-                record
+            hashes = await storage.hashes_naming(connection, division.codes)
+            found_at = [
+                (record, code)
                 for record in (await storage.lock_records(connection, hashes)).values()
-                if is_to_be_placed(division, record.segments)
+                if (code := code_to_leave(division, record.segments)) is not None
             ]
+            records = [record for record, _ in found_at]
             parts = part_of_each(division, [record.record_id for record in records])
             events: list[NewEvent] = []
-            for record in records:
+            for record, code in found_at:
                 part = parts[record.record_id]
                 if part != division.stays:
-                    fact = Placed(division.day, division.unit, part, division.reorganisation)
+                    fact = Placed(division.day, code, part, division.reorganisation)
                     facts = (*(record.facts or ()), fact)
                     events += self._restated(record, facts, division, by, now, today)
             found = Counter(parts.values())
@@ -117,11 +121,12 @@ class Placing:
                 )
             if made.undone_at is not None:
                 return made
-            hashes = await storage.hashes_naming(connection, unit)
+            codes = made.division.codes
+            hashes = await storage.hashes_naming(connection, codes)
             records = await storage.lock_records(connection, hashes)
             events: list[NewEvent] = []
             for record in records.values():
-                facts = tuple(fact for fact in record.facts or () if not _of(fact, reorganisation, unit))
+                facts = tuple(fact for fact in record.facts or () if not _of(fact, reorganisation, codes))
                 if len(facts) != len(record.facts or ()):
                     events += self._restated(record, facts, made.division, by, now, today)
             await storage.write_records(connection, list(records.values()), self._hasher.key_id)
@@ -154,5 +159,5 @@ class Placing:
         )
 
 
-def _of(fact: Fact, reorganisation: str, unit: str) -> bool:
-    return isinstance(fact, Placed) and (fact.reorganisation, fact.unit) == (reorganisation, unit)
+def _of(fact: Fact, reorganisation: str, codes: Collection[str]) -> bool:
+    return isinstance(fact, Placed) and fact.reorganisation == reorganisation and fact.unit in codes

@@ -22,7 +22,8 @@ class Followed:
     tree on the way, each with the units that it parted by share or by hamlet: what is told of those as a number goes to
     the parts (rules.dividing), while their cells are moved by intake, or go where their hamlets do. `above` are the
     codes of which only some units below were followed: they have a place for what is told of them, but what is counted
-    at themselves is also others'.
+    at themselves is also others'. `ended` tells of hamlets that have ended with which commune's own they count, as that
+    was at the end of which day.
     """
 
     root: str
@@ -35,6 +36,7 @@ class Followed:
     steps: tuple[Step, ...] = ()
     above: frozenset[str] = frozenset()
     hamlets: Mapping[str, str] = field(default_factory=dict)
+    ended: Mapping[str, tuple[str, date]] = field(default_factory=dict)
 
     @property
     def as_counted(self) -> bool:
@@ -44,6 +46,13 @@ class Followed:
     def after(self, day: date) -> tuple[Step, ...]:
         """The changes that what was so at the end of `day` has gone through."""
         return tuple(step for step in self.steps if step.day > day)
+
+    def own(self, code: str) -> tuple[str, tuple[Step, ...]]:
+        """The code with whose own cells those of a code are counted, and the changes that they have gone through so."""
+        if code not in self.ended:
+            return code, self.steps
+        commune, day = self.ended[code]
+        return commune, self.after(day)
 
     def codes_below(self, root: str) -> list[str]:
         """The codes whose cells count at `root`, a unit of the tree, or below it."""
@@ -192,6 +201,7 @@ class History:
         inside = set(found.tree.below(found.root))
         places: dict[str, str] = {}
         hamlets: dict[str, str] = {}
+        ended: dict[str, tuple[str, date]] = {}
         lost: dict[str, date] = {}
         for code in self.gazetteer.hamlets_of(found.places):
             spans = [each for each in self.gazetteer.hamlets[code] if each.from_day <= day]
@@ -203,6 +213,8 @@ class History:
             astray = self._went_astray(spans, since, day)
             if astray is None and there is not None and commune in inside:
                 hamlets[code], places[code] = there, commune
+                if (end := self._end_of(code, day)) is not None:
+                    ended[code] = end
             elif first is not None:
                 # Of one that had ended before, nothing was followed.
                 lost[code] = astray or spans[-1].until_day or spans[-1].from_day
@@ -212,6 +224,7 @@ class History:
             found,
             places={**found.places, **places},
             hamlets=hamlets,
+            ended=ended,
             lost=lost,
             names={**found.names, **{code: self.gazetteer.hamlets[code][-1].name for code in lost}},
         )
@@ -231,6 +244,35 @@ class History:
         if self.gazetteer.hamlet(row, newest.until_day) is not None:
             return self.hamlet_on(row, day)
         return self._became(row, newest.until_day, day)
+
+    def _end_of(self, code: str, day: date) -> tuple[str, date] | None:
+        """With which commune's own a hamlet that was there before `day` counts since it has ended, as that was at the
+        end of which day; None if on `day` it is one, or another."""
+        newest = next(each for each in reversed(self.gazetteer.hamlets[code]) if each.from_day <= day)
+        if newest.until_day is None or newest.until_day > day:
+            return None
+        row = self._step(newest.until_day).hamlets.get(code)
+        if row is None:
+            return newest.parent, eve(newest.until_day)
+        if self.gazetteer.hamlet(row, newest.until_day) is not None:
+            return self._end_of(row, day)
+        return row, newest.until_day
+
+    def taken_in(self, commune: str, day: date) -> list[str]:
+        """The other codes of which the own cells count with a commune's on the tree of a day: those of communes that
+        went into it, and of hamlets that have ended."""
+        found: set[str] = set()
+        here = {commune}
+        for change in reversed(self.gazetteer.changes(date.min, day)):
+            step = self._step(change)
+            here = {
+                code
+                for code, there in step.place.items()
+                if there in here and step.old.units[code].level == "commune"
+            }
+            found |= here
+        found.update(code for code in self.gazetteer.hamlets if self.hamlet_on(code, day) == commune)
+        return sorted(found - {commune})
 
     def _commune_of(self, there: str, day: date) -> str:
         hamlet = self.gazetteer.hamlet(there, day)
