@@ -53,7 +53,8 @@ async def judging(runs: int = 5) -> list[Result]:
             reference, codes = _country()
             for run in range(runs):
                 await pool.execute(
-                    "TRUNCATE standing, incident, decision, message, delivery, gathering CASCADE"
+                    "TRUNCATE standing, told_day, told_revision, incident, decision, message, delivery, gathering "
+                    "CASCADE"
                 )
                 for number in (18, 19, 20):
                     day = _FIRST + timedelta(days=number - 1)

@@ -20,6 +20,7 @@ import msgspec
 from tests.chaos.faults import Surroundings
 from tests.chaos.fleet import HOST
 from tests.support.decisions import decided_again
+from tests.support.pasts import carry_on
 from tiendo_common.database.pool import PASSING_FAULTS
 from tiendo_common.database.roles import schema_of
 from tiendo_common.events.state import (
@@ -29,6 +30,9 @@ from tiendo_common.events.state import (
     TargetSet,
     UnitPublished,
 )
+from tiendo_notifier.rules.past import Past
+from tiendo_notifier.rules.shares import Tallies
+from tiendo_notifier.storage import judging
 from tiendo_notifier.use_cases.judge import closes_its_day
 from tiendo_notifier.use_cases.policies import InForce
 from tiendo_notifier.use_cases.reference import Reference
@@ -221,8 +225,11 @@ async def standing(connection: asyncpg.Connection, campaign: str) -> tuple[str, 
         policies = await InForce.read(connection, reference, [campaign])
     now = max(each.complete_to for each in by_day[max(by_day)])
     session = Session(reference, now, policies, {}, {}, [])
+    known: dict[judging.Key, Past | Tallies] = {}
     for day in sorted(by_day):
-        session.judge(by_day[day])
+        session.look_at(by_day[day], known)
+        session.conclude()
+        carry_on(known, session)
     made: defaultdict[Key, list[tuple[date, date | None, int]]] = defaultdict(list)
     for incident in session.incidents.values():
         made[incident.unit, incident.indicator].append(

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -31,7 +32,7 @@ from tests.support.events import intake_event
 from tiendo_common.clock import new_record_id
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.consumer import Batch
-from tiendo_common.eventlog.port import Connection, Partition
+from tiendo_common.eventlog.port import Chunk, Connection, Partition, Position
 from tiendo_common.events.envelope import PARTITIONS, encode, partition_of
 from tiendo_common.events.restatements import IntakeRestated
 
@@ -55,9 +56,9 @@ class ConsumerConformance:
             await until(world.all_in)
         await world.check()
 
-    @pytest.mark.parametrize(("gather", "largest"), [(0, 16), (100, 100)])
+    @pytest.mark.parametrize(("gather", "heavy", "largest"), [(0, 1000, 16), (100, 1000, 100), (100, 33, 48)])
     async def test_what_is_read_while_a_commit_is_under_way_goes_with_the_next_one_up_to_a_bound(
-        self, world: World, gather: int, largest: int
+        self, world: World, gather: int, heavy: int, largest: int
     ) -> None:
         committed: list[int] = []
 
@@ -66,11 +67,47 @@ class ConsumerConformance:
             await asyncio.sleep(0.2)
 
         await world.append(400)
+<<<<<<< HEAD
         await world.backend.settled()
         async with running(world.replica(batch_size=16, gather=gather, hook=slow)):
+=======
+        consumer = world.replica(batch_size=16, gather=gather, weigh=len, heavy=heavy, hook=slow)
+        async with running(consumer):
+>>>>>>> pasts
             await until(world.all_in)
         await world.check()
         assert largest - 16 < max(committed) <= largest
+
+    async def test_the_events_of_a_batch_are_gone_before_the_next_ones_come(self, world: World) -> None:
+        batches: list[weakref.ref[Batch]] = []
+        held: list[int] = []
+
+        class Noting(Ledger):
+            def prepare(self, batch: Batch) -> list[IntakeRestated]:
+                batches.append(weakref.ref(batch))
+                return super().prepare(batch)
+
+        class Watched(ScriptedReader):
+            async def fetch(
+                self, positions: Mapping[Partition, Position], limit: int, *, wait: float | None = None
+            ) -> list[Chunk]:
+                held.append(sum(batch() is not None for batch in batches))
+                return await super().fetch(positions, limit, wait=wait)
+
+        await world.append(200)
+        consumer = Replica(
+            "ledger",
+            [FACTS],
+            Noting(),
+            pool=world.pool,
+            reader=Watched(world.backend.reader("aggregator"), []),
+            batch_size=16,
+            gather=100,
+        )
+        async with running(consumer):
+            await until(world.all_in)
+        assert len(batches) > 10
+        assert not any(held)
 
     async def test_an_event_that_the_database_refuses_is_found_in_what_was_gathered(
         self, world: World

@@ -172,6 +172,8 @@ class World:
         reader: LogReader | None = None,
         batch_size: int = 50,
         gather: int = 0,
+        heavy: int = 1,
+        weigh: Callable[[list[IntakeRestated]], int] = lambda _: 0,
         dead_letter_bound: int = 1000,
     ) -> Replica:
         return kind(
@@ -182,6 +184,8 @@ class World:
             reader=reader or self.backend.reader("aggregator"),
             batch_size=batch_size,
             gather=gather,
+            weigh=weigh,
+            heavy=heavy,
             dead_letter_bound=dead_letter_bound,
         )
 

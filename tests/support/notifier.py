@@ -290,7 +290,7 @@ class Notifier:
         """All that the notifier remembers."""
         return {
             table: [dict(row) for row in await self.pool.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4")]
-            for table in ("standing", "incident", "decision", "delivery")
+            for table in ("standing", "told_day", "incident", "decision", "delivery")
         }
 
 

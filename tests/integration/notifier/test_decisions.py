@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.decisions import decided_again
 from tests.support.notifier import CAMPAIGN, SIBLING, UNIT, Notifier, at, day_of, progress, target
+from tests.support.pasts import BEFORE_TOLD_DAYS
 from tests.support.postgres import Database
 from tiendo_common.database.migrate import migrate
 
@@ -66,7 +67,8 @@ async def test_policies_are_stored_once_each_and_those_of_builds_before_are_move
         assert await connection.fetchval("SELECT count(*) FROM applied_policy") == len(used) < len(decisions)
         # As it was.
         await connection.execute(
-            """
+            f"""
+            {BEFORE_TOLD_DAYS};
             UPDATE alembic_version SET version_num = '20261129_0041';
             ALTER TABLE decision ADD policy jsonb;
             UPDATE decision SET policy = document FROM applied_policy AS held WHERE held.id = applied_policy;

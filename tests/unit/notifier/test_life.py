@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.pasts import past_of, past_with_work
 from tiendo_notifier.rules.life import AT_REST, Decision, Standing, is_historical, judge, telling
-from tiendo_notifier.rules.plan import Calendar, Figures, Past, figures, report_figures
+from tiendo_notifier.rules.past import NO_PAST, Day, Past
+from tiendo_notifier.rules.plan import Calendar, Figures, figures, report_figures
 from tiendo_notifier.rules.table import (
     RULES,
     RULES_ABOUT,
@@ -30,7 +32,6 @@ from tiendo_notifier.rules.thresholds import DEFAULTS, Thresholds
 
 FIRST = date(2023, 11, 1)
 DAYS = 50
-NOTHING = Past()
 #: Each rule by itself.
 ONLY = {name: [other for other in RULES if other != name] for name in RULES}
 
@@ -42,7 +43,7 @@ def day_of(
     value: int = 0,
     target: int = 5000,
     days: int = DAYS,
-    past: Past = NOTHING,
+    past: Past = NO_PAST,
     high: int | None = None,
     weights: tuple[int, ...] = (),
 ) -> Figures:
@@ -136,8 +137,8 @@ def test_a_campaign_starts_slowly_and_nobody_is_called_before_a_tenth_of_it() ->
     assert pace_condition(day_of(5, value=0), DEFAULTS) is Condition.BAD
     assert quota_condition(day_of(4, done=0), DEFAULTS) is Condition.SILENT
     assert forecast_condition(day_of(4, value=0, high=100), DEFAULTS) is Condition.SILENT
-    assert risk_condition(day_of(4, value=4, past=Past([1, 2, 3], [1] * 3)), DEFAULTS) is Condition.SILENT
-    assert risk_condition(day_of(5, value=5, past=Past([1, 2, 3, 4], [1] * 4)), DEFAULTS) is Condition.BAD
+    assert risk_condition(day_of(4, value=4, past=past_of([1, 2, 3], [1] * 3)), DEFAULTS) is Condition.SILENT
+    assert risk_condition(day_of(5, value=5, past=past_of([1, 2, 3, 4], [1] * 4)), DEFAULTS) is Condition.BAD
 
 
 @pytest.mark.parametrize("target", range(5_000, 5_010))
@@ -158,7 +159,7 @@ def test_all_units_of_a_campaign_start_on_one_day_however_their_quotas_are_round
 def test_at_risk_holds_what_is_needed_against_the_last_week(
     recent: int, condition: Condition, severity: Severity | None
 ) -> None:
-    past = Past([100 * n for n in range(1, 20)], [100] * 19)
+    past = past_of([100 * n for n in range(1, 20)], [100] * 19)
     seen = day_of(20, value=1300 + recent, target=1300 + recent + 3000, past=past)
     assert (seen.recent, seen.recent_days, seen.needed_per_day) == (recent, 7, 100)
     assert risk_condition(seen, DEFAULTS) is condition
@@ -167,19 +168,19 @@ def test_at_risk_holds_what_is_needed_against_the_last_week(
 
 
 def test_a_slow_week_of_a_unit_that_is_on_plan_is_no_risk() -> None:
-    past = Past([2_000] * 19, [0] * 19)
+    past = past_of([2_000] * 19, [0] * 19)
     for value, condition in ((2_001, Condition.BETWEEN), (1_951, Condition.BETWEEN), (1_950, Condition.BAD)):
         assert risk_condition(day_of(20, value=value, past=past), DEFAULTS) is condition
 
 
 def test_without_closings_of_late_nobody_is_said_to_be_at_risk() -> None:
     assert risk_condition(day_of(20, value=0), DEFAULTS) is Condition.SILENT
-    assert risk_condition(day_of(2, value=0, past=Past([0], [0])), DEFAULTS) is Condition.SILENT
+    assert risk_condition(day_of(2, value=0, past=past_of([0], [0])), DEFAULTS) is Condition.SILENT
 
 
 def test_the_week_counts_working_days_only() -> None:
     weights = (1,) * 13 + (0, 0) + (1,) * 35
-    past = Past([100 * n for n in range(1, 16)], [100] * 15)
+    past = past_of([100 * n for n in range(1, 16)], [100] * 15)
     seen = day_of(16, value=1500, past=past, weights=weights)
     assert (seen.recent, seen.recent_days) == (1500 - 900, 5)
 
@@ -196,7 +197,7 @@ def test_a_forecast_misses_when_even_its_best_is_under_the_target(
 
 def test_stalled_is_a_working_day_without_anything_where_enough_would_usually_have_come() -> None:
     def on(number: int, done_before: Sequence[int | None]) -> Figures:
-        return day_of(number, done=0, value=500, past=Past([None] * (number - 1), done_before))
+        return day_of(number, done=0, value=500, past=past_with_work(done_before))
 
     busy = on(8, [20, 20, 20, 20, 20, 20, 20])
     assert (busy.idle_days, busy.usual, busy.usual_days) == (1, 140, 7)
@@ -243,7 +244,12 @@ def test_a_report_that_did_not_come_is_not_a_zero_and_days_in_a_row_make_it_wors
 
     def on(number: int, *before: int | None, reported: bool = False) -> Figures:
         day = FIRST + timedelta(days=number - 1)
-        return report_figures(calendar, day, Past(list(before)), reported=reported)
+        missing, past = 0, NO_PAST
+        for each, came in enumerate(before, 1):
+            if came is not None:
+                missing = 0 if came else missing + 1
+                past = past.and_then(Day(each, came, missing, 0))
+        return report_figures(calendar, day, past, reported=reported)
 
     assert on(2, 1, reported=True).unreported_days == 0
     assert on(2, 1).unreported_days == 1
@@ -284,7 +290,7 @@ def test_a_day_without_work_neither_lengthens_a_run_nor_ends_it() -> None:
 
 
 def test_all_that_is_wrong_with_a_target_is_one_incident_led_by_the_worst() -> None:
-    past = Past([20 * n for n in range(1, 25)], [20] * 24)
+    past = past_of([20 * n for n in range(1, 25)], [20] * 24)
     seen = day_of(25, done=0, value=480, past=past, high=1_000)
     standing, decision = AT_REST, None
     for _ in range(3):

@@ -4,9 +4,10 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
+from tests.support.pasts import past_with_work
 from tiendo_notifier.rules.life import AT_REST, judge, telling
 from tiendo_notifier.rules.messages import clears
-from tiendo_notifier.rules.plan import Calendar, Figures, Past, live_figures, usual_work
+from tiendo_notifier.rules.plan import Calendar, Figures, live_figures, usual_work
 from tiendo_notifier.rules.policies import Document, in_force
 from tiendo_notifier.rules.pulses import came, is_older
 from tiendo_notifier.rules.rhythm import Rhythm, day_length, is_working, worked
@@ -51,10 +52,10 @@ def test_people_work_from_the_first_minute_of_a_shift_to_its_last() -> None:
 
 
 def test_what_is_usual_is_taken_from_the_working_days_before() -> None:
-    past = Past(done=[10, 20, 30, 40, 50, 999, 999, 60])
+    past = past_with_work([10, 20, 30, 40, 50, 999, 999, 60])
     assert usual_work(CALENDAR, 9, past) == (210, 6)
     assert usual_work(CALENDAR, 5, past) == (0, 0)  # four days say little
-    assert usual_work(CALENDAR, 9, Past(done=[-10] * 8)) == (0, 6)
+    assert usual_work(CALENDAR, 9, past_with_work([-10] * 8)) == (0, 6)
 
 
 def silent(minutes: float, usual: int = 450, days: int = 1) -> Figures:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from tests.support.pasts import past_of
 from tiendo_notifier.rules.life import (
     AT_REST,
     UNMOVED,
@@ -14,7 +15,8 @@ from tiendo_notifier.rules.life import (
     telling,
 )
 from tiendo_notifier.rules.messages import clears
-from tiendo_notifier.rules.plan import Calendar, Past, Revision, figures
+from tiendo_notifier.rules.past import Past, Revision
+from tiendo_notifier.rules.plan import Calendar, figures
 from tiendo_notifier.rules.revisions import looked_at_again, seen_again
 from tiendo_notifier.rules.table import RuleName, Severity
 from tiendo_notifier.rules.thresholds import DEFAULTS
@@ -26,14 +28,11 @@ TARGET = 1000
 
 def past(*done: int) -> Past:
     """Closings with these days' work."""
-    known = Past()
-    for number, each in enumerate(done, 1):
-        known = known.and_then(sum(done[:number]), each, 0, None)
-    return known
+    return past_of([sum(done[: number + 1]) for number in range(len(done))], done)
 
 
 def again(known: Past, off: Sequence[RuleName] = ()) -> dict[RuleName, RuleStanding]:
-    return looked_at_again(CALENDAR, known, len(known.reached), TARGET, DEFAULTS, off)
+    return looked_at_again(CALENDAR, known, len(known.days), TARGET, DEFAULTS, off)
 
 
 def last_day(known: Past, before: Standing) -> Decision:
@@ -49,7 +48,7 @@ def last_day(known: Past, before: Standing) -> Decision:
 def closed(known: Past) -> Standing:
     """The standing after all closings, each told."""
     standing = AT_REST
-    for number in range(1, len(known.reached) + 1):
+    for number in range(1, len(known.days) + 1):
         seen = seen_again(CALENDAR, known, number, TARGET)
         assert seen is not None
         standing, decision = judge(standing, seen, DEFAULTS, historical=False)
@@ -61,14 +60,14 @@ def closed(known: Past) -> Standing:
 def test_what_a_closing_tells_of_earlier_days_counts_from_then_on_and_once() -> None:
     known = past(100, 20, 100)
     late = known.and_revised([Revision(4, 2, 200, 0, 100), Revision(4, 3, 300, 0, 100)])
-    assert (late.reached, late.corrected().reached) == (known.reached, [100, 200, 300])
-    assert late.corrected().done == [100, 100, 100]
+    assert late.days == known.days
+    assert [(day.reached, day.done) for day in late.corrected().days] == [(100, 100), (200, 100), (300, 100)]
     assert late.and_revised([Revision(5, 2, 200, 0, 100)]) is late
     later = late.and_revised([Revision(6, 2, 150, 0, 50)])
-    assert later.corrected().done == [100, 50, 100]
+    assert [day.done for day in later.corrected().days] == [100, 50, 100]
     assert later.and_revised([Revision(5, 2, 200, 0, 100)]) is later  # an older closing, read again
     assert known.and_revised([Revision(4, 9, 1, 0, 1)]) is known  # a day that was never closed
-    assert later.until(6).revised == later.revised
+    assert later.before(6).revised == late.revised
 
 
 def test_a_run_of_missed_quotas_is_as_long_as_it_is_by_what_is_known_now() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tiendo_notifier.rules.life import AT_REST, Decision, judge, telling
 from tiendo_notifier.rules.messages import clears
 from tiendo_notifier.rules.plan import Calendar, Figures, attempt_figures, record_figures
-from tiendo_notifier.rules.shares import ALL, Part, Tallies, parts
+from tiendo_notifier.rules.shares import ALL, Part, Tallies, TallyDay, parts
 from tiendo_notifier.rules.table import (
     Condition,
     Severity,
@@ -37,17 +37,13 @@ def adding_up(*days: dict[str, int] | None) -> Tallies:
 def on(*days: dict[str, int] | None) -> Figures:
     """The figures of the last of these days."""
     known = adding_up(*days)
-    last = known.days[-1]
-    assert last is not None
     day = FIRST + timedelta(days=len(days) - 1)
-    return attempt_figures(DAYS, day, Tallies(known.days[:-1]), last)
+    return attempt_figures(DAYS, day, Tallies(known.days[:-1]), known.days[-1].tally)
 
 
 def test_of_late_is_three_days_and_usual_are_the_fourteen_before() -> None:
     known = adding_up(*[{ALL: 1}] * 5, *[{ALL: 10, "network": 1}] * 14, *[{ALL: 100, "network": 50}] * 3)
-    now = known.days[-1]
-    assert now is not None
-    assert parts(Tallies(known.days[:-1]), 22, now) == (Part("network", 150, 300, 14, 140),)
+    assert parts(Tallies(known.days[:-1]), 22, known.days[-1].tally) == (Part("network", 150, 300, 14, 140),)
 
 
 def test_at_the_beginning_usual_is_what_there_was() -> None:
@@ -61,7 +57,9 @@ def test_what_came_while_nothing_was_closed_is_not_lost() -> None:
 
 
 def test_what_is_taken_back_is_no_attempt_less() -> None:
-    assert parts(Tallies([{ALL: 50, "other": 5}]), 4, {ALL: 40, "other": 5}) == (Part("other", 0, 0, 5, 50),)
+    assert parts(Tallies([TallyDay(1, {ALL: 50, "other": 5})]), 4, {ALL: 40, "other": 5}) == (
+        Part("other", 0, 0, 5, 50),
+    )
 
 
 @pytest.mark.parametrize(("failed", "condition", "severity"), [
@@ -133,7 +131,7 @@ def dossiers(voided: int = 0, corrected: int = 0, rejected: int = 0, taken: int 
     """Of so many dossiers that were taken in the last three days."""
     now = {ALL: 1000 + taken, "voided": voided, "corrected": corrected, "rejected": rejected}
     before = {ALL: 1000, "voided": 0, "corrected": 0, "rejected": 0}
-    return record_figures(DAYS, FIRST + timedelta(days=5), Tallies([None, None, before]), now)
+    return record_figures(DAYS, FIRST + timedelta(days=5), Tallies([TallyDay(3, before)]), now)
 
 
 @pytest.mark.parametrize(("seen", "condition", "severity"), [

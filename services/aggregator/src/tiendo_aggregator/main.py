@@ -61,6 +61,8 @@ def wire(kit: Kit) -> None:
         batch_size=12_000,
         linger=0.03,
         gather=48_000,
+        weigh=lambda folded: folded.rows,
+        heavy=12_000,
     )
 
     origin = Origin(kit.source, kit.clock)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -96,6 +96,7 @@ class Effects(Generic[WorkT]):
         self.to: dict[Partition, Position] = {}
         self.rejected: list[DeadLetter] = []
         self.events = 0
+        self.weight = 0
         self.oldest: float | None = None
 
     @classmethod
@@ -163,6 +164,8 @@ class Consumer(Generic[WorkT]):
         batch_size: int = 8000,
         linger: float = 0.0,
         gather: int = 0,
+        weigh: Callable[[WorkT], int] = lambda _: 0,
+        heavy: int = 1,
         dead_letter_bound: int = 1000,
     ) -> None:
         self.name = name
@@ -174,6 +177,8 @@ class Consumer(Generic[WorkT]):
         self._batch_size = batch_size
         self._linger = linger
         self._gather = gather
+        self._weigh = weigh
+        self._heavy = heavy
         self._dead_letter_bound = dead_letter_bound
         self._claims = Claims(pool, name, topics, lease=self.LEASE, heartbeat=self.HEARTBEAT)
         self._stopped: dict[tuple[str, int] | None, Stop] = {}
@@ -295,7 +300,11 @@ class Consumer(Generic[WorkT]):
                         await self._commit_carefully(batch, work, since)
                         continue
                     effects.add(batch, work, since)
+                    effects.weight += self._weigh(work)
                     behind = len(batch) >= self._batch_size // 4
+                    # A batch of events is tens of megabytes: it goes before the next one comes.
+                    del batch, work
+                    chunks = []
                 if commit is not None and commit.done():
                     await commit
                     commit = None
@@ -316,7 +325,7 @@ class Consumer(Generic[WorkT]):
 
     def _has_room(self, effects: Effects[WorkT]) -> bool:
         """Whether one more batch may be committed with these."""
-        return effects.events + self._batch_size <= self._gather
+        return effects.events + self._batch_size <= self._gather and effects.weight < self._heavy
 
     async def _prepare(self, batch: Batch) -> WorkT:
         if len(batch) < self.THREAD_FROM:

@@ -219,6 +219,11 @@ class Folded:
     faults: Mapping[FaultCell, int] = field(default_factory=dict)
 
     @property
+    def rows(self) -> int:
+        """How many rows they change."""
+        return len(self.counts) + len(self.waits) + len(self.teams) + len(self.faults)
+
+    @property
     def passages(self) -> dict[PassageKey, int]:
         """Each passage that there is."""
         return {

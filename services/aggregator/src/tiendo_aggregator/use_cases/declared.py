@@ -1,5 +1,6 @@
 """Counts that communes declare: taken, closed at each day's cut-off, laid beside the records."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -103,6 +104,8 @@ class Declarations:
         self._scopes = scopes
         self._origin = origin
         self._leave_out = LeaveOut("declarations not closed")
+        self._looked_at: datetime | None = None
+        self._next_look = 0.0
 
     async def declare(
         self, campaign: str, unit: str, day: date, counts: Counts, source: str, key: ApiKey
@@ -223,11 +226,16 @@ class Declarations:
         await go_round(self.step, self._origin.clock, self.PERIOD, "declarations not closed")
 
     async def step(self) -> None:
-        """Close the days whose cut-off has passed."""
+        """Close the days whose cut-off has passed. While a driven clock stands still, only a plan that was put can make
+        one due: that is looked for once a period."""
+        now = self._origin.clock.now()
+        if now == self._looked_at and time.monotonic() < self._next_look:
+            return
         for stored in await self._plans.all():
             if stored.campaign.declaring is not None:
                 with self._leave_out.if_off_tree(stored.campaign.id):
                     await self._close_days(stored, stored.campaign.declaring)
+        self._looked_at, self._next_look = now, time.monotonic() + self.PERIOD
 
     async def _close_days(self, stored: StoredCampaign, declaring: Declaring) -> None:
         campaign = stored.campaign

@@ -6,11 +6,11 @@ of the campaign's N, floor(T·k/N) are planned. So the daily quotas are whole an
 weigh the same they differ by at most one. The aggregator plans by the same rule.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from tiendo_notifier.rules.past import NO_PAST, Past
 from tiendo_notifier.rules.shares import Part, Tallies, Tally, parts
 
 #: The pace of late is that of so many days back, and none of fewer working days.
@@ -67,89 +67,15 @@ class Calendar:
         """The days up to one of them."""
         return Calendar(self.first_day, day, self.weights[: self.number(day)])
 
+    def working_days(self, begin: int, end: int) -> int:
+        """How many days from number `begin` to `end`, both included, have a weight."""
+        return (
+            sum(weight > 0 for weight in self.weights[begin - 1 : end]) if self.weights else end - begin + 1
+        )
+
     def working_days_after(self, number: int) -> int:
         """How many days after this one have a weight."""
-        return sum(weight > 0 for weight in self.weights[number:]) if self.weights else self.days - number
-
-
-class Revision(NamedTuple):
-    """What late records made of a day of this number, as the closing `by` a later day told it. Numbers are from 1; the
-    one of `by` may be past the campaign's last."""
-
-    by: int
-    number: int
-    reached: int
-    baseline: int
-    done: int
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the closings of a campaign's days said before, from its first day on: what was `reached` by the end of each,
-    the work `done` on it, the `baseline` as it was known then, what was `expected` of the last day (final, high), and
-    the `target` if the closing named it, as it does of a narrowed goal. None of a day of which no closing is known; of
-    one without a forecast or a target, too. What was `revised` since stands beside it, in the order in which it was
-    told: so it can be seen what was known when."""
-
-    reached: Sequence[int | None] = ()
-    done: Sequence[int | None] = ()
-    baseline: Sequence[int | None] = ()
-    expected: Sequence[tuple[int, int] | None] = ()
-    target: Sequence[int | None] = ()
-    revised: Sequence[Revision] = ()
-
-    def until(self, number: int) -> "Past":
-        """What is known of all days before the one of this number (from 1)."""
-        columns = (self.reached, self.done, self.baseline, self.expected, self.target)
-        reached, done, baseline, expected, target = (
-            [*column, *[None] * (number - 1 - len(column))] for column in columns
-        )
-        return Past(reached, done, baseline, expected, target, self.revised)
-
-    def and_revised(self, told: Sequence[Revision]) -> "Past":
-        """The same with what one closing told, where that is new. A closing from before the one that was heard last
-        says nothing any more."""
-        if self.revised and any(each.by < self.revised[-1].by for each in told):
-            return self
-        known = self.corrected()
-        news = [
-            each
-            for each in told
-            if _at(known.reached, each.number) is not None
-            and (
-                (each.reached, each.baseline, each.done)
-                != tuple(_at(column, each.number) for column in (known.reached, known.baseline, known.done))
-            )
-        ]
-        return replace(self, revised=[*self.revised, *news]) if news else self
-
-    def corrected(self) -> "Past":
-        """The days as they are known by now."""
-        if not self.revised:
-            return self
-        reached, baseline, done = list(self.reached), list(self.baseline), list(self.done)
-        for each in self.revised:
-            place = each.number - 1
-            reached[place], baseline[place], done[place] = each.reached, each.baseline, each.done
-        return Past(reached, done, baseline, self.expected, self.target)
-
-    def and_then(
-        self,
-        reached: int,
-        done: int,
-        baseline: int,
-        expected: tuple[int, int] | None,
-        target: int | None = None,
-    ) -> "Past":
-        """The same and one day more."""
-        return Past(
-            [*self.reached, reached],
-            [*self.done, done],
-            [*self.baseline, baseline],
-            [*self.expected, expected],
-            [*self.target, target],
-            self.revised,
-        )
+        return self.working_days(number + 1, self.days)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +149,7 @@ def figures(
     baseline: int,
     value: int,
     done: int,
-    past: Past = Past(),
+    past: Past = NO_PAST,
     expected: tuple[int, int] | None = None,
 ) -> Figures:
     """The figures of a day of the campaign; `past` ends the day before, `expected` is (final, high)."""
@@ -261,17 +187,10 @@ def figures(
 
 
 def report_figures(calendar: Calendar, day: date, past: Past, *, reported: bool) -> Figures:
-    """The figures of a unit that owes a daily report: no target, only whether it came by the cut-off. `past.reached`
-    has 1 for each day on which it did."""
-    number = calendar.number(day)
-    missing = 0 if reported else 1
-    for each in range(number - 1, 0, -1):
-        before = _at(past.reached, each)
-        if reported or before == 1:
-            break
-        missing += before == 0
+    """The figures of a unit that owes a daily report: no target, only whether it came by the cut-off."""
+    before = past.days[-1].done if past.days else 0
     plain = figures(calendar, day, target=0, baseline=0, value=0, done=0)
-    return replace(plain, unreported_days=missing)
+    return replace(plain, unreported_days=0 if reported else before + 1)
 
 
 def attempt_figures(calendar: Calendar, day: date, past: Tallies, now: Tally) -> Figures:
@@ -303,23 +222,24 @@ def live_figures(
 def usual_work(calendar: Calendar, number: int, past: Past) -> tuple[int, int]:
     """What was done on the working days before the one of this number, and how many these are: at most USUAL_DAYS, and
     none if there are fewer than USUAL_LEAST."""
-    days = [
-        done
-        for each in range(number - 1, 0, -1)
-        if calendar.works(each) and (done := _at(past.done, each)) is not None
-    ][:USUAL_DAYS]
-    return (max(0, sum(days)), len(days)) if len(days) >= USUAL_LEAST else (0, 0)
+    usual: list[int] = []
+    for each in range(number - 1, 0, -1):
+        if len(usual) == USUAL_DAYS:
+            break
+        if calendar.works(each) and (day := past.at(each)) is not None:
+            usual.append(day.done)
+    return (max(0, sum(usual)), len(usual)) if len(usual) >= USUAL_LEAST else (0, 0)
 
 
 def _recent(calendar: Calendar, number: int, baseline: int, value: int, past: Past) -> tuple[int | None, int]:
     """What the last week brought, and on how many working days: from the earliest closing in it that is known."""
     for begin in range(max(0, number - RECENT_DAYS), number - RECENT_LEAST + 1):
-        start = baseline if begin == 0 else _at(past.reached, begin)
-        if start is None:
+        day = past.at(begin) if begin else None
+        if begin and day is None:
             continue
-        days = sum(calendar.works(each) for each in range(begin + 1, number + 1))
+        days = calendar.working_days(begin + 1, number)
         if days >= RECENT_LEAST:
-            return value - start, days
+            return value - (baseline if day is None else day.reached), days
     return None, 0
 
 
@@ -329,20 +249,17 @@ def _idle(calendar: Calendar, number: int, done: int, past: Past) -> tuple[int, 
     if done > 0 or not calendar.works(number):
         return 0, 0, 0
     idle, usual, usual_days = 1, 0, 0
-    for each in range(number - 1, 0, -1):
-        before = _at(past.done, each)
-        if before is None or usual_days == USUAL_DAYS:
+    each = number - 1
+    while each and usual_days < USUAL_DAYS:
+        before = past.at(each)
+        if before is None:
             break
-        if not calendar.works(each):
-            continue
-        if before <= 0 and not usual_days:
-            idle += 1
-            continue
-        usual += before
-        usual_days += 1
+        begin = each
+        if not usual_days and before.idle_from is not None:
+            begin = before.idle_from
+            idle += calendar.working_days(begin, each)
+        elif calendar.works(each):
+            usual += before.done
+            usual_days += 1
+        each = begin - 1
     return (idle, usual, usual_days) if usual_days >= USUAL_LEAST else (idle, 0, 0)
-
-
-def _at(series: Sequence[int | None], number: int) -> int | None:
-    """What the closing of the day of this number (from 1) said."""
-    return series[number - 1] if number <= len(series) else None

@@ -10,8 +10,9 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from tiendo_notifier.rules.life import UNMOVED, RuleStanding, step
-from tiendo_notifier.rules.plan import Calendar, Figures, Past, figures
-from tiendo_notifier.rules.table import RULES, RuleName
+from tiendo_notifier.rules.past import Past
+from tiendo_notifier.rules.plan import Calendar, Figures, figures
+from tiendo_notifier.rules.table import RULES, Condition, Rule, RuleName
 from tiendo_notifier.rules.thresholds import Thresholds
 
 
@@ -24,31 +25,45 @@ def looked_at_again(
     off: Collection[RuleName],
 ) -> dict[RuleName, RuleStanding]:
     """How the rules of days stand after the day of number `through`, by all that is known of the days. `target` and
-    `limits` are today's."""
+    `limits` are today's. Raises OutOfReach."""
     known = past.corrected()
-    again = [rule for rule in RULES.values() if rule.of_days and rule.name not in off]
-    standings = {rule.name: UNMOVED for rule in again}
-    for number in range(1, through + 1):
+    return {
+        rule.name: _stands(rule, calendar, known, through, target, limits)
+        for rule in RULES.values()
+        if rule.of_days and rule.name not in off
+    }
+
+
+def _stands(
+    rule: Rule, calendar: Calendar, known: Past, through: int, target: int, limits: Thresholds
+) -> RuleStanding:
+    """How one of them stands. A day that is clear leaves nothing of those before it: it is not looked further back."""
+    since_clear: list[Figures] = []
+    for number in range(through, calendar.days - 1 if rule.of_last_day else 0, -1):
         seen = seen_again(calendar, known, number, target)
-        if seen is not None:
-            for rule in again:
-                _, standings[rule.name] = step(rule, standings[rule.name], seen, limits)
-    return standings
+        if seen is None:
+            continue
+        condition, _ = step(rule, UNMOVED, seen, limits)
+        if condition is Condition.CLEAR:
+            break
+        since_clear.append(seen)
+    standing = UNMOVED
+    for seen in reversed(since_clear):
+        _, standing = step(rule, standing, seen, limits)
+    return standing
 
 
 def seen_again(calendar: Calendar, known: Past, number: int, target: int) -> Figures | None:
-    """The figures of the day of this number as they are `known` by now; None: no closing of it is known."""
-    if number > len(known.reached):
+    """The figures of the day of this number as they are `known` by now; None: no closing of it is known. Raises
+    OutOfReach."""
+    day = known.at(number)
+    if day is None:
         return None
-    reached, done, baseline = (column[number - 1] for column in (known.reached, known.done, known.baseline))
-    if reached is None or done is None or baseline is None:
-        return None
-    named = known.target[number - 1] if number <= len(known.target) else None
     return figures(
         calendar,
         calendar.first_day + timedelta(days=number - 1),
-        target=target if named is None else named,
-        baseline=baseline,
-        value=reached,
-        done=done,
+        target=target if day.target is None else day.target,
+        baseline=day.baseline,
+        value=day.reached,
+        done=day.done,
     )

@@ -5,7 +5,10 @@ everything that became known in between, also what had happened before: teams se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from tiendo_notifier.errors import OutOfReach
 
 #: Of late is so many days back, usual what was in so many days before those.
 RECENT_DAYS, USUAL_DAYS = 3, 14
@@ -26,21 +29,41 @@ class Part:
     usual_all: int
 
 
+class TallyDay(NamedTuple):
+    """How it had added up by the end of the day of this number, from the campaign's first one on."""
+
+    number: int
+    tally: Tally
+
+
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """How it had added up by the end of each day from the campaign's first one on; None: no closing said so."""
+    """The days of which a closing said how it had added up, in their order: the `whole` past, or what was said last."""
 
-    days: Sequence[Tally | None] = ()
+    days: Sequence[TallyDay] = ()
+    whole: bool = True
 
     def at(self, number: int) -> Tally:
         """By the end of the day of this number, from 1, or of the last one before it of which it is known. Before the
-        campaign there was nothing."""
-        known = (each for each in reversed(self.days[: max(0, number)]) if each is not None)
-        return next(known, {})
+        campaign there was nothing. Raises OutOfReach."""
+        for day in reversed(self.days):
+            if day.number <= number:
+                return day.tally
+        if not self.whole:
+            raise OutOfReach
+        return {}
+
+    def before(self, number: int) -> "Tallies":
+        """What was known before the day of this number was closed."""
+        return replace(self, days=[day for day in self.days if day.number < number])
 
     def and_then(self, number: int, tally: Tally) -> "Tallies":
-        """The same and the day of this number, which is none of those that are known."""
-        return Tallies([*self.days, *[None] * (number - 1 - len(self.days)), tally])
+        """The same and the day of this number, which is after those that are known."""
+        return replace(self, days=[*self.days, TallyDay(number, tally)])
+
+
+#: Of what nothing was said yet.
+NO_TALLIES = Tallies()
 
 
 def parts(past: Tallies, number: int, now: Tally) -> tuple[Part, ...]:

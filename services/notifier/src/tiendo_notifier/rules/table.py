@@ -53,8 +53,8 @@ class Rule:
     `condition` looks at a closing. `patience` is how many bad ones in a row make it fire. `severity` weighs a bad
     closing that is the `run`-th in a row. `explain` says what was looked at. `of_days`: it says of days that they were
     missed, so late records can unsay it (see `revisions`); the others look at how things stand, which the next closing
-    sets right. `on_idle_days`: it speaks also on a day to which the plan gives no work. `about`: of which figures it
-    speaks.
+    sets right. `of_last_day`: of days before a target's last one it says nothing but that it was reached.
+    `on_idle_days`: it speaks also on a day to which the plan gives no work. `about`: of which figures it speaks.
     """
 
     name: RuleName
@@ -63,6 +63,7 @@ class Rule:
     severity: Callable[[Figures, int, Thresholds], Severity]
     explain: Callable[[Figures], str]
     of_days: bool = False
+    of_last_day: bool = False
     on_idle_days: bool = False
     about: Subject = "target"
 
@@ -350,6 +351,7 @@ RULES: dict[RuleName, Rule] = {
             missed_severity,
             lambda seen: f"{seen.value} of the target of {seen.target}",
             of_days=True,
+            of_last_day=True,
             on_idle_days=True,  # a campaign may end on a Sunday
         ),
         Rule(

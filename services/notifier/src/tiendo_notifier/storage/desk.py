@@ -90,18 +90,19 @@ async def unresolved(connection: Connection) -> list[Unresolved]:
 async def close_for_good(
     connection: Connection, incident: Unresolved, decision: str, day: date, reason: str, now: datetime
 ) -> None:
-    """The incident's unit is no more: it is over, on record, and its target has no standing any longer."""
+    """The incident's unit is no more: it is over, on record, and its target has no standing and no past any longer."""
     await connection.execute(
         "UPDATE incident SET state = 'resolved', resolved_day = $2, next_step = NULL WHERE id = $1",
         incident.id,
         day,
     )
-    await connection.execute(
-        "DELETE FROM standing WHERE campaign = $1 AND unit = $2 AND indicator = $3",
-        incident.campaign,
-        incident.unit,
-        incident.indicator,
-    )
+    for table in ("standing", "told_day", "told_revision"):
+        await connection.execute(
+            f"DELETE FROM {table} WHERE campaign = $1 AND unit = $2 AND indicator = $3",  # noqa: S608
+            incident.campaign,
+            incident.unit,
+            incident.indicator,
+        )
     policies = await keep_policies(connection, ["{}"])
     await connection.execute(
         "INSERT INTO decision (id, campaign, unit, indicator, rule, rules, from_day, day, outcome, severity, reason, "

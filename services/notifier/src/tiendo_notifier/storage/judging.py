@@ -7,9 +7,6 @@ from typing import Any, NamedTuple
 
 from tiendo_common.eventlog.port import Connection
 
-#: Standings that are written by one statement: late in a campaign each has some 20 KB.
-_AT_ONCE = 250
-
 
 class Key(NamedTuple):
     """A target: what has a standing. `indicator` is the name of its goal, an indicator as a whole or narrowed, or
@@ -21,13 +18,12 @@ class Key(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A row of `standing`: the state after the closing of `judged_day`, the incident that is open, what the closings
-    since the campaign's first day said, and how often news of the incident went out. Two are JSON."""
+    """A row of `standing`: the state (JSON) after the closing of `judged_day`, the incident that is open, and how often
+    news of it went out."""
 
     judged_day: date
     remembered: str
     incident: str | None
-    past: str
     news: int
 
 
@@ -97,8 +93,8 @@ async def standings(connection: Connection, campaigns: Sequence[str]) -> dict[Ke
         campaigns,
     )
     rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, judged_day, remembered::text, incident::text, past::text, "
-        "coalesce(news, 0) FROM standing "
+        "SELECT campaign, unit, indicator, judged_day, remembered::text, incident::text, coalesce(news, 0) "
+        "FROM standing "
         "LEFT JOIN (SELECT id, news FROM incident WHERE state <> 'resolved') AS open ON open.id = standing.incident "
         "WHERE campaign = ANY($1)",
         campaigns,
@@ -115,13 +111,13 @@ async def write(
 ) -> None:
     """Store what a batch led to. A second decision on a day already judged is refused by the database."""
     rows = [(*key, *standing[:-1]) for key, standing in after.items()]
-    for begin in range(0, len(rows), _AT_ONCE):
+    if rows:
         await connection.execute(
-            "INSERT INTO standing (campaign, unit, indicator, judged_day, remembered, incident, past) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::jsonb[], $6::uuid[], "
-            "$7::jsonb[]) ON CONFLICT (campaign, unit, indicator) DO UPDATE SET judged_day = excluded.judged_day, "
-            "remembered = excluded.remembered, incident = excluded.incident, past = excluded.past",
-            *_columns(rows[begin : begin + _AT_ONCE], 7),
+            "INSERT INTO standing (campaign, unit, indicator, judged_day, remembered, incident) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::jsonb[], $6::uuid[]) "
+            "ON CONFLICT (campaign, unit, indicator) DO UPDATE SET judged_day = excluded.judged_day, "
+            "remembered = excluded.remembered, incident = excluded.incident",
+            *_columns(rows, 6),
         )
     if incidents:
         await connection.execute(
@@ -171,16 +167,6 @@ async def keep_policies(connection: Connection, texts: Collection[str]) -> dict[
         list(ids),
     )
     return ids
-
-
-async def on_record(connection: Connection, campaign: str) -> dict[Key, str]:
-    """What the closings said of each target, and of all else that is judged by them (JSON)."""
-    rows = await connection.fetch(
-        "SELECT campaign, unit, indicator, past::text FROM standing "
-        "WHERE campaign = $1 AND indicator NOT IN ('report', 'live')",
-        campaign,
-    )
-    return {Key(*row[:3]): row[3] for row in rows}
 
 
 async def gatherings(connection: Connection, campaigns: Sequence[str]) -> dict[Key, Gathering]:

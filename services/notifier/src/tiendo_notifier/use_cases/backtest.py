@@ -26,13 +26,14 @@ from tiendo_common.events.state import (
 from tiendo_notifier.rules import backtest as rules
 from tiendo_notifier.rules import plan
 from tiendo_notifier.rules.backtest import Alert, Miss, Score, Target
+from tiendo_notifier.rules.past import Day, Past
 from tiendo_notifier.rules.policies import Document
 from tiendo_notifier.rules.shares import Tallies, Tally
 from tiendo_notifier.storage import judging
 from tiendo_notifier.storage.judging import Gathering, Key
+from tiendo_notifier.storage.pasts import on_record
 from tiendo_notifier.storage.policies import WHOLE, Stored
 from tiendo_notifier.use_cases.closings import (
-    ADDED_UP,
     ATTEMPTS,
     RECORDS,
     attempts_of,
@@ -46,8 +47,6 @@ from tiendo_notifier.use_cases.reference import Reference
 from tiendo_notifier.use_cases.session import Session
 from tiendo_notifier.use_cases.telling import News
 
-_past_decoder = msgspec.json.Decoder(plan.Past)
-_tallies_decoder = msgspec.json.Decoder(Tallies)
 ToldT = TypeVar("ToldT", Attempts, Records)
 _NOTHING = IndicatorProgress(value=0, baseline=0, done=0)
 #: A campaign that still runs: a target counts as missed if it is under this share of the plan by now.
@@ -92,14 +91,12 @@ class Backtests:
         policies = InForce(self._reference, stored)
         self._policies.check_all(policies, known, documents)
         async with self._pool.acquire() as connection, connection.transaction(readonly=True):
-            standings = await judging.on_record(connection, campaign)
-        tallies = {
-            key: _tallies_decoder.decode(past) for key, past in standings.items() if key.indicator in ADDED_UP
-        }
+            record = await on_record(connection, campaign)
+        tallies = {key: past for key, past in record.items() if isinstance(past, Tallies)}
         pasts = {
-            key: _past_decoder.decode(past)
-            for key, past in standings.items()
-            if key.indicator not in ADDED_UP and not is_after(key.indicator, calendar_of(known))
+            key: past
+            for key, past in record.items()
+            if isinstance(past, Past) and not is_after(key.indicator, calendar_of(known))
         }
         if not pasts:
             raise Conflict(
@@ -114,21 +111,24 @@ class Backtests:
         self,
         campaign: CampaignPublication,
         policies: InForce,
-        pasts: Mapping[Key, plan.Past],
+        pasts: Mapping[Key, Past],
         tallies: Mapping[Key, Tallies],
     ) -> Outcome:
         standings: dict[Key, judging.Standing] = {}
         gatherings: dict[Key, Gathering] = {}
         alerts: list[Alert] = []
         days = max(
-            max(len(past.reached), max((each.by for each in past.revised), default=0))
+            max(past.days[-1].number, max((each.by for each in past.revised), default=0))
             for past in pasts.values()
         )
         for number in range(1, days + 1):
             day = campaign.first_day + timedelta(days=number - 1)
             now = campaign.day_end.of(day).replace(tzinfo=VIETNAM)
             session = Session(self._reference, now, policies, standings, gatherings, [])
-            session.judge(_closings(campaign, day, number, pasts, tallies, now))
+            before: dict[Key, Past | Tallies] = {key: past.before(number) for key, past in pasts.items()}
+            before |= {key: past.before(number) for key, past in tallies.items()}
+            session.look_at(_closings(campaign, day, number, pasts, tallies, now), before)
+            session.conclude()
             standings |= session.after
             for key, gathering in session.gathered.items():
                 if gathering is None:
@@ -143,28 +143,26 @@ class Backtests:
         score, misses = rules.score(alerts, missed, units, campaign.first_day, last)
         return Outcome(campaign.first_day, last, over, score, alerts, misses)
 
-    def _target(self, key: Key, past: plan.Past) -> int | None:
+    def _target(self, key: Key, past: Past) -> int | None:
         """Today's target; of a narrowed goal the one that its last closing named."""
         if is_narrowed(key.indicator):
-            return next((each for each in reversed(past.target) if each is not None), None)
+            return next((each.target for each in reversed(past.days) if each.target is not None), None)
         known = self._reference.targets(key.campaign, key.unit)
         return next((each.value for each in known if each.indicator == key.indicator), None)
 
     def _missed(
-        self, campaign: CampaignPublication, pasts: Mapping[Key, plan.Past], last: date
+        self, campaign: CampaignPublication, pasts: Mapping[Key, Past], last: date
     ) -> Iterable[tuple[Target, str, int, int]]:
         """Targets that weren't reached; before their last day, those that are far behind the plan by now."""
         for key, past in sorted(pasts.items()):
             target = self._target(key, past)
             due = goal_of(key.indicator).due
-            known = past.corrected()
             calendar = calendar_of(campaign) if due is None else calendar_of(campaign).until(due)
-            value = known.reached[-1] if known.reached else None
-            baseline = known.baseline[-1] if known.baseline else None
-            if target is None or value is None or baseline is None:
+            if target is None:
                 continue
-            day = min(last, calendar.last_day)
-            seen = plan.figures(calendar, day, target=target, baseline=baseline, value=value, done=0)
+            newest = past.corrected().days[-1]
+            day, value = min(last, calendar.last_day), newest.reached
+            seen = plan.figures(calendar, day, target=target, baseline=newest.baseline, value=value, done=0)
             behind = (
                 value < target
                 if day == calendar.last_day
@@ -176,25 +174,22 @@ class Backtests:
                 yield Target(key.unit, key.indicator), name, reached, of
 
 
-def _narrowed(key: Key, past: plan.Past, number: int) -> NarrowedProgress | None:
-    """What the closing of the day of this number said of a narrowed goal."""
-    value, done, baseline, target = (
-        column[number - 1] for column in (past.reached, past.done, past.baseline, past.target)
-    )
-    if value is None or done is None or baseline is None or target is None:
+def _narrowed(key: Key, day: Day) -> NarrowedProgress | None:
+    """What the closing of a day said of a narrowed goal."""
+    if day.target is None:
         return None
     return NarrowedProgress(
         goal=goal_of(key.indicator),
-        target=target,
-        value=value,
-        baseline=baseline,
-        done=done,
-        expected=_expected(past, number),
+        target=day.target,
+        value=day.reached,
+        baseline=day.baseline,
+        done=day.done,
+        expected=_expected(day),
     )
 
 
-def _expected(past: plan.Past, number: int) -> ExpectedEnd | msgspec.UnsetType:
-    end = past.expected[number - 1]
+def _expected(day: Day) -> ExpectedEnd | msgspec.UnsetType:
+    end = day.expected
     return msgspec.UNSET if end is None else ExpectedEnd(final=end[0], low=end[0], high=end[1])
 
 
@@ -202,7 +197,7 @@ def _closings(
     campaign: CampaignPublication,
     day: date,
     number: int,
-    pasts: Mapping[Key, plan.Past],
+    pasts: Mapping[Key, Past],
     tallies: Mapping[Key, Tallies],
     now: datetime,
 ) -> Sequence[ProgressPublication]:
@@ -212,26 +207,24 @@ def _closings(
     revised: defaultdict[str, list[RevisedDay]] = defaultdict(list)
     for key, past in pasts.items():
         revised[key.unit] += _revised(campaign, key, past, number)
-        if number > len(past.reached):
+        said = past.at(number)
+        if said is None:
             continue
         if is_narrowed(key.indicator):
-            told = _narrowed(key, past, number)
+            told = _narrowed(key, said)
             if told is not None:
                 narrowed[key.unit].append(told)
             continue
-        value, done, baseline = (column[number - 1] for column in (past.reached, past.done, past.baseline))
-        if value is None or done is None or baseline is None:
-            continue
         by_unit[key.unit][key.indicator] = IndicatorProgress(
-            value=value,
-            baseline=baseline,
-            done=done,
-            expected=_expected(past, number),
+            value=said.reached,
+            baseline=said.baseline,
+            done=said.done,
+            expected=_expected(said),
         )
 
     def added_up(unit: str, subject: str, of: Callable[[Tally], ToldT]) -> ToldT | msgspec.UnsetType:
         days = tallies.get(Key(campaign.campaign, unit, subject), Tallies()).days
-        tally = days[number - 1] if number <= len(days) else None
+        tally = next((day.tally for day in days if day.number == number), None)
         return msgspec.UNSET if tally is None else of(tally)
 
     return [
@@ -252,7 +245,7 @@ def _closings(
     ]
 
 
-def _revised(campaign: CampaignPublication, key: Key, past: plan.Past, number: int) -> list[RevisedDay]:
+def _revised(campaign: CampaignPublication, key: Key, past: Past, number: int) -> list[RevisedDay]:
     """What the closing of the day of this number said of the days before."""
     return [
         RevisedDay(

@@ -18,6 +18,7 @@ from tiendo_common.events.state import (
     RevisedDay,
 )
 from tiendo_notifier.rules import plan, rhythm
+from tiendo_notifier.rules.past import Revision
 from tiendo_notifier.rules.shares import ALL, Tally
 
 #: In the place of an indicator: whether a unit that declares its counts had by the cut-off; how its attempts to
@@ -95,13 +96,13 @@ def revised_days(closing: ProgressPublication) -> Sequence[RevisedDay]:
     return () if closing.revised is msgspec.UNSET else closing.revised
 
 
-def revisions_of(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[plan.Revision]:
+def revisions_of(closing: ProgressPublication, calendar: plan.Calendar, goal: str) -> Sequence[Revision]:
     """What the closing says of the goal's earlier days."""
     if closing.revised is msgspec.UNSET:
         return ()
     by = calendar.number(closing.day)
     return [
-        plan.Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
+        Revision(by, calendar.number(each.day), each.value, each.baseline, each.done)
         for each in closing.revised
         if each.goal.name == goal and each.day in calendar
     ]

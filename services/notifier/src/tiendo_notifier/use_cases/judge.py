@@ -14,7 +14,8 @@ from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.declarations import DeclarationsDue
 from tiendo_common.events.state import CampaignPublication, ProgressPublication
 from tiendo_common.memory import give_back
-from tiendo_notifier.storage import judging, silences
+from tiendo_notifier.errors import OutOfReach
+from tiendo_notifier.storage import judging, pasts, silences
 from tiendo_notifier.use_cases.closings import calendar_of
 from tiendo_notifier.use_cases.live import Listener
 from tiendo_notifier.use_cases.policies import InForce
@@ -24,7 +25,9 @@ from tiendo_notifier.use_cases.telling import tell
 
 log = structlog.get_logger(__name__)
 
-#: Targets judged together, each with all its days, that take tens of megabytes for a moment.
+#: Closings that are looked at together, with what was said before of their units' targets.
+_TOGETHER = 50
+#: Targets judged together that take tens of megabytes for a moment.
 _MANY = 200
 
 
@@ -59,11 +62,26 @@ class Judge:
         by_day: defaultdict[tuple[str, date], list[ProgressPublication]] = defaultdict(list)
         for closing in closings:
             by_day[closing.campaign, closing.day].append(closing)
-        session = await self._session(connection, {closing.campaign for closing in closings})
+        for (campaign, _day), of_day in sorted(by_day.items(), key=lambda each: each[0]):
+            # Each day reads what the one before has left.
+            session = await self._session(connection, [campaign])
+            for begin in range(0, len(of_day), _TOGETHER):
+                await self._look_at(connection, session, of_day[begin : begin + _TOGETHER])
+            with _without_collections():
+                session.conclude()
+            await self._store(connection, session)
+
+    async def _look_at(
+        self, connection: Connection, session: Session, closings: Sequence[ProgressPublication]
+    ) -> None:
+        """Judge some closings of a day by themselves, with as much of the past as each asks for."""
+        known = await pasts.lately(connection, session.looks_back(closings))
         with _without_collections():
-            for _campaign_and_day, of_day in sorted(by_day.items(), key=lambda each: each[0]):
-                session.judge(of_day)
-        await self._store(connection, session)
+            short = session.look_at(closings, known)
+        if short:
+            known = await pasts.whole(connection, session.looks_back(short))
+            with _without_collections():
+                session.look_at(short, known)
 
     async def _listen(self, connection: Connection, published: Sequence[ProgressPublication]) -> None:
         """Judge whether anything comes from units that report live."""
@@ -76,8 +94,13 @@ class Judge:
         if not heard:
             return
         session = await self._session(connection, heard)
-        for campaign, (through, pulses) in heard.items():
-            session.judge_live(self._reference.campaigns[campaign], through, pulses)
+        for name, (through, pulses) in heard.items():
+            campaign = self._reference.campaigns[name]
+            asked = session.live_looks_back(campaign, through, pulses)
+            try:
+                session.judge_live(campaign, through, pulses, await pasts.lately(connection, asked))
+            except OutOfReach:
+                session.judge_live(campaign, through, pulses, await pasts.whole(connection, asked))
         await self._store(connection, session)
 
     async def reports(self, connection: Connection, due: Sequence[DeclarationsDue]) -> None:
@@ -91,10 +114,11 @@ class Judge:
         ]
         if not known:
             return
-        session = await self._session(connection, {each.campaign for each in known})
         for each in sorted(known, key=lambda each: each.day):
-            session.judge_reports(each)
-        await self._store(connection, session)
+            session = await self._session(connection, [each.campaign])
+            said = await pasts.last_of(connection, session.reports_look_back(each))
+            session.judge_reports(each, said)
+            await self._store(connection, session)
 
     async def _session(self, connection: Connection, of: Collection[str]) -> Session:
         campaigns = sorted(of)
@@ -111,6 +135,7 @@ class Judge:
         await judging.write(
             connection, session.after, list(session.incidents.values()), session.decisions, self._clock.now()
         )
+        await pasts.write(connection, session.said, session.late)
         await judging.write_gatherings(connection, session.gathered)
         await tell(connection, session.news)
         if len(session.after) >= _MANY:

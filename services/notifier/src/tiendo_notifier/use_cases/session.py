@@ -4,7 +4,7 @@ No I/O: what stood before comes in, what is to be stored and told comes out. The
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from tiendo_common.clock import VIETNAM, local_day, local_time, new_event_id
@@ -13,11 +13,14 @@ from tiendo_common.events.state import (
     CampaignPublication,
     ProgressPublication,
 )
+from tiendo_notifier.errors import OutOfReach
 from tiendo_notifier.rules import holding, life, messages, rhythm
 from tiendo_notifier.rules.holding import Circumstances
+from tiendo_notifier.rules.past import Past
 from tiendo_notifier.rules.policies import Policy
+from tiendo_notifier.rules.shares import Tallies
 from tiendo_notifier.rules.table import Severity
-from tiendo_notifier.storage import judging
+from tiendo_notifier.storage import judging, pasts
 from tiendo_notifier.storage.judging import Gathering, Key
 from tiendo_notifier.storage.outbox import Message
 from tiendo_notifier.storage.pulses import Pulse
@@ -40,7 +43,7 @@ NO_FIGURE = "no closing figures were kept of these days, or there was no target 
 
 
 class Session:
-    """One batch: what stood before, and what follows from it."""
+    """What follows from closings of one day after another, and what stood before."""
 
     def __init__(
         self,
@@ -52,6 +55,8 @@ class Session:
         silenced: Sequence[Silence],
     ) -> None:
         self.after: dict[Key, judging.Standing] = {}
+        self.said: list[pasts.Said] = []
+        self.late: list[pasts.Late] = []
         self.incidents: dict[str, judging.Incident] = {}
         self.decisions: list[judging.Decision] = []
         self.news: list[News] = []
@@ -66,10 +71,31 @@ class Session:
         self._silenced = silenced
         self._texts: dict[int, str] = {}
         self._cases = Cases(reference, policies, self._today, self._stood)
+        self._looked_at: list[Case] = []
 
-    def judge(self, closings: Sequence[ProgressPublication]) -> None:
-        """Judge one campaign's closings of one day: first each target by itself, then what is told of them."""
-        cases = [case for closing in closings for case in self._cases.of_closing(closing)]
+    def looks_back(self, closings: Iterable[ProgressPublication]) -> dict[Key, int]:
+        """Of which keys the past is asked for by whoever looks at these closings, of each before the day of that
+        number."""
+        return {key: number for each in closings for key, number in self._cases.looks_back(each).items()}
+
+    def look_at(
+        self, closings: Iterable[ProgressPublication], known: Mapping[Key, Past | Tallies]
+    ) -> list[ProgressPublication]:
+        """Judge each target of a day's closings by itself. Returns the closings that look further back than what is
+        `known`: these are to be looked at again with all of it."""
+        self._cases.pasts = known
+        short = []
+        for closing in closings:
+            try:
+                self._looked_at += self._cases.of_closing(closing)
+            except OutOfReach:
+                short.append(closing)
+        self._cases.pasts = {}
+        return short
+
+    def conclude(self) -> None:
+        """Decide what is told of all that was looked at, one campaign's closings of one day."""
+        cases, self._looked_at = self._looked_at, []
         if not cases:
             return
         campaign = cases[0].campaign
@@ -92,9 +118,15 @@ class Session:
                 ]
         self._settle_all(cases, [*keys, *narrowed])
 
-    def judge_reports(self, due: DeclarationsDue) -> None:
+    def reports_look_back(self, due: DeclarationsDue) -> dict[Key, int]:
+        """Likewise of whoever judges reports."""
+        campaign = self._reference.campaigns[due.campaign]
+        return self._cases.looks_back_at_reports(campaign, due.expected, due.day)
+
+    def judge_reports(self, due: DeclarationsDue, known: Mapping[Key, Past | Tallies]) -> None:
         """Judge who had reported by a day's cut-off, of those who owed it."""
         campaign = self._reference.campaigns[due.campaign]
+        self._cases.pasts = known
         missing = set(due.not_reported)
         cases = [
             case
@@ -103,11 +135,22 @@ class Session:
         ]
         self._settle_all(cases, [Key(due.campaign, unit, REPORT) for unit in due.expected])
 
+    def live_looks_back(
+        self, campaign: CampaignPublication, through: datetime, heard: Iterable[str]
+    ) -> dict[Key, int]:
+        """Likewise of whoever judges units that report live."""
+        return self._cases.looks_back_live(campaign, heard, local_time(through))
+
     def judge_live(
-        self, campaign: CampaignPublication, through: datetime, heard: Mapping[str, Pulse]
+        self,
+        campaign: CampaignPublication,
+        through: datetime,
+        heard: Mapping[str, Pulse],
+        known: Mapping[Key, Past | Tallies],
     ) -> None:
         """Judge whether anything comes from the units that report live, which are `heard`: all that came `through` an
-        instant is known. Only what moves is kept: whether anything comes is asked each minute."""
+        instant is known. Only what moves is kept: whether anything comes is asked each minute. Raises OutOfReach."""
+        self._cases.pasts = known
         at = local_time(through)
         calendar = calendar_of(campaign)
         goes_on = campaign.day_end.going_on(at)
@@ -162,8 +205,11 @@ class Session:
                 self._keep_incident(case, incident, after, decision, number, told=message is not None)
             self._keep_decision(case, incident, decision, around, message, kept_back)
         self.after[case.key] = judging.Standing(
-            case.judged_day, stored(after), incident if after.open else None, case.past, number
+            case.judged_day, stored(after), incident if after.open else None, number
         )
+        if case.said is not None:
+            self.said.append(pasts.Said(case.key, case.said))
+        self.late += [pasts.Late(case.key, each) for each in case.late]
 
     def _circumstances(self, case: Case, decision: life.Decision, parents: set[Key]) -> Circumstances:
         if decision.tell is None:
