@@ -101,6 +101,8 @@ class KafkaPublisher:
         # A driven clock waits for nobody: whoever drives it waits for what we forward.
         self._period = 0.03 if driven else 0.25
         self._next_forward = 0.0
+        #: How far all partitions of the log were, together, when nothing was left to send; None: not known.
+        self._sent_to: int | None = None
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -175,7 +177,7 @@ class KafkaPublisher:
                         sending = None
                     await self._claim()
                     positions = self._claims.positions()
-                parcels = await self._read(positions)
+                parcels = await self._read_new(positions)
                 if parcels:
                     pause = self.POLL[0]
                     if sending is not None:
@@ -203,6 +205,7 @@ class KafkaPublisher:
 
     async def _claim(self) -> None:
         """Renew the claims; compare log and broker wherever a claim is new, before anything is sent there."""
+        self._sent_to = None
         await self._claims.renew()
         held = {(partition, held.epoch) for partition, held in self._claims.held.items()}
         self._verified &= held
@@ -236,6 +239,15 @@ class KafkaPublisher:
 
     def _holds(self, partition: Partition) -> bool:
         return partition in self._claims.held
+
+    async def _read_new(self, positions: Mapping[Partition, Position]) -> list[_Parcel]:
+        """As `_read`, without looking into each partition again while the log stands still."""
+        grown_to: int = await self._pool.fetchval("SELECT sum(next)::bigint FROM log_partition")
+        if grown_to == self._sent_to:
+            return []
+        parcels = await self._read(positions)
+        self._sent_to = None if parcels else grown_to
+        return parcels
 
     async def _read(self, positions: Mapping[Partition, Position]) -> list[_Parcel]:
         """The next rows of the held partitions, put into batches."""
