@@ -86,14 +86,6 @@ async def closed_declarations(connection: Connection, campaign: str, day: date) 
     return None if row is None else ClosedDay(*row)
 
 
-async def is_declared(connection: Connection) -> bool:
-    """Whether communes declare in any campaign."""
-    found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM campaign WHERE declaring IS NOT NULL)"
-    )
-    return found
-
-
 async def declarations_closed_through(connection: Connection, campaign: str) -> date | None:
     """The last day that was closed."""
     day: date | None = await connection.fetchval(

@@ -28,7 +28,6 @@ from tiendo_aggregator.storage.declared import (
     close_declarations,
     closed_declarations,
     declarations_closed_through,
-    is_declared,
     lock_declared,
     newest_declared,
     revisions_of,
@@ -225,9 +224,6 @@ class Declarations:
 
     async def step(self) -> None:
         """Close the days whose cut-off has passed."""
-        async with self._pool.acquire() as connection:
-            if not await is_declared(connection):
-                return
         for stored in await self._plans.all():
             if stored.campaign.declaring is not None:
                 with self._leave_out.if_off_tree(stored.campaign.id):

@@ -82,10 +82,10 @@ class KafkaPublisher:
     LIMIT = 8000
     #: Seconds to wait after a round that was not full, so that the next one is larger: a request to the broker costs
     #: the same for one event as for many, and where cores are scarce an event waits longer for them than it would
-    #: here. First after a few events, for which somebody may wait; then while many come, a few for each partition.
-    LINGER = (0.015, 0.08)
-    #: From so many events in a round on, many come.
-    MANY = 100
+    #: here. First while few come, for which somebody may wait; then at most while many come, for as long as they do.
+    LINGER = (0.015, 0.2)
+    #: From so many events a second on, many come.
+    MANY = 3000
 
     def __init__(self, service: str, pool: asyncpg.Pool, broker: Broker, *, driven: bool = False) -> None:
         self.stopped: str | None = None
@@ -169,6 +169,7 @@ class KafkaPublisher:
         positions = self._claims.positions()
         sending: asyncio.Task[None] | None = None
         pause = self.POLL[0]
+        last = time.monotonic()
         try:
             while True:
                 if self._claims.due:
@@ -188,8 +189,9 @@ class KafkaPublisher:
                         for parcel in parcels
                     }
                     events = sum(parcel.events for parcel in parcels)
+                    before, last = last, time.monotonic()
                     if events < self.LIMIT // 4:
-                        await asyncio.sleep(self.LINGER[events >= self.MANY])
+                        await self._linger(many=events >= self.MANY * (last - before))
                 elif sending is not None:
                     await sending
                     sending = None
@@ -240,9 +242,26 @@ class KafkaPublisher:
     def _holds(self, partition: Partition) -> bool:
         return partition in self._claims.held
 
+    async def _linger(self, *, many: bool) -> None:
+        """Let more events come together."""
+        few, most = self.LINGER
+        until = time.monotonic() + most
+        await asyncio.sleep(few)
+        grown_to = await self._grown_to() if many else None
+        while grown_to is not None and time.monotonic() < until:
+            await asyncio.sleep(few)
+            before, grown_to = grown_to, await self._grown_to()
+            if grown_to == before:
+                return  # they have come to an end, and whoever sent them may wait for the last
+
+    async def _grown_to(self) -> int:
+        """How far all partitions of the log are, together."""
+        next_: int = await self._pool.fetchval("SELECT sum(next)::bigint FROM log_partition")
+        return next_
+
     async def _read_new(self, positions: Mapping[Partition, Position]) -> list[_Parcel]:
         """As `_read`, without looking into each partition again while the log stands still."""
-        grown_to: int = await self._pool.fetchval("SELECT sum(next)::bigint FROM log_partition")
+        grown_to = await self._grown_to()
         if grown_to == self._sent_to:
             return []
         parcels = await self._read(positions)
