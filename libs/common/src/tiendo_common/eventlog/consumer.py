@@ -183,6 +183,7 @@ class Consumer(Generic[WorkT]):
         self._claims = Claims(pool, name, topics, lease=self.LEASE, heartbeat=self.HEARTBEAT)
         self._stopped: dict[tuple[str, int] | None, Stop] = {}
         self._awaited: dict[str, Watermark] = {}
+        self._passed_last: dict[str, Watermark] = {}
         self._reached: dict[str, datetime] = {}
         self._next_look = 0.0
         # Up to where each partition goes batch by batch, since the database refused something on the way.
@@ -431,12 +432,15 @@ class Consumer(Generic[WorkT]):
         of a newer generation replaces it, since what it waited for was withdrawn.
         """
         self._next_look = time.monotonic() + 0.25
-        positions = await self.positions()
-        for topic in self.topics:
-            newest = await self._reader.watermark(topic)
+        news = {
+            topic: newest
+            for topic in self.topics
+            if (newest := await self._reader.watermark(topic)) is not None
+            and (topic in self._awaited or newest != self._passed_last.get(topic))
+        }
+        positions = await self.positions() if news else {}
+        for topic, newest in news.items():
             awaited = self._awaited.pop(topic, newest)
-            if newest is None or awaited is None:
-                continue
             if newest.generation > awaited.generation:
                 awaited = newest
             if self._passed(positions[topic], awaited):
@@ -444,6 +448,7 @@ class Consumer(Generic[WorkT]):
                 awaited = newest
                 if self._passed(positions[topic], newest):
                     self._reached[topic] = newest.complete_to
+                    self._passed_last[topic] = newest
                     continue
             self._awaited[topic] = awaited
         if len(self._reached) == len(self.topics):

@@ -119,7 +119,7 @@ class LogReader(Protocol):
         ...
 
     async def watermark(self, topic: str) -> Watermark | None:
-        """The newest watermark of a topic, or None before the first."""
+        """The newest watermark of a topic that has come here, or None before the first."""
         ...
 
     def show_progress(self, positions: Mapping[Partition, Position]) -> None:

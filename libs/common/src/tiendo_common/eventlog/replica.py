@@ -42,7 +42,7 @@ class StateReplica(Generic[EventT]):
         try:
             while True:
                 try:
-                    await self.catch_up()
+                    await self._take_in(thoroughly=not self.loaded)
                 except (Retry, *PASSING_FAULTS) as error:
                     if said != (said := str(error)):
                         log.info("state topic not readable yet", reason=said)
@@ -52,8 +52,13 @@ class StateReplica(Generic[EventT]):
 
     async def catch_up(self) -> None:
         """Take in all that is published now. Raises Retry while the topic cannot be read."""
+        await self._take_in(thoroughly=True)
+
+    async def _take_in(self, *, thoroughly: bool) -> None:
         async with self._lock:
-            while chunks := await self._reader.fetch(self._positions, 20_000):
+            while chunks := await self._reader.fetch(
+                self._positions, 20_000, wait=None if thoroughly else 0.0
+            ):
                 batch = Batch(chunks)
                 for event in batch.events(self._decoder):
                     self._put(event)

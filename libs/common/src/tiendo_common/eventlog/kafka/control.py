@@ -15,6 +15,10 @@ from tiendo_common.eventlog.port import Partition, Watermark
 
 log = structlog.get_logger(__name__)
 
+#: Seconds after which the broker is asked once more what there is to hear: a client that delivers nothing may never
+#: again (aiokafka 0.14, seen).
+_TRUSTED = 1.0
+
 
 class Control:
     """Hears the control topic, for all readers of a process.
@@ -30,6 +34,16 @@ class Control:
         self._watermarks: dict[str, Watermark] = {}
         self._generations: dict[str, dict[int, tuple[int, ...]]] = {}
         self._lock = asyncio.Lock()
+        self._next_question = 0.0
+
+    async def hear(self) -> None:
+        """Hear what has come, and only now and then ask for all: a question costs the broker as much as an append, and
+        waiting readers look ten times a second. Raises Retry, KafkaError."""
+        if self._client is None or time.monotonic() >= self._next_question:
+            await self.listen()
+        elif not self._lock.locked():  # else somebody hears already
+            async with self._lock:
+                await self._take(self._client, 0)
 
     async def listen(self) -> None:
         """Hear all that has been said by now. Raises Retry, KafkaError."""
@@ -39,12 +53,11 @@ class Control:
             end = (await self._offsets.end([place]))[place]
             until = time.monotonic() + 2 * REQUEST_TIMEOUT
             while await client.position(place) < end:
-                for records in (await client.getmany(place, timeout_ms=100)).values():
-                    for record in records:
-                        self._hear(record)
+                await self._take(client, 100)
                 if time.monotonic() > until:
-                    await self.close()  # a client that delivers nothing may never again
+                    await self.close()
                     raise Retry(f"{place.topic} is not delivered")
+            self._next_question = time.monotonic() + _TRUSTED
 
     def watermark(self, topic: str) -> Watermark | None:
         """The newest that was heard, unless a newer generation withdrew what it waits for."""
@@ -88,6 +101,11 @@ class Control:
                 raise
             self._client = client
         return self._client
+
+    async def _take(self, client: AIOKafkaConsumer, timeout_ms: int) -> None:
+        for records in (await client.getmany(self._broker.control, timeout_ms=timeout_ms)).values():
+            for record in records:
+                self._hear(record)
 
     def _hear(self, record: ConsumerRecord[bytes, bytes]) -> None:
         try:

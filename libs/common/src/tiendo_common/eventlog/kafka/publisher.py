@@ -82,10 +82,10 @@ class KafkaPublisher:
     LIMIT = 8000
     #: Seconds to wait after a round that was not full, so that the next one is larger: a request to the broker costs
     #: the same for one event as for many, and where cores are scarce an event waits longer for them than it would
-    #: here. First after a few events, for which somebody may wait; then while many come, a few for each partition.
-    LINGER = (0.015, 0.08)
-    #: From so many events in a round on, many come.
-    MANY = 100
+    #: here. First while few come, for which somebody may wait; then at most while many come, for as long as they do.
+    LINGER = (0.015, 0.2)
+    #: From so many events a second on, many come.
+    MANY = 3000
 
     def __init__(self, service: str, pool: asyncpg.Pool, broker: Broker, *, driven: bool = False) -> None:
         self.stopped: str | None = None
@@ -101,6 +101,8 @@ class KafkaPublisher:
         # A driven clock waits for nobody: whoever drives it waits for what we forward.
         self._period = 0.03 if driven else 0.25
         self._next_forward = 0.0
+        #: How far all partitions of the log were, together, when nothing was left to send; None: not known.
+        self._sent_to: int | None = None
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -167,6 +169,7 @@ class KafkaPublisher:
         positions = self._claims.positions()
         sending: asyncio.Task[None] | None = None
         pause = self.POLL[0]
+        last = time.monotonic()
         try:
             while True:
                 if self._claims.due:
@@ -175,7 +178,7 @@ class KafkaPublisher:
                         sending = None
                     await self._claim()
                     positions = self._claims.positions()
-                parcels = await self._read(positions)
+                parcels = await self._read_new(positions)
                 if parcels:
                     pause = self.POLL[0]
                     if sending is not None:
@@ -186,8 +189,9 @@ class KafkaPublisher:
                         for parcel in parcels
                     }
                     events = sum(parcel.events for parcel in parcels)
+                    before, last = last, time.monotonic()
                     if events < self.LIMIT // 4:
-                        await asyncio.sleep(self.LINGER[events >= self.MANY])
+                        await self._linger(many=events >= self.MANY * (last - before))
                 elif sending is not None:
                     await sending
                     sending = None
@@ -203,6 +207,7 @@ class KafkaPublisher:
 
     async def _claim(self) -> None:
         """Renew the claims; compare log and broker wherever a claim is new, before anything is sent there."""
+        self._sent_to = None
         await self._claims.renew()
         held = {(partition, held.epoch) for partition, held in self._claims.held.items()}
         self._verified &= held
@@ -236,6 +241,32 @@ class KafkaPublisher:
 
     def _holds(self, partition: Partition) -> bool:
         return partition in self._claims.held
+
+    async def _linger(self, *, many: bool) -> None:
+        """Let more events come together."""
+        few, most = self.LINGER
+        until = time.monotonic() + most
+        await asyncio.sleep(few)
+        grown_to = await self._grown_to() if many else None
+        while grown_to is not None and time.monotonic() < until:
+            await asyncio.sleep(few)
+            before, grown_to = grown_to, await self._grown_to()
+            if grown_to == before:
+                return  # they have come to an end, and whoever sent them may wait for the last
+
+    async def _grown_to(self) -> int:
+        """How far all partitions of the log are, together."""
+        next_: int = await self._pool.fetchval("SELECT sum(next)::bigint FROM log_partition")
+        return next_
+
+    async def _read_new(self, positions: Mapping[Partition, Position]) -> list[_Parcel]:
+        """As `_read`, without looking into each partition again while the log stands still."""
+        grown_to = await self._grown_to()
+        if grown_to == self._sent_to:
+            return []
+        parcels = await self._read(positions)
+        self._sent_to = None if parcels else grown_to
+        return parcels
 
     async def _read(self, positions: Mapping[Partition, Position]) -> list[_Parcel]:
         """The next rows of the held partitions, put into batches."""

@@ -101,7 +101,7 @@ class KafkaLogReader:
     async def watermark(self, topic: str) -> Watermark | None:
         try:
             with break_offs_as_faults():
-                await self._control.listen()
+                await self._control.hear()
         except Retry:
             pass
         except (KafkaError, TimeoutError) as error:
