@@ -67,13 +67,9 @@ class ConsumerConformance:
             await asyncio.sleep(0.2)
 
         await world.append(400)
-<<<<<<< HEAD
         await world.backend.settled()
-        async with running(world.replica(batch_size=16, gather=gather, hook=slow)):
-=======
         consumer = world.replica(batch_size=16, gather=gather, weigh=len, heavy=heavy, hook=slow)
         async with running(consumer):
->>>>>>> pasts
             await until(world.all_in)
         await world.check()
         assert largest - 16 < max(committed) <= largest
