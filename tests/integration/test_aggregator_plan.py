@@ -130,6 +130,8 @@ async def test_a_plan_comes_back_as_it_was_put(service: RunningAggregator) -> No
         "calendar": {"weekday_weights": [1] * 7, "holidays": []},
         "set_targets": {},
         "eligible_in_hamlets": {},
+        "signed_by": None,
+        "holds_from": None,
         "cohorts": {},
         "declaring": None,
         "phases": [],
