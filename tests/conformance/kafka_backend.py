@@ -12,11 +12,12 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tests.conformance.consumer_world import ended
 from tests.conformance.postgres_backend import OnPostgres, PostgresBackend
 from tests.support.kafka import KafkaNode
+from tiendo.carrier import prepare_topics
 from tiendo_common.clock import new_event_id
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
 from tiendo_common.eventlog.kafka.reader import KafkaLogReader
-from tiendo_common.eventlog.kafka.topics import ensure_topics
+from tiendo_common.eventlog.kafka.topics import expected_topics
 from tiendo_common.eventlog.port import LogReader, Partition
 
 PRODUCERS = ("intake", "activation", "aggregator")
@@ -159,12 +160,12 @@ class OnKafka(OnPostgres):
     ) -> AsyncIterator[KafkaBackend]:
         """The backend before its publishers run."""
         broker = Broker(kafka_node.bootstrap, prefix=f"{new_event_id()}.")
-        made = await ensure_topics(broker, 1)
+        await prepare_topics(broker, 1, patience=60)
         backend = KafkaBackend(empty_log, broker)
         yield backend
         await backend.close_readers()
         async with backend.admin() as admin:
-            await admin.delete_topics(made)
+            await admin.delete_topics([each.name for each in expected_topics(broker, 1)])
 
     @pytest.fixture
     async def backend(self, silent: KafkaBackend) -> AsyncIterator[KafkaBackend]:
