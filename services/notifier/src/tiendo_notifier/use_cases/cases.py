@@ -3,7 +3,7 @@
 What is told of many together, and what is kept, is the session's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -102,7 +102,7 @@ class Cases:
         reference: Reference,
         policies: InForce,
         today: date,
-        stood: Callable[[Key], judging.Standing | None],
+        stood: Mapping[Key, judging.Standing],
     ) -> None:
         """`stood`: what stood of a target before, also earlier in the batch."""
         self._reference = reference
@@ -117,7 +117,7 @@ class Cases:
         return {
             asked.key: asked.calendar.days + 1 if asked.told is None else asked.calendar.number(closing.day)
             for asked in self._asked(closing)
-            if self._stood(asked.key) is not None
+            if self._stood.get(asked.key) is not None
         }
 
     def of_closing(self, closing: ProgressPublication) -> list[Case]:
@@ -143,7 +143,7 @@ class Cases:
                     key = Key(closing.campaign, closing.unit, subject)
                     found.append(_Asked(key, calendar, tally_of(told), None, closing.unit))
         for asked in found:
-            stood = self._stood(asked.key)
+            stood = self._stood.get(asked.key)
             if asked.told is None or stood is None or closing.day > stood.judged_day:
                 yield asked
 
@@ -176,7 +176,7 @@ class Cases:
     def report(self, campaign: CampaignPublication, unit: str, day: date, *, reported: bool) -> Case | None:
         """One unit's report; None: the day was judged already."""
         key = Key(campaign.campaign, unit, REPORT)
-        stood = self._stood(key)
+        stood = self._stood.get(key)
         if stood is not None and day <= stood.judged_day:
             return None
         calendar = calendar_of(campaign)
@@ -219,14 +219,14 @@ class Cases:
             worked=rhythm.day_length(held) * days,
             usual=usual,
         )
-        return self._case(campaign, key, day, unit, seen, self._stood(key))
+        return self._case(campaign, key, day, unit, seen, self._stood.get(key))
 
     def live_no_more(
         self, campaign: CampaignPublication, calendar: plan.Calendar, key: Key, day: date
     ) -> Case:
         """One of which nobody asks any more whether anything comes: all is well."""
         seen = plan.live_figures(calendar, day, silent=timedelta(), worked=timedelta(minutes=1), usual=1)
-        return self._case(campaign, key, day, key.unit, seen, self._stood(key))
+        return self._case(campaign, key, day, key.unit, seen, self._stood.get(key))
 
     def _target(
         self, closing: ProgressPublication, asked: _Asked, progress: IndicatorProgress | NarrowedProgress
@@ -260,7 +260,7 @@ class Cases:
             closing.day,
             asked.unit_name,
             seen,
-            self._stood(key),
+            self._stood.get(key),
             past.next_day(number, progress.value, progress.done, progress.baseline, expected, named),
             past.revised[len(before.revised) :],
             life.Revised(again) if again else None,
@@ -268,7 +268,7 @@ class Cases:
 
     def _looked_back(self, closing: ProgressPublication, asked: _Asked) -> Case | None:
         """What late records make of a target whose last day is gone; None: nothing new."""
-        key, calendar, stood = asked.key, asked.calendar, self._stood(asked.key)
+        key, calendar, stood = asked.key, asked.calendar, self._stood.get(asked.key)
         if stood is None:
             return None
         known = self._past(key)
@@ -318,7 +318,7 @@ class Cases:
         seen = of(asked.calendar, closing.day, past, now)
         campaign = self._reference.campaigns[closing.campaign]
         said = TallyDay(asked.calendar.number(closing.day), now)
-        stood = self._stood(asked.key)
+        stood = self._stood.get(asked.key)
         return self._case(campaign, asked.key, closing.day, closing.unit, seen, stood, said)
 
     def _usual(self, campaign: str, unit: str, calendar: plan.Calendar, number: int) -> tuple[int, int]:

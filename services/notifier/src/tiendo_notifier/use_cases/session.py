@@ -3,7 +3,7 @@
 No I/O: what stood before comes in, what is to be stored and told comes out. The judge stores it, a back-test looks.
 """
 
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
@@ -50,7 +50,7 @@ class Session:
         reference: Reference,
         now: datetime,
         policies: InForce,
-        before: Mapping[Key, judging.Standing],
+        before: dict[Key, judging.Standing],
         gatherings: Mapping[Key, Gathering],
         silenced: Sequence[Silence],
     ) -> None:
@@ -67,6 +67,8 @@ class Session:
         self._today = local_day(now)
         self._policies = policies
         self._before = before
+        # Nothing here holds what holds it: a session is some megabytes, and the collector comes by seldom.
+        self._stood = ChainMap(self.after, before)
         self._gatherings = gatherings
         self._silenced = silenced
         self._texts: dict[int, str] = {}
@@ -180,9 +182,6 @@ class Session:
         for case in cases:
             self._settle(case, together)
 
-    def _stood(self, key: Key) -> judging.Standing | None:
-        return self.after.get(key) or self._before.get(key)
-
     def _settle(self, case: Case, parents: set[Key]) -> None:
         """Decide whether the target's news is told, and keep all that follows."""
         if case.key.indicator != LIVE:
@@ -253,7 +252,7 @@ class Session:
         """How bad a target's incident is by now; None: none is open."""
         if key in cases:
             return cases[key].after.peak
-        stood = self._stood(key)
+        stood = self._stood.get(key)
         return remembered(stood).peak
 
     def _keep_gathering(
