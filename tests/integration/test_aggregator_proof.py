@@ -251,6 +251,35 @@ async def test_pieces_are_compared_while_the_counters_go_on(
         assert decoded == 300 * times_folded + len(events) - 1300
 
 
+async def test_two_who_prove_at_once_do_not_take_the_snapshot_from_each_other(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[int] = []
+    decode_all = EventDecoder.decode_all
+
+    def noting(self: Any, bodies: Sequence[bytes]) -> Any:
+        folded.append(len(bodies))
+        return decode_all(self, bodies)
+
+    events = lives(300)
+    async with started(database, tmp_path) as (service, feed):
+        await feed.append(events[:300])
+        early = await tallies(feed, events[:300], breakdowns=True)
+        await feed.append(events[300:400])
+        late = await tallies(feed, events[:400], breakdowns=True)
+        await feed.append(events[400:])
+        await service.drain(feed)
+        monkeypatch.setattr(EventDecoder, "decode_all", noting)
+        for low, high in itertools.pairwise(["", "23284", "23427", "23521", None]):
+            for sent in (early, late):
+                part = [
+                    tally | {"cells": [c for c in tally["cells"] if (low or "") <= c[2] < (high or "~")]}
+                    for tally in sent
+                ]
+                assert (await reconcile(service, part, units_from=low, units_before=high))["clean"]
+        assert sum(folded) == len(events) - 300 + len(events) - 400
+
+
 async def test_a_proof_whose_session_is_lost_or_whose_next_piece_is_late_goes_on(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

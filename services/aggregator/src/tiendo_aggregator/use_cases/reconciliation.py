@@ -53,8 +53,14 @@ from tiendo_common.events.state import Indicator
 _MOST_KEPT = 60_000
 #: Events that are folded in one go: others ask this service, too.
 _AT_ONCE = 2000
-#: Seconds that a snapshot waits for the next piece. A session that does nothing is ended after 10 by the server.
+#: Seconds that a snapshot waits for the next piece.
 _PATIENCE = 5.0
+#: After which the server ends its session, whatever became of us. It waits while the log is folded, so the usual bound
+#: for sessions that do nothing would be too short.
+_LONGEST = "120s"
+#: Snapshots at a time: that of the comparison which never ends, and one of whoever asks beside it. With one, they would
+#: take it from each other at each piece, and each fold anew all that happened since its own tallies.
+_SNAPSHOTS = 2
 _INDICATOR = {indicator: number for number, indicator in enumerate(INDICATORS)}
 _ATTRIBUTION = {attribution: number for number, attribution in enumerate(ATTRIBUTIONS)}
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
@@ -166,9 +172,10 @@ class Reconciliation:
         self._topics = topics
         self._consumer = consumer
         self._decoder = EventDecoder[Lean](LEAN)
-        # The reader is for one at a time, and so are the snapshot and the memory.
+        # The reader is for one at a time, and so is the memory.
         self._turn = asyncio.Lock()
-        self._snapshot: _Snapshot | None = None
+        # The one that was used last stands last.
+        self._snapshots: list[_Snapshot] = []
 
     async def compare(
         self, campaign: str, tallies: Sequence[Tally], span: Span = Span(), *, remember: bool = False
@@ -193,8 +200,8 @@ class Reconciliation:
         province, wanted = frozenset(below), frozenset(units)
         said, said_parts = _said(tallies, wanted)
         async with self._turn:
+            snapshot = await self._snapshot_of(heads, province)
             try:
-                snapshot = await self._snapshot_of(heads, province)
                 counters = await all_totals(snapshot.connection, units)
                 if with_breakdowns:
                     counter_parts = await all_breakdowns(snapshot.connection, units)
@@ -202,11 +209,11 @@ class Reconciliation:
                     counter_parts.update(await all_team_work(snapshot.connection, units))
                 cells, parts = (await self._happened(snapshot, wanted)).cells(wanted)
             except BaseException:
-                await self._let_go()
+                await self._let_go(snapshot)
                 raise
             snapshot.used = time.monotonic()
             if span.before is None:
-                await self._let_go()
+                await self._let_go(snapshot)
         take_back(counters, cells)
         if with_breakdowns:
             take_back(counter_parts, parts)
@@ -245,32 +252,39 @@ class Reconciliation:
             PROOF_AGE.set(state.age)
 
     async def keep(self) -> None:
-        """Let a snapshot go whose next piece doesn't come; until cancelled."""
+        """Let snapshots go whose next piece doesn't come; until cancelled."""
         try:
             while True:
                 await asyncio.sleep(1)
+                if self._turn.locked():
+                    continue  # its next piece may have come, and be waiting
                 async with self._turn:
-                    if self._snapshot is not None and time.monotonic() - self._snapshot.used > _PATIENCE:
-                        await self._let_go()
+                    for snapshot in list(self._snapshots):
+                        if time.monotonic() - snapshot.used > _PATIENCE:
+                            await self._let_go(snapshot)
         finally:
-            await self._let_go()
+            for snapshot in list(self._snapshots):
+                await self._let_go(snapshot)
 
     async def _snapshot_of(self, heads: Mapping[Partition, int], province: frozenset[str]) -> _Snapshot:
         """That of the last piece of the same tallies, or a new one."""
-        held = self._snapshot
-        if held is not None and (held.heads, held.province) == (heads, province):
-            return held
-        await self._let_go()
+        for held in self._snapshots:
+            if (held.heads, held.province) == (heads, province):
+                self._snapshots.remove(held)
+                self._snapshots.append(held)
+                return held
+        while len(self._snapshots) >= _SNAPSHOTS:
+            await self._let_go(self._snapshots[0])
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self._pool.acquire())
             await stack.enter_async_context(
                 connection.transaction(isolation="repeatable_read", readonly=True)
             )
+            await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{_LONGEST}'")
             reached = await positions(connection, self._consumer)
-            self._snapshot = _Snapshot(
-                heads, province, reached, connection, stack.pop_all(), time.monotonic()
-            )
-        return self._snapshot
+            snapshot = _Snapshot(heads, province, reached, connection, stack.pop_all(), time.monotonic())
+        self._snapshots.append(snapshot)
+        return snapshot
 
     async def _happened(self, snapshot: _Snapshot, wanted: frozenset[str]) -> Happened:
         """What happened between the tallies and the snapshot: to the whole province, or, where that is too much to be
@@ -288,11 +302,10 @@ class Reconciliation:
         snapshot.happened = happened
         return happened
 
-    async def _let_go(self) -> None:
-        snapshot, self._snapshot = self._snapshot, None
-        if snapshot is not None:
-            with contextlib.suppress(*PASSING_FAULTS):
-                await snapshot.held.aclose()
+    async def _let_go(self, snapshot: _Snapshot) -> None:
+        self._snapshots.remove(snapshot)
+        with contextlib.suppress(*PASSING_FAULTS):
+            await snapshot.held.aclose()
 
     def _covers(self, tallies: Sequence[Tally], units: Sequence[str]) -> bool:
         """Whether the tallies are of breakdowns. Raises Invalid unless they speak of all these units."""
