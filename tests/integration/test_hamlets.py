@@ -1,14 +1,16 @@
 """Hamlets over the three services as they are: brought, named by lines, counted, proven."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.integration.test_aggregator_funnel import CAMPAIGN, World, whole_world
-from tests.support.aggregator import eventually, plan_document
+from tests.support.aggregator import aggregator, eventually, plan_document, producers
 from tests.support.directory import AWAY, GONE, HOME
 from tests.support.postgres import Database
 from tests.support.services import (
@@ -22,6 +24,8 @@ from tests.support.services import (
 )
 from tests.support.units import country, tree_document
 from tiendo_aggregator.rules.units import FIRST_DAY
+from tiendo_aggregator.storage.units import raise_units_revision
+from tiendo_common.eventlog.port import Connection
 
 pytestmark = [pytest.mark.anyio, pytest.mark.counted]
 
@@ -366,3 +370,25 @@ async def test_a_division_that_loses_a_hamlet_or_has_none_is_refused_by_field(wo
         "hamlets",
     )
     assert f"1 units would be lost: Thôn Đăk 001 ({ONE})" in problem["detail"]
+
+
+async def test_a_change_may_think_for_longer_than_other_sessions_may_do_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pool = asyncpg.create_pool
+
+    def impatient(*args: Any, **settings: Any) -> asyncpg.Pool:
+        settings["server_settings"] = settings.get("server_settings", {}) | {
+            "idle_in_transaction_session_timeout": "500"
+        }
+        return make_pool(*args, **settings)
+
+    async def slow(connection: Connection) -> None:
+        await asyncio.sleep(1)
+        await raise_units_revision(connection)
+
+    monkeypatch.setattr(asyncpg, "create_pool", impatient)
+    monkeypatch.setattr("tiendo_aggregator.use_cases.units.raise_units_revision", slow)
+    async with producers(database), aggregator(database, tmp_path) as service:
+        answer = await service.client.put(f"{LISTS}/{FROM}", json=hamlets([ONE, TWO]))
+        assert answer.status_code == 200, answer.text

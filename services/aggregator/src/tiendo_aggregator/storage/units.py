@@ -10,7 +10,9 @@ from tiendo_common.events.state import UnitSpan
 
 
 async def lock_units(connection: Connection) -> None:
-    """Let replicas that start together take turns, until the end of the transaction."""
+    """Let replicas that start together take turns, until the end of the transaction. Its session may do nothing for
+    longer than others: whole trees are worked out between two statements, and no partition waits for it."""
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('aggregator units'))")
 
 
