@@ -16,6 +16,7 @@ from tests.conformance.consumer_world import until
 from tests.conformance.kafka_backend import KafkaBackend, OnKafka, in_background
 from tests.support.events import intake_event, unit_event
 from tiendo_common.eventlog.kafka.offsets import Offsets
+from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
 from tiendo_common.eventlog.postgres import read_log
 from tiendo_common.eventlog.replica import StateReplica
 from tiendo_common.events.state import UnitPublished
@@ -43,6 +44,18 @@ class TestWaitingOnKafka(OnKafka):
                 await asyncio.sleep(0.005)
         assert looks > 10
         assert asked[backend.broker.control.topic] <= 2 + (time.monotonic() - began)
+
+    async def test_a_watermark_is_passed_on_though_a_newer_one_is_always_ahead(
+        self, backend: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(KafkaPublisher, "LINGER", (0.2, 0.2))  # as much is under way as on a busy machine
+        publisher, log = backend.publishers["intake"], backend.log("intake")
+        await append(backend, intake_event("a"))
+        await backend.settled()
+        async with asyncio.timeout(20):
+            while FACTS not in publisher.said:
+                await append(backend, intake_event("a"))
+                await log.publish_watermark(datetime.now(UTC))
 
     async def test_a_replica_that_has_all_hears_of_more_without_a_question_each_time(
         self, backend: KafkaBackend, monkeypatch: pytest.MonkeyPatch

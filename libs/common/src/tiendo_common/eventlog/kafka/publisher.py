@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import ge
 from typing import Any
 
 import asyncpg
@@ -53,6 +54,10 @@ _BATCH_BYTES = 900_000
 _LANES = 4
 
 
+#: A watermark: complete to when, and the next sequence of each partition.
+_Mark = tuple[datetime, list[int]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Parcel:
     """Batches of one partition, ready to be sent, and the position once they are acknowledged."""
@@ -97,7 +102,8 @@ class KafkaPublisher:
         self._facts: dict[int, AIOKafkaProducer] = {}
         self._state: dict[Partition, AIOKafkaProducer] = {}
         self._verified: set[tuple[Partition, int]] = set()
-        self.said: dict[str, tuple[datetime, list[int]]] = {}
+        self.said: dict[str, _Mark] = {}
+        self._awaited: dict[str, _Mark] = {}
         # A driven clock waits for nobody: whoever drives it waits for what we forward.
         self._period = 0.03 if driven else 0.25
         self._next_forward = 0.0
@@ -352,25 +358,29 @@ class KafkaPublisher:
         a topic's first partition does."""
         self._next_forward = time.monotonic() + self._period
         held = [topic for topic in self._topics if self._holds(Partition(topic, 0))]
-        rows = await self._pool.fetch(
-            "SELECT topic, complete_to, mark.next, max(done.generation) AS generation "
-            "FROM log_watermark AS mark JOIN consumer_position AS done USING (topic) "
-            "WHERE consumer = $1 AND topic = ANY($2) GROUP BY topic, complete_to, mark.next "
-            "HAVING bool_and(done.next >= mark.next[done.partition + 1])",
+        news: dict[str, _Mark] = {}
+        words: list[wire.Word] = []
+        for topic, complete_to, heads, done, generation in await self._pool.fetch(
+            "SELECT topic, complete_to, mark.next, array_agg(done.next ORDER BY done.partition), "
+            "max(done.generation) FROM log_watermark AS mark JOIN consumer_position AS done USING (topic) "
+            "WHERE consumer = $1 AND topic = ANY($2) GROUP BY topic, complete_to, mark.next",
             self._claims.name,
             held,
-        )
-        news = {row["topic"]: (row["complete_to"], row["next"]) for row in rows}
-        await self._say(
-            wire.Watermarked(
-                topic=row["topic"],
-                generation=row["generation"],
-                complete_to=row["complete_to"],
-                next=tuple(row["next"]),
-            )
-            for row in rows
-            if self.said.get(row["topic"]) != news[row["topic"]]
-        )
+        ):
+            newest: _Mark = (complete_to, heads)
+            # One that could not be said is kept until it can: under constant load the newest is always just ahead.
+            awaited = self._awaited.pop(topic, newest)
+            passed = next((mark for mark in (newest, awaited) if _covers(done, mark[1])), None)
+            if passed is not newest:
+                self._awaited[topic] = awaited if passed is None else newest
+            if passed is not None and passed != self.said.get(topic):
+                news[topic] = passed
+                words.append(
+                    wire.Watermarked(
+                        topic=topic, generation=generation, complete_to=passed[0], next=tuple(passed[1])
+                    )
+                )
+        await self._say(words)
         self.said |= news
 
     async def _say(self, words: Iterable[wire.Word]) -> None:
@@ -409,7 +419,8 @@ class KafkaPublisher:
         """Drop all connections: after a failure an idempotent producer may refuse everything to come."""
         metrics.PUBLISHER_RESTARTS.inc()
         producers = [*self._state.values(), *self._facts.values()]
-        self._facts, self._state, self._verified, self.said = {}, {}, set(), {}
+        self._facts, self._state, self._verified = {}, {}, set()
+        self.said, self._awaited = {}, {}
         await stop(*producers)
 
     async def _let_go(self) -> None:
@@ -446,6 +457,10 @@ async def say(broker: Broker, producer: AIOKafkaProducer, words: Iterable[wire.W
             for word in words
         ]
         await asyncio.gather(*acknowledged)
+
+
+def _covers(done: Sequence[int], heads: Sequence[int]) -> bool:
+    return len(done) == len(heads) and all(map(ge, done, heads))
 
 
 def _partition_key(body: bytes) -> bytes | None:
