@@ -292,10 +292,13 @@ async def test_a_field_that_is_missing_is_told_with_what_it_is(services: dict[st
     assert (answer["field"], answer["remedy"]) == ("level", "Send one of 1, 2, as a number.")
 
 
-async def test_of_a_field_that_is_there_twice_the_last_holds(kind: Kind) -> None:
+async def test_a_field_that_is_there_twice_is_refused_by_its_name(kind: Kind) -> None:
     [who] = await with_dossiers(kind, 1)
     raw = json.dumps(kind.good(who) | {"campaign": "first"})[:-1] + ', "campaign": "kon-tum-2023"}'
-    assert (await kind.service.post(kind.path, raw.encode())).status_code == 201
+    answer = await kind.service.post(kind.path, raw.encode())
+    assert (answer.status_code, answer.json()["field"]) == (422, "campaign")
+    [bad, good] = await kind.service.bulk(kind.path, [raw.encode() + b"\n", kind.good(who)])
+    assert (bad["status"], bad["problem"]["field"], good["status"]) == ("rejected", "campaign", "accepted")
 
 
 @pytest.mark.parametrize("more", [{"hello": 1}, {"n": 10**300}, {"note": "x" * 1000}, {"more": [[[{}]]]}])
