@@ -176,11 +176,12 @@ async def reached(connection: asyncpg.Connection, sink: Sink) -> tuple[str, list
 
 async def replayed(connection: asyncpg.Connection) -> tuple[str, list[str]]:
     """Each decision's stored inputs decide the same again, and the decisions alone make the incidents there are."""
+    # By day: ids are told by the clocks of whoever decided, and one of these may be an hour off.
     rows = await connection.fetch(
         "SELECT unit, indicator, day, outcome, rule, severity, reason, kept_back, historical, message, "
         f"inputs::text, document::text AS policy FROM {schema_of('notifier')}.decision "
         f"JOIN {schema_of('notifier')}.applied_policy AS applied ON applied.id = applied_policy "
-        "WHERE outcome <> 'not_judged' ORDER BY decision.id"
+        "WHERE outcome <> 'not_judged' ORDER BY decision.day, decision.id"
     )
     wrong = []
     made: defaultdict[Key, list[tuple[date, date | None, int]]] = defaultdict(list)
