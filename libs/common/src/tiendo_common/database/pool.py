@@ -38,9 +38,15 @@ def make_pool(dsn: str, service: str, *, most: int = 12) -> asyncpg.Pool:
             "application_name": f"tiendo-{service}",
             "timezone": "UTC",
             # A process that stands still in a transaction holds its locks: nobody could take its partitions over.
-            # Ours do nothing else between two statements.
+            # Ours do little else between two statements; the others say so (let_think).
             "idle_in_transaction_session_timeout": "10000",
             # Every statement on the hot path is a short indexed one: no plan of theirs wants these.
             "jit": "off",
         },
     )
+
+
+async def let_think(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:
+    """Let the session do nothing for two minutes until its transaction ends: for work between two statements that may
+    be long on a slow machine, where no partition waits for it."""
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")

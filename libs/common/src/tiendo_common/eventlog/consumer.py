@@ -183,6 +183,7 @@ class Consumer(Generic[WorkT]):
         self._claims = Claims(pool, name, topics, lease=self.LEASE, heartbeat=self.HEARTBEAT)
         self._stopped: dict[tuple[str, int] | None, Stop] = {}
         self._awaited: dict[str, Watermark] = {}
+        # Positions are not asked for until there is a newer one.
         self._passed_last: dict[str, Watermark] = {}
         self._reached: dict[str, datetime] = {}
         self._next_look = 0.0

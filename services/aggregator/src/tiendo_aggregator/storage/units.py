@@ -5,14 +5,15 @@ from datetime import date, datetime
 
 from tiendo_aggregator.rules.units import Edition, Hamlet, Hamlets, Spans
 from tiendo_aggregator.rules.units.hamlets import HamletList, Lists, SentHamlet
+from tiendo_common.database.pool import let_think
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import UnitSpan
 
 
 async def lock_units(connection: Connection) -> None:
-    """Let replicas that start together take turns, until the end of the transaction. Its session may do nothing for
-    longer than others: whole trees are worked out between two statements, and no partition waits for it."""
-    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
+    """Let replicas that start together take turns, until the end of the transaction; whole trees are worked out in
+    it."""
+    await let_think(connection)
     await connection.execute("SELECT pg_advisory_xact_lock(hashtext('aggregator units'))")
 
 

@@ -43,7 +43,7 @@ from tiendo_aggregator.storage.teams import all_team_work
 from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.plan import Plans
 from tiendo_aggregator.use_cases.units import Units
-from tiendo_common.database.pool import PASSING_FAULTS
+from tiendo_common.database.pool import PASSING_FAULTS, let_think
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection, LogReader, Partition
 from tiendo_common.events.catalogue import TOPICS, EventDecoder
@@ -55,9 +55,6 @@ _MOST_KEPT = 60_000
 _AT_ONCE = 2000
 #: Seconds that a snapshot waits for the next piece.
 _PATIENCE = 5.0
-#: After which the server ends its session, whatever became of us. It waits while the log is folded, so the usual bound
-#: for sessions that do nothing would be too short.
-_LONGEST = "120s"
 #: Snapshots at a time: that of the comparison which never ends, and one of whoever asks beside it. With one, they would
 #: take it from each other at each piece, and each fold anew all that happened since its own tallies.
 _SNAPSHOTS = 2
@@ -280,7 +277,7 @@ class Reconciliation:
             await stack.enter_async_context(
                 connection.transaction(isolation="repeatable_read", readonly=True)
             )
-            await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{_LONGEST}'")
+            await let_think(connection)  # its session does nothing while the log is folded
             reached = await positions(connection, self._consumer)
             snapshot = _Snapshot(heads, province, reached, connection, stack.pop_all(), time.monotonic())
         self._snapshots.append(snapshot)
