@@ -208,7 +208,7 @@ async def test_pieces_of_a_tally_come_to_the_same_as_the_whole(database: Databas
         assert not (await reconcile(service, part, units_from="23284"))["clean"]
 
 
-@pytest.mark.parametrize(("most_kept", "times_folded"), [(60_000, 1), (100, 4)])
+@pytest.mark.parametrize(("most_kept", "times_folded"), [(60_000, 1), (700, 3), (100, 4)])
 async def test_pieces_are_compared_while_the_counters_go_on(
     most_kept: int, times_folded: int, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ from tiendo_common.events.catalogue import TOPICS, EventDecoder
 from tiendo_common.events.state import Indicator
 
 #: Sums of what happened since a tally was taken that are kept (len of Happened).
-_MOST_KEPT = 60_000
+_MOST_KEPT = 30_000
 #: Events that are folded in one go: others ask this service, too.
 _AT_ONCE = 2000
 #: Seconds that a snapshot waits for the next piece.
@@ -285,7 +285,8 @@ class Reconciliation:
 
     async def _happened(self, snapshot: _Snapshot, wanted: frozenset[str]) -> Happened:
         """What happened between the tallies and the snapshot: to the whole province, or, where that is too much to be
-        kept, to the `wanted` units."""
+        kept, to the `wanted` units and as many of those that come next as there is room for. With the wanted ones
+        alone, all of it would be folded anew for each piece."""
         if snapshot.happened is not None and snapshot.happened.units >= wanted:
             return snapshot.happened
         snapshot.happened = None
@@ -294,8 +295,8 @@ class Reconciliation:
             self._reader, self._decoder, snapshot.heads, snapshot.reached, at_once=_AT_ONCE
         ):
             happened.add(sums, sign)
-            if len(happened) > _MOST_KEPT and happened.units != wanted:
-                happened.narrow(wanted)
+            while len(happened) > _MOST_KEPT and happened.units != wanted:
+                happened.narrow(_nearer(happened.units, wanted))
         snapshot.happened = happened
         return happened
 
@@ -340,6 +341,13 @@ class Reconciliation:
                     remedy="Send the whole tally of intake and that of activation.",
                 )
         return {partition: next_ for partition, next_ in heads.items() if partition.topic in self._topics}
+
+
+def _nearer(units: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """The wanted ones and the nearer half of those after them: pieces come in the order of codes."""
+    last = max(wanted, default="")
+    after = sorted(unit for unit in units if unit > last)
+    return wanted.union(after[: len(after) // 2])
 
 
 def _said(
