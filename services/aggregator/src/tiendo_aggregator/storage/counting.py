@@ -282,13 +282,14 @@ async def all_totals(connection: Connection, units: Sequence[str]) -> defaultdic
 
 
 async def all_breakdowns(connection: Connection, units: Sequence[str]) -> defaultdict[Part, int]:
-    """Likewise of the breakdowns."""
+    """Likewise of the breakdowns, in the caller's transaction: some at a time, since they are many."""
     parts: defaultdict[Part, int] = defaultdict(int)
-    for *part, n in await connection.fetch(
+    async for *part, n in connection.cursor(
         "SELECT unit, attribution, day, indicator, level, dimension, value, sum(n) FROM breakdown "
         "WHERE attribution IN (0, 1) AND unit = ANY($1) "
         "GROUP BY unit, attribution, day, indicator, level, dimension, value",
         units,
+        prefetch=2000,
     ):
         parts[tuple(part)] = n
     return parts
