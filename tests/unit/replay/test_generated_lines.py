@@ -72,6 +72,7 @@ def test_the_order_within_a_phase_and_between_services_does_not_matter(name: str
     assert_published(done)
 
 
+@pytest.mark.long  # tests/e2e sends all of it through the services
 def test_kon_tum_at_full_size_gives_the_published_figures() -> None:
     done = run(campaign("kon-tum-2023", 1.0), 1, size=4000)
     counted = done.register.counts("2023-12-07", set(done.campaign.communes))
