@@ -23,15 +23,26 @@ def campaign() -> Campaign:
     return load_campaign(find_campaign(CAMPAIGN, FACTS), FACTS)
 
 
-async def replay_whole(data: Path) -> Any:
-    """Send all of it to the instance on a folder; what the replay says of itself. Raises RuntimeError."""
+async def replay_whole(data: Path, name: str = CAMPAIGN) -> Any:
+    """Send all of a campaign to the instance on a folder; what the replay says of itself. Raises RuntimeError."""
+    return await _command("replay", data, name)
+
+
+async def prove(data: Path, name: str) -> Any:
+    """Compare every counter of a campaign with the records; the verdict. Raises RuntimeError if any differs."""
+    return await _command("reconcile", data, name)
+
+
+async def _command(command: str, data: Path, name: str) -> Any:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tiendo", "replay", CAMPAIGN, "--data", str(data), "--json",
+        sys.executable, "-m", "tiendo", command, name, "--data", str(data), "--json",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     out, said = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"the replay ended with status {process.returncode}: {said.decode()[-2000:]}")
+        raise RuntimeError(
+            f"{command} {name} ended with status {process.returncode}: {said.decode()[-2000:]}"
+        )
     return json.loads(out)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from benchmarks.measurements.alert_latency import alert_latency_kafka, alert_latency_postgres
 from benchmarks.measurements.alerts import fan_out, judging
-from benchmarks.measurements.embedded import bulk_intake, replay, single_post, start
+from benchmarks.measurements.embedded import bulk_intake, memory_replays, replay, single_post, start
 from benchmarks.measurements.figures import figures
 from benchmarks.measurements.latency import latency_kafka, latency_postgres
 from benchmarks.measurements.progress import progress_beside_events, progress_of_country
@@ -37,4 +37,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "alert_latency_kafka": alert_latency_kafka,
 }
 #: These take so long that they run only when named.
-WHEN_NAMED: dict[str, Measurement] = {"memory_kafka": memory_kafka}
+WHEN_NAMED: dict[str, Measurement] = {
+    "memory_kafka": memory_kafka,
+    "memory_replays": memory_replays,
+}

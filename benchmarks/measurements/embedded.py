@@ -9,7 +9,7 @@ from dataclasses import replace
 import httpx2
 
 from benchmarks.bare import Bare, activation_rows, intake_rows
-from benchmarks.campaign import campaign, register, replay_whole
+from benchmarks.campaign import campaign, prove, register, replay_whole
 from benchmarks.lines import intake_lines
 from benchmarks.result import Result, against
 from benchmarks.single_requests import prepare, requests_a_second
@@ -20,6 +20,8 @@ from tiendo.instance import Instance, running_instance
 BARE_LINES = 150_000
 BULK_LINES = 100_000
 SINGLE_LINES = 20_000
+#: Campaigns that are sent one after another: 0.3, 0.9 and 1.7 million lines.
+SEVERAL = ("dien-bien-2023", "bac-lieu-2023", "binh-phuoc-2023")
 
 
 async def replay(runs: int = 3) -> list[Result]:
@@ -54,6 +56,29 @@ async def replay(runs: int = 3) -> list[Result]:
         for service, seen in sorted(peaks.items())
     ]
     return results
+
+
+async def memory_replays() -> list[Result]:
+    """Three campaigns into one instance, each larger than the one before and proven at its end: the largest memory of
+    each service, against that in the first."""
+    peaks: dict[str, list[float]] = {}
+    with empty_folder() as data:
+        async with running_instance(data, clock="driven") as instance:
+            for name in SEVERAL:
+                watch = asyncio.create_task(_watch_memory(instance, peaks))
+                outcome = await replay_whole(data, name)
+                assert all(figure["matches"] for figure in outcome["figures"]), outcome
+                verdict = await prove(data, name)
+                assert verdict["clean"], verdict
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+    return [
+        Result(
+            f"memory_replays_{service}", max(seen), "MB peak", seen[0], max(seen) / seen[0], "< 200 MB", 1,
+            how=", ".join(f"{name} {peak:.0f}" for name, peak in zip(SEVERAL, seen, strict=True)),
+        )
+        for service, seen in sorted(peaks.items())
+    ]  # fmt: skip
 
 
 async def bulk_intake(runs: int = 5) -> list[Result]:
