@@ -48,6 +48,7 @@ from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
 from tiendo_common.database.embedded.server import EmbeddedPostgres
 from tiendo_common.database.roles import schema_of
 from tiendo_common.errors import TiendoError
+from tiendo_notifier.rules.tries import PAUSES
 from tiendo_notifier.use_cases.deliver import Sender
 
 PROVINCE = "51"  # Quảng Ngãi, 96 communes
@@ -365,8 +366,9 @@ class _Run:
         what is still behind after a while in which nothing moved."""
         behind: list[str] = []
         moved = time.monotonic()
-        # Those that a killed notifier had in its hands are free again when its claim runs out.
-        while time.monotonic() - moved < Sender.CLAIMS[""] + 10:
+        # Those that a killed notifier had in its hands are free again when its claim runs out; and a sink that has
+        # denied four times in a row is left alone for a minute.
+        while time.monotonic() - moved < max(Sender.CLAIMS[""], PAUSES[3]) + 15:
             left = await self._behind()
             if not left:
                 return []
