@@ -177,14 +177,15 @@ def test_the_funnel_comes_to_the_published_figures(up: Up) -> None:
 
 
 @pytest.mark.usefixtures("replayed")
-def test_the_same_replay_again_changes_nothing_and_counters_are_clean(up: Up) -> None:
+def test_counters_are_clean_and_the_same_replay_again_changes_nothing(up: Up) -> None:
+    before = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
+    assert before.returncode == 0, before.stdout[:1000]
+    assert json.loads(before.stdout)["clean"] is True
     again = tiendo("replay", "kon-tum-2023", "--as-of", "2023-11-12", "--data", str(up.data), "--json")
     assert json.loads(again.stdout)["counts"]["accepted"] == 0
-    proof = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
-    assert proof.returncode == 0, proof.stdout[:1000]
-    verdict = json.loads(proof.stdout)
-    assert verdict["clean"] is True
-    assert verdict["totals"] == {"intake": 293_928, "approved": 234_319, "activated": 182_769}
+    after = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
+    assert after.returncode == 0, after.stdout[:1000]
+    assert json.loads(after.stdout)["totals"] == json.loads(before.stdout)["totals"]
 
 
 @pytest.mark.usefixtures("replayed")

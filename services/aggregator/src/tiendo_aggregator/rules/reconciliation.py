@@ -79,8 +79,12 @@ class Happened:
         for cell, n in only.teams.items():
             self._teams[cell] += sign * n
 
-    def narrow(self, units: frozenset[str]) -> None:
-        """Forget all other units."""
+    def narrow(self, wanted: frozenset[str]) -> None:
+        """Forget the farther half of the units after the wanted ones, and all before them: pieces of a proof come in
+        the order of codes. In the end the wanted ones alone are left."""
+        last = max(wanted, default="")
+        after = sorted(unit for unit in self.units if unit > last)
+        units = wanted.union(after[: len(after) // 2])
         only = self._of(units)
         self.units, self._counts, self._waits, self._teams = units, {}, {}, Counter()
         self.add(only, 1)

@@ -8,7 +8,6 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Annotated, Literal
 
 import asyncpg
@@ -199,7 +198,7 @@ class Reconciliation:
         with_breakdowns = self._covers(tallies, units)
         with_teams = with_breakdowns and all(tally.teams for tally in tallies)
         province, wanted = frozenset(below), frozenset(units)
-        # In threads, what takes half a second for a large commune: the loop answers others meanwhile.
+        # In threads, what takes some tenths of a second for a large commune: the loop answers others meanwhile.
         said = await asyncio.to_thread(_said, tallies, wanted)
         async with self._turn:
             snapshot = await self._snapshot_of(heads, province)
@@ -218,8 +217,10 @@ class Reconciliation:
             snapshot.used = time.monotonic()
             if span.before is None:
                 await self._let_go(snapshot)
-        judge = partial(_judge, campaign, breakdowns=with_breakdowns, teams=with_teams)
-        verdict = await asyncio.to_thread(judge, said, (counters, counter_parts), since)
+        counted = counters, counter_parts
+        verdict = await asyncio.to_thread(
+            _judge, campaign, said, counted, since, breakdowns=with_breakdowns, teams=with_teams
+        )
         if remember:
             async with self._pool.acquire() as connection, connection.transaction():
                 await note_proof(connection, units, verdict.differing)
@@ -292,7 +293,7 @@ class Reconciliation:
         ):
             happened.add(sums, sign)
             while len(happened) > _MOST_KEPT and happened.units != wanted:
-                happened.narrow(_nearer(happened.units, wanted))
+                happened.narrow(wanted)
         snapshot.happened = happened
         return happened
 
@@ -337,13 +338,6 @@ class Reconciliation:
                     remedy="Send the whole tally of intake and that of activation.",
                 )
         return {partition: next_ for partition, next_ in heads.items() if partition.topic in self._topics}
-
-
-def _nearer(units: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
-    """The wanted ones and the nearer half of those after them: pieces come in the order of codes."""
-    last = max(wanted, default="")
-    after = sorted(unit for unit in units if unit > last)
-    return wanted.union(after[: len(after) // 2])
 
 
 def _said(tallies: Sequence[Tally], units: Container[str]) -> _Cells:
