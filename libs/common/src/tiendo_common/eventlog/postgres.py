@@ -34,37 +34,33 @@ class PostgresEventLog:
         if not events:
             return
         # Encoded before the locks are taken: what they are held for is what others wait for.
-        by_partition: defaultdict[Partition, list[tuple[str, bytes, str | None]]] = defaultdict(list)
+        by_partition: defaultdict[tuple[str, int], list[tuple[str, bytes, str | None]]] = defaultdict(list)
         for topic, event, key in events:
             number = partition_of(event.partitionkey, self._topics[topic].partitions)
-            by_partition[Partition(topic, number)].append((event.id, encoder.encode(event), key))
+            by_partition[topic, number].append((event.id, encoder.encode(event), key))
         wanted = sorted(by_partition)
-        topics = [partition.topic for partition in wanted]
-        numbers = [partition.number for partition in wanted]
-        # All writers lock in the same order, so they queue instead of deadlocking. A set-based UPDATE
-        # would lock in whatever order its plan visits the rows.
+        topics = [topic for topic, _ in wanted]
+        numbers = [number for _, number in wanted]
+        # All writers lock in the same order, so they queue instead of deadlocking: the UPDATE alone would lock in
+        # whatever order its plan visits the rows. It adds to what it then finds, not to what the statement saw.
         locked = await connection.fetch(
-            "SELECT topic, partition, next FROM log_partition "
-            "JOIN unnest($1::text[], $2::smallint[]) AS wanted (topic, partition) "
-            "USING (topic, partition) ORDER BY topic, partition FOR UPDATE OF log_partition",
-            topics,
-            numbers,
-        )
-        rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        for topic, number, first in locked:
-            into = rows[topic]
-            for sequence, (event_id, body, key) in enumerate(by_partition[Partition(topic, number)], first):
-                into.append((number, sequence, event_id, body, key))
-        for topic, topic_rows in rows.items():
-            await self._insert(connection, topic, topic_rows)
-        await connection.execute(
-            "UPDATE log_partition SET next = next + n "
-            "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS grown (topic, partition, n) "
-            "WHERE log_partition.topic = grown.topic AND log_partition.partition = grown.partition",
+            "WITH wanted AS MATERIALIZED (SELECT topic, partition, n FROM log_partition "
+            "JOIN unnest($1::text[], $2::smallint[], $3::bigint[]) AS asked (topic, partition, n) "
+            "USING (topic, partition) ORDER BY topic, partition FOR UPDATE OF log_partition) "
+            "UPDATE log_partition AS old SET next = old.next + n FROM wanted "
+            "WHERE old.topic = wanted.topic AND old.partition = wanted.partition "
+            "RETURNING old.topic, old.partition, old.next - n",
             topics,
             numbers,
             [len(by_partition[partition]) for partition in wanted],
         )
+        rows: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        for topic, number, first in locked:
+            into = rows[topic]
+            for sequence, (event_id, body, key) in enumerate(by_partition[topic, number], first):
+                into.append((number, sequence, event_id, body, key))
+        for topic, topic_rows in rows.items():
+            await self._insert(connection, topic, topic_rows)
 
     async def _insert(self, connection: Connection, topic: str, rows: list[tuple[Any, ...]]) -> None:
         table = f"log_{topic}"

@@ -63,8 +63,9 @@ _TAKEN_OVER = {"move": ("residence_unit",), "correct": _CORRECTED, "void": ()}
 
 def intake_submission(submitter: str, line: IntakeLine) -> Submission:
     """What an intake line asks for."""
+    day = line.day
     action = Taken(
-        line.day,
+        day,
         line.level,
         line.residence_unit,
         line.collecting_unit,
@@ -72,7 +73,7 @@ def intake_submission(submitter: str, line: IntakeLine) -> Submission:
         tuple(sorted(set(line.cohorts))),
         line.team,
     )
-    return _submission(submitter, line, "intake", action)
+    return _submission(submitter, line, day, "intake", action)
 
 
 def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
@@ -83,8 +84,9 @@ def approval_submission(submitter: str, line: ApprovalLine) -> Submission:
             field="reason",
             remedy="Send a code of small letters and underscores, like blurred_photo.",
         )
-    action = Decided(line.day, line.decision == "approved", line.reason)
-    return _submission(submitter, line, "approval", action, line.reason)
+    day = line.day
+    action = Decided(day, line.decision == "approved", line.reason)
+    return _submission(submitter, line, day, "approval", action, line.reason)
 
 
 def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
@@ -98,13 +100,14 @@ def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
             field=surplus[0],
             remedy="Leave it out; what was wrong from the start is a line of the kind correct.",
         )
+    day = line.day
     action: Action
     if line.kind == "move":
         if line.residence_unit is None:
             raise Invalid(
                 "A move needs the new residence unit.", field="residence_unit", remedy="Add it to the line."
             )
-        action = Moved(line.day, line.residence_unit)
+        action = Moved(day, line.residence_unit)
     elif line.kind == "correct":
         if not said:
             raise Invalid(
@@ -116,12 +119,13 @@ def amendment_submission(submitter: str, line: AmendmentLine) -> Submission:
         action = Correction(line.level, line.residence_unit, line.collecting_unit, line.channel, cohorts)
     else:
         action = Void()
-    return _submission(submitter, line, "amendment", action, line.reason)
+    return _submission(submitter, line, day, "amendment", action, line.reason)
 
 
 def _submission(
     submitter: str,
     line: Line,
+    day: date,
     kind: Literal["intake", "approval", "amendment"],
     action: Action,
     reason: str | None = None,
@@ -133,7 +137,7 @@ def _submission(
         kind=kind,
         action=action,
         occurred_at=line.occurred_at,
-        day=line.day,
+        day=day,
         shift_began_on=line.shift_began_on,
         campaign=line.campaign,
         reason=reason,

@@ -291,6 +291,8 @@ def approved_segments(dossier: Sequence[DossierSegment]) -> tuple[Segment, ...]:
 
 def rejected_segments(dossier: Sequence[DossierSegment]) -> tuple[Segment, ...]:
     """The days on which a rejection holds."""
+    if not dossier:
+        return ()
     return tuple(
         [_public(part, dossier[0].from_day) for part in dossier if part.decided is True and not part.approved]
     )
