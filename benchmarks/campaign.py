@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,27 @@ def campaign() -> Campaign:
     return load_campaign(find_campaign(CAMPAIGN, FACTS), FACTS)
 
 
+def same_elsewhere(province: str, days_later: int, folder: Path) -> str:
+    """Write a campaign of the same counts for another province and later days; the path to replay it by."""
+    text = find_campaign(CAMPAIGN, FACTS).read_text(encoding="utf-8")
+    named = f"{CAMPAIGN}-in-{province}"
+    text = text.replace(f'id = "{CAMPAIGN}"', f'id = "{named}"')
+    text = re.sub(r'^province = "\d\d"', f'province = "{province}"', text, flags=re.MULTILINE)
+    # Who led and who lagged are communes of the province that it was.
+    text = re.sub(r"^\[facts\.communes\]\n.*?(?=^\[)", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\d{4}-\d\d-\d\d", lambda day: _later(day.group(), days_later), text)
+    file = folder / f"{named}.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def _later(day: str, days: int) -> str:
+    return (date.fromisoformat(day) + timedelta(days)).isoformat()
+
+
 async def replay_whole(data: Path, name: str = CAMPAIGN) -> Any:
-    """Send all of a campaign to the instance on a folder; what the replay says of itself. Raises RuntimeError."""
+    """Send all of a campaign, by its id or file, to the instance on a folder; what the replay says of itself. Raises
+    RuntimeError."""
     return await _command("replay", data, name)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import httpx2
 
 from benchmarks.bare import Bare, activation_rows, intake_rows
-from benchmarks.campaign import campaign, prove, register, replay_whole
+from benchmarks.campaign import CAMPAIGN, campaign, prove, register, replay_whole, same_elsewhere
 from benchmarks.lines import intake_lines
 from benchmarks.result import Result, against
 from benchmarks.single_requests import prepare, requests_a_second
@@ -20,8 +20,8 @@ from tiendo.instance import Instance, running_instance
 BARE_LINES = 150_000
 BULK_LINES = 100_000
 SINGLE_LINES = 20_000
-#: Campaigns that are sent one after another: 0.3, 0.9 and 1.7 million lines.
-SEVERAL = ("dien-bien-2023", "bac-lieu-2023", "binh-phuoc-2023")
+#: Provinces with about as many communes as Kon Tum, and how many days later it is their turn: no clock goes back.
+ELSEWHERE = (("06", 60), ("35", 120))
 
 
 async def replay(runs: int = 3) -> list[Result]:
@@ -59,12 +59,13 @@ async def replay(runs: int = 3) -> list[Result]:
 
 
 async def memory_replays() -> list[Result]:
-    """Three campaigns into one instance, each larger than the one before and proven at its end: the largest memory of
-    each service, against that in the first."""
+    """Three campaigns of the same counts into one instance, each proven at its end: the largest memory of each service
+    in the last one, against that in the first."""
     peaks: dict[str, list[float]] = {}
     with empty_folder() as data:
         async with running_instance(data, clock="driven") as instance:
-            for name in SEVERAL:
+            later = [same_elsewhere(province, days, data.parent) for province, days in ELSEWHERE]
+            for name in (CAMPAIGN, *later):
                 watch = asyncio.create_task(_watch_memory(instance, peaks))
                 outcome = await replay_whole(data, name)
                 assert all(figure["matches"] for figure in outcome["figures"]), outcome
@@ -74,8 +75,8 @@ async def memory_replays() -> list[Result]:
                 await asyncio.gather(watch, return_exceptions=True)
     return [
         Result(
-            f"memory_replays_{service}", max(seen), "MB peak", seen[0], max(seen) / seen[0], "< 200 MB", 1,
-            how=", ".join(f"{name} {peak:.0f}" for name, peak in zip(SEVERAL, seen, strict=True)),
+            f"memory_replays_{service}", seen[-1], "MB peak", seen[0], seen[-1] / seen[0], "< 200 MB, ratio near 1", 1,
+            how=", ".join(f"{peak:.0f}" for peak in seen),
         )
         for service, seen in sorted(peaks.items())
     ]  # fmt: skip

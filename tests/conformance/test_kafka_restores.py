@@ -12,9 +12,9 @@ import pytest
 
 from tests.conformance.backend import FACTS, STATE, append, read_all
 from tests.conformance.kafka_backend import KafkaBackend, OnKafka, carried, in_background
+from tests.support.command import environment
 from tests.support.events import intake_event, unit_event
 from tests.support.postgres import Database
-from tests.support.up import environment
 from tiendo_common.database.pool import make_pool
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.consumer import Batch, Consumer

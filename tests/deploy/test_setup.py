@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import secrets
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from tests.support.command import run_command
 from tests.support.kafka import KafkaNode
 from tests.support.postgres import PostgresServer
 from tiendo.errors import Refused
@@ -27,17 +25,9 @@ PASSWORDS = {service: f"of-{service}" for service in SERVICES}
 
 def setup(*arguments: str | Path, status: int = 0, **environment: str) -> str:
     """What `tiendo setup` says: on standard error, if it must fail."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIENDO_")}
-    ended = subprocess.run(
-        [sys.executable, "-m", "tiendo", "setup", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=inherited | environment,
-        check=False,
-    )
-    assert ended.returncode == status, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    return ended.stderr if status else ended.stdout
+    ended = run_command("setup", *arguments, settings=environment)
+    assert ended.status == status, ended.out + ended.err
+    return ended.err if status else ended.out
 
 
 @pytest.fixture

@@ -119,10 +119,14 @@ def test_night_shifts_are_counted_on_their_days_and_nothing_of_them_is_late() ->
             assert [each for each in revisions["days"] if each["late"]] == []
 
             # Sent again, it is a backfill of days that are over, and changes nothing.
+            before = here.on_data("reconcile", file, "--json")
+            assert before.status == 0, before.out[:1000]
             again = here.on_data("replay", file, "--json")
             assert again.status == 0, again.out[:2000] + again.err[-2000:]
+            assert again.document["counts"]["accepted"] == 0
             assert again.document["figures"] == document["figures"]
             assert again.document["backfilled_days"] == again.document["days"] == 1 + 5
 
             proof = here.on_data("reconcile", file, "--json")
             assert proof.status == 0, proof.out[:1000]
+            assert proof.document["totals"] == before.document["totals"]

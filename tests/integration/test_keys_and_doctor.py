@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import stamina
 
+from tests.support.command import run_command
 from tests.support.postgres import scratch_folder
 from tests.support.standins import standin_table
 from tiendo.__main__ import main
@@ -34,11 +34,9 @@ def folder() -> Iterator[Path]:
 
 def tiendo(*arguments: str, status: int = 0) -> str:
     """What the command prints: on standard output, or on standard error if it is to fail."""
-    result = subprocess.run(
-        [sys.executable, "-m", "tiendo", *arguments], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == status, result.stdout + result.stderr
-    return result.stdout if status == 0 else result.stderr
+    ended = run_command(*arguments)
+    assert ended.status == status, ended.out + ended.err
+    return ended.out if status == 0 else ended.err
 
 
 def stored(data: Path) -> dict[str, Any]:
@@ -130,15 +128,10 @@ def test_doctor_prints_one_object_and_finds_a_new_machine_well(folder: Path) -> 
 def test_doctor_fails_on_a_taken_port_and_names_the_remedy(folder: Path, unused_port: int) -> None:
     base = min(unused_port, 65_000)
     with socket.create_server(("127.0.0.1", base)):
-        result = subprocess.run(
-            [sys.executable, "-m", "tiendo", "doctor", "--data", str(folder / "d"), "--port-base", str(base)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert result.returncode == 1
-    assert f"taken: {base} (intake)" in result.stdout
-    assert "--port-base" in result.stdout
+        ended = run_command("doctor", "--data", folder / "d", "--port-base", str(base))
+    assert ended.status == 1
+    assert f"taken: {base} (intake)" in ended.out
+    assert "--port-base" in ended.out
 
 
 def test_doctor_fails_on_secrets_that_others_may_read(folder: Path, unused_port: int) -> None:

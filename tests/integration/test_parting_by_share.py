@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import uvicorn
 
 from tests.integration.test_aggregator_funnel import CAMPAIGN, World, whole_world
 from tests.support.aggregator import eventually
+from tests.support.command import run_command
 from tests.support.directory import AWAY, HOME
 from tests.support.postgres import Database
 from tests.support.services import (
@@ -158,13 +158,9 @@ async def command_line(world: World, folder: Path) -> AsyncIterator[Callable[...
     )
 
     async def run(*arguments: str, status: int = 0) -> str:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tiendo", *arguments, "--data", str(data.root),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, err = (each.decode() for each in await process.communicate())
-        assert process.returncode == status, out + err
-        return out or err
+        ended = await asyncio.to_thread(run_command, *arguments, "--data", data.root)
+        assert ended.status == status, ended.out + ended.err
+        return ended.out or ended.err
 
     try:
         yield run

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import asyncpg
 import httpx2
 
 from tests.support.aggregator import plan_document
+from tests.support.command import Ended, environment, run_command
 from tests.support.directory import AWAY, CAMPAIGN, HOME
 from tests.support.services import (
     NOW,
@@ -44,27 +44,6 @@ Cell = tuple[int, int, str, int, date]
 _SERVICES = {"/v1/intakes": "intake", "/v1/approvals": "intake", "/v1/activations": "activation"}
 
 
-def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without what it says about Tiendo, and with these settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TIENDO_")} | settings
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A command that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """What it printed with --json."""
-        document = json.loads(self.out)
-        assert isinstance(document, dict)
-        return document
-
-
 @dataclass(frozen=True)
 class Tiendo:
     """The command line with one environment, and `tiendo up` on one data folder."""
@@ -75,17 +54,7 @@ class Tiendo:
 
     def run(self, *arguments: str | Path, seconds: float = 240) -> Ended:
         """Run one command to its end; none may end with a traceback."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "tiendo", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environment(**self.settings),
-            timeout=seconds,
-            check=False,
-        )
-        assert "Traceback" not in ended.stderr, ended.stderr
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        return run_command(*arguments, seconds=seconds, settings=self.settings)
 
     def on_data(self, *arguments: str | Path) -> Ended:
         """The same for a command that takes --data."""
