@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.deployment import ROOT, SERVICES, USER, Builder, Image, run, stages, tool, version_of_tag
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tiendo.supervisor import free_port_base
 from tiendo_common.database.embedded.server import EmbeddedPostgres
 

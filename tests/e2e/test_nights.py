@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.up import Tiendo, Up
 from tiendo.supervisor import free_port_base
 from tiendo_common.clock import VIETNAM

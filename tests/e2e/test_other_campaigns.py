@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_whole_campaign import tiendo
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 

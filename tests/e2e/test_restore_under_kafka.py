@@ -19,7 +19,7 @@ import pytest
 from tests.support.command import Ended
 from tests.support.downstream import Downstream, read_topic
 from tests.support.kafka import KafkaNode
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.up import Cell, Sender, Tiendo, Up, counters
 from tiendo.folders import DataFolder
 from tiendo.stack import Plan, database, service_table

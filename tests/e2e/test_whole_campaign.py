@@ -16,7 +16,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tiendo.instance import Instance, attach
 from tiendo.supervisor import free_port_base
 

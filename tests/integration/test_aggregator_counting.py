@@ -23,7 +23,8 @@ from tests.support.lives import (
     started,
     totals,
 )
-from tests.support.postgres import Database, PostgresServer, make_database, scratch_folder
+from tests.support.postgres import Database, PostgresServer, make_database
+from tests.support.scratch import scratch_folder
 from tiendo_common.database.embedded.server import EmbeddedPostgres
 from tiendo_common.events.envelope import encode
 

@@ -16,7 +16,8 @@ import pytest
 from tests.support.aggregator import eventually
 from tests.support.command import run_command
 from tests.support.directory import publish_directory
-from tests.support.postgres import Database, scratch_folder
+from tests.support.postgres import Database
+from tests.support.scratch import scratch_folder
 from tests.support.services import (
     Spawned,
     approval_line,

@@ -17,7 +17,8 @@ import asyncpg
 import psutil
 import pytest
 
-from tests.support.postgres import Database, PostgresServer, scratch_folder
+from tests.support.postgres import Database, PostgresServer
+from tests.support.scratch import scratch_folder
 from tiendo_common.database.bootstrap import (
     SERVICES,
     DatabaseUnreachable,

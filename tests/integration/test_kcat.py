@@ -21,7 +21,7 @@ from tests.support.aggregator import plan_document
 from tests.support.downstream import Downstream, Record
 from tests.support.kafka import KafkaNode
 from tests.support.parts import require
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.services import NOW
 from tests.support.up import Sender, Tiendo, Up
 from tiendo.supervisor import free_port_base

@@ -15,7 +15,7 @@ import pytest
 import stamina
 
 from tests.support.command import run_command
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.standins import standin_table
 from tiendo.__main__ import main
 from tiendo.doctor import examine

@@ -9,7 +9,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.up import Sender, Tiendo, Up
 from tiendo.proving import keep_proving
 from tiendo.supervisor import free_port_base

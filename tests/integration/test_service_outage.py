@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.aggregator import starting_aggregator
 from tests.support.directory import AWAY, HOME, publish_directory
-from tests.support.postgres import Database, PostgresServer, make_database, scratch_folder
+from tests.support.postgres import Database, PostgresServer, make_database
+from tests.support.scratch import scratch_folder
 from tests.support.services import (
     Service,
     activation,

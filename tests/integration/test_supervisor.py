@@ -19,7 +19,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.standins import standin, standin_table
 from tiendo.errors import DatabaseFailed, OtherClock, PortTaken, Refused, ServiceFailed
 from tiendo.folders import DataFolder

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.support.kafka import KafkaNode
-from tests.support.postgres import scratch_folder
+from tests.support.scratch import scratch_folder
 from tests.support.up import Sender, Tiendo
 from tiendo.supervisor import free_port_base
 from tiendo_common.events.catalogue import TOPICS

@@ -6,15 +6,13 @@ It outlives the tests of a module, so that each should use topics of its own; a 
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support.parts import require
+from tests.support.scratch import abandoned_folders, scratch_folder
 from tiendo.broker.jars import ToolMissing, check_tools
 from tiendo.broker.node import KafkaNode, end_leftover_node
 from tiendo.supervisor import free_port_base
@@ -35,11 +33,11 @@ def require_kafka() -> None:
 @contextlib.contextmanager
 def kafka_folder() -> Iterator[Path]:
     """A folder for homes of nodes, removed at the end; nodes that a failed test left running are ended."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    try:
-        yield folder
-    finally:
-        _remove(folder)
+    with scratch_folder(_PREFIX) as folder:
+        try:
+            yield folder
+        finally:
+            _end_nodes(folder)
 
 
 def two_free_ports() -> int:
@@ -59,14 +57,11 @@ def kafka_node() -> Iterator[KafkaNode]:
 
 def _remove_abandoned() -> None:
     """End and remove the nodes of test sessions that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = int(folder.name.removeprefix(_PREFIX).split("-")[0])
-        ours = folder.stat().st_uid == os.geteuid()
-        if ours and not psutil.pid_exists(pid):
-            _remove(folder)
+    with abandoned_folders(_PREFIX) as folders:
+        for folder in folders:
+            _end_nodes(folder)
 
 
-def _remove(folder: Path) -> None:
+def _end_nodes(folder: Path) -> None:
     for record in folder.rglob("process.json"):
         end_leftover_node(record.parent)
-    shutil.rmtree(folder)

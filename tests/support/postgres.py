@@ -11,22 +11,17 @@ Fixtures, shared with all tests by `tests/conftest.py`:
 
 import asyncio
 import contextlib
-import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
-import psutil
 import pytest
 
+from tests.support.scratch import abandoned_folders, scratch_folder
 from tiendo_common.database.bootstrap import SERVICES, ensure_roles, role_of
 from tiendo_common.database.embedded.server import EmbeddedPostgres, Server
 
-_PREFIX = "tiendo-tests-"
 _PASSWORDS = {service: f"of-{service}" for service in SERVICES}
 
 
@@ -84,17 +79,6 @@ async def _execute(admin_dsn: str, statement: str) -> None:
         await admin.close()
 
 
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder that every account may pass through, unlike pytest's own: root's server runs as another."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    folder.chmod(0o711)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The session's server. Not durable: nobody needs a test's data after a power cut."""
@@ -126,10 +110,7 @@ def module_database(postgres_server: PostgresServer) -> Iterator[Database]:
 
 def _remove_abandoned() -> None:
     """Stop and remove the servers of test sessions that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = int(folder.name.removeprefix(_PREFIX).split("-")[0])
-        ours = folder.stat().st_uid == os.geteuid()
-        if ours and not psutil.pid_exists(pid):
+    with abandoned_folders() as folders:
+        for folder in folders:
             for record in folder.rglob("server.json"):
                 EmbeddedPostgres(record.parent).stop(timeout=10)
-            shutil.rmtree(folder)
