@@ -24,6 +24,8 @@ from tiendo_common.database.pool import PASSING_FAULTS
 BEYOND_LEASE = (7.0, 9.5)
 #: Longer than the client's patience, shorter than the services' own.
 SOME_SECONDS = (2.0, 6.0)
+#: How long a busy machine may take to come to a statement that is waited for; behind a dead broker it comes to none.
+UNTIL_CAUGHT = 60.0
 SKEW = 3600
 #: How the statement begins that moves a consumer's positions.
 POSITION = b"UPDATE consumer_position AS old"
@@ -132,7 +134,7 @@ async def _hold_at(around: Surroundings, statement: bytes, what: str) -> None:
         proxy = replica.proxies[0]
         seconds = around.chance.uniform(*BEYOND_LEASE)
         try:
-            await proxy.hold_at(statement, 15.0)
+            await proxy.hold_at(statement, UNTIL_CAUGHT)
             around.say(f"{replica.name} was {what}: held for {seconds:.1f} s")
             await asyncio.sleep(seconds)
         finally:

@@ -59,22 +59,39 @@ def make_database(server: PostgresServer, template: str | None = None) -> Iterat
     """A fresh database for the duration, or a copy of one that nobody is connected to. Whatever is still connected
     at the end is cut off."""
     name = f"test_{secrets.token_hex(6)}"
-    if template is not None:
-        # Files, not their contents through the log, since nobody else writes to the template meanwhile.
-        copy = f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy'
-        asyncio.run(_execute(server.admin_dsn(), copy))
-    # A copy has the tables and rights inside, and none of what the server keeps about a database.
-    asyncio.run(ensure_roles(server.admin_dsn(), _PASSWORDS, name))
+    if template is None:
+        asyncio.run(ensure_roles(server.admin_dsn(), _PASSWORDS, name))
+    else:
+        asyncio.run(_copy(server.admin_dsn(), template, name))
     try:
         yield Database(name, server)
     finally:
         asyncio.run(_execute(server.admin_dsn(), f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
-async def _execute(admin_dsn: str, statement: str) -> None:
+async def _copy(admin_dsn: str, template: str, name: str) -> None:
+    """A copy has the tables and the rights in it. What the server keeps about a database is copied here, and
+    passwords are set again, since some tests change them."""
+    passwords = [f"ALTER ROLE {role_of(service)} PASSWORD '{_PASSWORDS[service]}'" for service in SERVICES]
+    await _execute(
+        admin_dsn,
+        # Files, not their contents through the log, since nobody else writes to the template meanwhile.
+        f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy',
+        f"""
+        UPDATE pg_database SET datacl = of.datacl FROM pg_database AS of
+        WHERE pg_database.datname = '{name}' AND of.datname = '{template}';
+        INSERT INTO pg_db_role_setting SELECT copy.oid, setrole, setconfig FROM pg_db_role_setting
+        JOIN pg_database AS of ON of.oid = setdatabase, pg_database AS copy
+        WHERE of.datname = '{template}' AND copy.datname = '{name}';
+        {"; ".join(passwords)}""",
+    )
+
+
+async def _execute(admin_dsn: str, *statements: str) -> None:
     admin = await asyncpg.connect(admin_dsn)
     try:
-        await admin.execute(statement)
+        for statement in statements:
+            await admin.execute(statement)
     finally:
         await admin.close()
 
@@ -86,8 +103,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     with scratch_folder() as folder:
         launcher = EmbeddedPostgres(folder / "postgres", durable=False)
         server = launcher.start()
+        running = PostgresServer(launcher, server)
+        # A password is asked for some 5,000 times; 4,096 rounds of hashing at both ends are for those that are secret.
+        asyncio.run(_execute(running.admin_dsn(), "ALTER DATABASE postgres SET scram_iterations = 1"))
         try:
-            yield PostgresServer(launcher, server)
+            yield running
         finally:
             launcher.stop()
 

@@ -13,7 +13,7 @@ from tiendo_common.nights import DayEnd
 Indicator = Literal["intake", "approved", "activated"]
 
 
-class UnitSpan(msgspec.Struct, frozen=True, kw_only=True):
+class UnitSpan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One span in the life of a unit code; `until_day` is exclusive, null means to this day."""
 
     from_day: date
@@ -23,7 +23,7 @@ class UnitSpan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-class HamletSpan(msgspec.Struct, frozen=True, kw_only=True):
+class HamletSpan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The days on which a code is that of a hamlet of the commune; `until_day` is exclusive, null means to this day."""
 
     code: str
