@@ -1,9 +1,11 @@
 """A short campaign with night shifts through the four services: on its days, in time, and proven."""
 
+import asyncio
 import os
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -96,7 +98,23 @@ def ask(up: Up, path: str, **asked: str) -> Any:
     return answer.json()
 
 
-def test_night_shifts_are_counted_on_their_days_and_nothing_of_them_is_late() -> None:
+async def add_to_a_counter(up: Up, n: int) -> asyncpg.Record:
+    """Change the row by hand that counts most of one day's work in the commune where it was done."""
+    connection = await asyncpg.connect(up.instance.database_url("aggregator"))
+    try:
+        changed = await connection.fetch(
+            "UPDATE counter SET n = n + $1 WHERE ctid = (SELECT ctid FROM counter WHERE collecting = residence "
+            "AND indicator = 0 AND level = 2 AND day = $2 ORDER BY n DESC LIMIT 1) RETURNING residence, day::text, n",
+            n,
+            LAST,
+        )
+    finally:
+        await connection.close()
+    [row] = changed
+    return row
+
+
+def test_night_shifts_are_counted_on_their_days_in_time_and_a_row_changed_by_hand_is_named() -> None:
     with scratch_folder() as folder:
         file = folder / "short-2023.toml"
         file.write_text(SHORT, encoding="utf-8")
@@ -130,3 +148,15 @@ def test_night_shifts_are_counted_on_their_days_and_nothing_of_them_is_late() ->
             proof = here.on_data("reconcile", file, "--json")
             assert proof.status == 0, proof.out[:1000]
             assert proof.document["totals"] == before.document["totals"]
+
+            row = asyncio.run(add_to_a_counter(up, 1))
+            wrong = here.on_data("reconcile", file, "--json")
+            assert wrong.status == 1
+            # Those who live there and those who did the work there: of one row, since they are the same commune.
+            differing, other = wrong.document["differing"]
+            assert {differing["attribution"], other["attribution"]} == {"residence", "collecting"}
+            assert (differing["unit"], differing["day"]) == (row["residence"], row["day"])
+            [unit] = ask(up, "/v1/units", as_of=str(LAST), code=row["residence"])["units"]
+            assert differing["unit_name"] == unit["name"]
+            assert (differing["indicator"], differing["level"]) == ("intake", 2)
+            assert differing["counters"] == differing["records"] + 1

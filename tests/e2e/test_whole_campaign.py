@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx2
 import psutil
 import pytest
@@ -188,25 +187,3 @@ def test_another_seed_on_the_same_data_is_refused_with_the_remedy(up: Up) -> Non
     other = tiendo("replay", "kon-tum-2023", "--seed", "2", "--data", str(up.data))
     assert other.returncode != 0
     assert "--data" in other.stderr
-
-
-@pytest.mark.anyio
-@pytest.mark.usefixtures("replayed")
-async def test_reconcile_names_a_counter_row_that_was_changed_by_hand(up: Up) -> None:
-    cell = "residence = '23521' AND day = '2023-11-20' AND collecting = residence AND indicator = 0 AND level = 2"
-    row = f"ctid = (SELECT ctid FROM counter WHERE {cell} LIMIT 1)"
-    connection = await asyncpg.connect(up.instance.database_url("aggregator"))
-    try:
-        assert await connection.execute(f"UPDATE counter SET n = n + 1 WHERE {row}") == "UPDATE 1"
-        wrong = tiendo("reconcile", "kon-tum-2023", "--data", str(up.data), "--json")
-        await connection.execute(f"UPDATE counter SET n = n - 1 WHERE {row}")
-    finally:
-        await connection.close()
-
-    assert wrong.returncode == 1
-    # Those who live there and those who did the work there: of one row, since they are the same commune.
-    differing, other = json.loads(wrong.stdout)["differing"]
-    assert {differing["attribution"], other["attribution"]} == {"residence", "collecting"}
-    assert (differing["unit"], differing["unit_name"]) == ("23521", "Xã Hà Mòn")
-    assert (differing["day"], differing["indicator"], differing["level"]) == ("2023-11-20", "intake", 2)
-    assert differing["counters"] == differing["records"] + 1
