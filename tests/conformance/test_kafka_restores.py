@@ -87,6 +87,7 @@ class TestRestores(OnKafka):
         """Its publishers run when a test says so."""
         return silent
 
+    @pytest.mark.long
     async def test_a_second_restore_of_one_backup_withdraws_the_first_ones_generation_too(
         self, backend: KafkaBackend
     ) -> None:

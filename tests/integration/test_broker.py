@@ -233,6 +233,7 @@ def test_maven_is_asked_for_only_while_the_jars_are_missing(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 def test_two_that_fetch_at_once_fetch_once(tmp_path: Path) -> None:
     require("Maven", shutil.which("mvn") is not None, "On Debian: apt install maven")
     shared = tmp_path / "shared" / "jars"

@@ -43,10 +43,14 @@ def folder() -> Iterator[Path]:
             EmbeddedPostgres(record.parent).stop(timeout=5)
 
 
+def free_ports() -> int:
+    """The first of four in a row."""
+    return free_port_base(18_400 + os.getpid() % 1000 * 10)
+
+
 @pytest.fixture
 def ports() -> int:
-    """Four free ports in a row."""
-    return free_port_base(18_400 + os.getpid() % 1000 * 10)
+    return free_ports()
 
 
 def eventually(what: str, seconds: float = 60) -> Iterator[None]:
@@ -111,6 +115,14 @@ def tiendo_up(data: Path, ports: int, clock: str | None = None, **manners: str) 
     finally:
         if up.process.poll() is None:
             up.stop()
+
+
+@pytest.fixture(scope="module")
+def left_alone() -> Iterator[Up]:
+    """One that runs, for tests that leave it as it is."""
+    with scratch_folder() as scratch, tiendo_up(scratch / "data", free_ports()) as up:
+        up.ready()
+        yield up
 
 
 def pids(data: Path) -> dict[str, int]:
@@ -261,12 +273,12 @@ def test_up_says_on_one_screen_what_runs_where_and_stops_in_order(folder: Path, 
     assert attach(data) is None
 
 
-def test_secrets_are_for_their_owner_only_and_survive_a_second_start(folder: Path, ports: int) -> None:
+def test_secrets_and_the_clock_survive_a_second_start(folder: Path, ports: int) -> None:
     data = DataFolder(folder / "data")
     kept = []
-    for _ in range(2):
-        with tiendo_up(data.root, ports) as up:
-            up.ready()
+    for asked in ("driven", None):
+        with tiendo_up(data.root, ports, asked) as up:
+            assert up.ready().clock == "driven"
         kept.append({file.name: file.read_text() for file in data.private_files})
     assert kept[0] == kept[1]
     assert stat.S_IMODE(data.root.stat().st_mode) & 0o067 == 0, "others may read nothing in it"
@@ -274,9 +286,12 @@ def test_secrets_are_for_their_owner_only_and_survive_a_second_start(folder: Pat
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     (person_key,) = json.loads(data.person_keys_file.read_text())["keys"]
     assert len(bytes.fromhex(person_key["secret"])) == 32
+    with tiendo_up(data.root, ports, "wall") as up:
+        assert up.process.wait(60) == 1
+        assert "made with the driven clock" in up.said()
 
 
-def test_services_connect_as_their_own_roles(folder: Path, ports: int) -> None:
+def test_services_connect_as_their_own_roles(left_alone: Up) -> None:
     async def who(url: str) -> tuple[str, str]:
         connection = await asyncpg.connect(url)
         try:
@@ -286,28 +301,17 @@ def test_services_connect_as_their_own_roles(folder: Path, ports: int) -> None:
         finally:
             await connection.close()
 
-    with tiendo_up(folder / "data", ports) as up:
-        instance = up.ready()
-        for service in SERVICES:
-            assert asyncio.run(who(instance.database_url(service))) == (f"tiendo_{service}", service)
+    for service in SERVICES:
+        url = left_alone.ready().database_url(service)
+        assert asyncio.run(who(url)) == (f"tiendo_{service}", service)
 
 
-def test_a_second_up_on_the_same_data_is_refused_with_the_pid_of_the_first(folder: Path, ports: int) -> None:
-    with tiendo_up(folder / "data", ports) as first:
-        first.ready()
-        with tiendo_up(folder / "data", ports + 10) as second:
-            assert second.process.wait(60) == 1
-            assert f"already running on {folder / 'data'}, with pid {first.process.pid}" in second.said()
-
-
-def test_the_clock_is_kept_with_the_data_and_the_other_one_is_refused(folder: Path, ports: int) -> None:
-    with tiendo_up(folder / "data", ports, "driven") as up:
-        assert up.ready().clock == "driven"
-    with tiendo_up(folder / "data", ports) as up:
-        assert up.ready().clock == "driven"
-    with tiendo_up(folder / "data", ports, "wall") as up:
-        assert up.process.wait(60) == 1
-        assert "made with the driven clock" in up.said()
+def test_a_second_up_on_the_same_data_is_refused_with_the_pid_of_the_first(
+    left_alone: Up, ports: int
+) -> None:
+    with tiendo_up(left_alone.data, ports) as second:
+        assert second.process.wait(60) == 1
+        assert f"already running on {left_alone.data}, with pid {left_alone.process.pid}" in second.said()
 
 
 def test_a_service_that_cannot_start_stops_everything_and_shows_its_log(folder: Path, ports: int) -> None:
@@ -376,18 +380,15 @@ def test_a_folder_with_other_things_in_it_is_not_taken_for_data(folder: Path) ->
 
 
 @pytest.mark.anyio
-async def test_a_command_attaches_to_what_runs_and_leaves_it_running(folder: Path, ports: int) -> None:
-    with tiendo_up(folder / "data", ports) as up:
-        expected = up.ready()
-        async with running_instance(folder / "data", table=standin_table) as instance:
-            assert instance == expected
-            assert instance.headers == {
-                "Authorization": f"Bearer {(folder / 'data/admin.key').read_text().strip()}"
-            }
-        with pytest.raises(OtherClock):
-            async with running_instance(folder / "data", clock="driven"):
-                pytest.fail("attached to a wall clock")
-        assert attach(folder / "data") == expected
+async def test_a_command_attaches_to_what_runs_and_leaves_it_running(left_alone: Up) -> None:
+    data, expected = left_alone.data, left_alone.ready()
+    async with running_instance(data, table=standin_table) as instance:
+        assert instance == expected
+        assert instance.headers == {"Authorization": f"Bearer {(data / 'admin.key').read_text().strip()}"}
+    with pytest.raises(OtherClock):
+        async with running_instance(data, clock="driven"):
+            pytest.fail("attached to a wall clock")
+    assert attach(data) == expected
 
 
 @pytest.mark.anyio
