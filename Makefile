@@ -35,7 +35,7 @@ kafka: .venv/for-running ## Run one Apache Kafka node on this machine (needs Jav
 kafka-jars: .venv/for-running ## Write deploy/kafka/jars.sha256 anew from its pom.xml
 	@$(BIN)/python -m tiendo.broker.jars
 
-test: check ## Check and test everything (some 15 minutes on two cores)
+test: check ## Check and test everything (a quarter of an hour on two cores)
 	@tests/parts.sh
 	$(BIN)/pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
