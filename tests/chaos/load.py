@@ -29,7 +29,7 @@ FEWEST, MOST = 8, 64
 #: Seconds for which a replica that gave no answer gets few requests.
 _SPARED = 1.5
 #: Seconds of standstill that are caught up on.
-_CATCH_UP = 8.0
+_CATCH_UP = 15.0
 
 
 @dataclass(frozen=True)
