@@ -1,6 +1,9 @@
-"""`python -m tiendo_aggregator`."""
+"""`python -m tiendo_aggregator` runs the service."""
 
-from tiendo_aggregator.main import main
+import gc
 
 if __name__ == "__main__":
+    gc.disable()  # what is imported stays: to look for garbage in it is a tenth of a start; `serve` turns it on again
+    from tiendo_aggregator.main import main
+
     main()

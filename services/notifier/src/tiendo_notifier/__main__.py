@@ -1,5 +1,9 @@
 """`python -m tiendo_notifier` runs the service."""
 
-from tiendo_notifier.main import main
+import gc
 
-main()
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays: to look for garbage in it is a tenth of a start; `serve` turns it on again
+    from tiendo_notifier.main import main
+
+    main()
