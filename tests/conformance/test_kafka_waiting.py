@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -10,15 +11,18 @@ from functools import partial
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from tests.conformance.backend import FACTS, STATE, append
 from tests.conformance.consumer_world import until
 from tests.conformance.kafka_backend import KafkaBackend, OnKafka, in_background
 from tests.support.events import intake_event, unit_event
 from tiendo_common.errors import Retry
+from tiendo_common.eventlog.kafka.control import Control
 from tiendo_common.eventlog.kafka.offsets import Offsets
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
+from tiendo_common.eventlog.kafka.reader import KafkaLogReader
 from tiendo_common.eventlog.postgres import read_log
 from tiendo_common.eventlog.replica import StateReplica
 from tiendo_common.events.state import UnitPublished
@@ -59,6 +63,38 @@ class TestWaitingOnKafka(OnKafka):
             while FACTS not in publisher.said:
                 await append(backend, intake_event("a"))
                 await log.publish_watermark(datetime.now(UTC))
+
+    async def test_who_hears_behind_one_that_failed_goes_on(
+        self, backend: KafkaBackend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        take = Control._take
+
+        async def failing(self: Control, client: AIOKafkaConsumer, timeout_ms: int) -> None:
+            current = asyncio.current_task()
+            if current is not None and current.get_name() == "fails":
+                raise KafkaConnectionError("the broker went away")
+            await take(self, client, timeout_ms)
+
+        monkeypatch.setattr(Control, "_take", failing)
+        control = Control(backend.broker)
+        await control.listen()
+        try:
+            await backend.log("intake").publish_watermark(T)
+            await backend.settled()
+            reader = KafkaLogReader(backend.broker, "aggregator.behind", control)
+            async with control._lock:
+                control._next_question = 0.0
+                fails = asyncio.create_task(reader.watermark(FACTS), name="fails")
+                await asyncio.sleep(0)
+            control._next_question = math.inf
+            await control.hear()  # waits for it, though nobody has the lock at this moment
+            with pytest.raises(Retry):
+                await fails
+            heard = await reader.watermark(FACTS)
+            assert heard is not None
+            assert heard.complete_to == T
+        finally:
+            await control.close()
 
     async def test_a_replica_that_has_all_hears_of_more_without_a_question_each_time(
         self, backend: KafkaBackend, monkeypatch: pytest.MonkeyPatch

@@ -143,6 +143,37 @@ async def test_one_that_is_well_again_is_forgiven(notifier: Notifier, receiver: 
     assert (found["failures"], found["paused_until"], len(receiver.received)) == (0, None, 2)
 
 
+async def test_tries_that_fail_side_by_side_are_one_failure(notifier: Notifier, unused_port: int) -> None:
+    together, mended, came = asyncio.Barrier(Sender.LANES), asyncio.Event(), 0
+
+    async def refuse_those_that_come_first(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal came
+        came += 1
+        await reader.readuntil(b"\r\n\r\n")
+        if came <= Sender.LANES:
+            await together.wait()
+            writer.write(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        else:
+            await mended.wait()
+            writer.write(b"HTTP/1.1 204 Taken\r\nconnection: close\r\n\r\n")
+        writer.close()
+
+    async def all_noted() -> bool:
+        found = (await notifier.get("deliveries", destination="busy"))["deliveries"]
+        return [each["status"] for each in found] == [503] * Sender.LANES
+
+    async with await asyncio.start_server(refuse_those_that_come_first, "127.0.0.1", unused_port):
+        await notifier.put_destination("busy", f"http://127.0.0.1:{unused_port}/")
+        for _ in range(Sender.LANES):
+            await post(notifier, "destinations/busy/ping")
+        await eventually(all_noted)
+        assert (await notifier.get("destinations/busy"))["failures"] == 1
+        mended.set()
+        assert {each["state"] for each in await notifier.settled()} == {"delivered"}
+
+
 async def test_an_answer_of_garbage_counts_by_its_status(notifier: Notifier, unused_port: int) -> None:
     async def garbage(reader: Any, writer: Any) -> None:
         await reader.readuntil(b"\r\n\r\n")

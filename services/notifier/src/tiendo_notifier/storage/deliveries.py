@@ -82,12 +82,15 @@ async def again(
     pool: asyncpg.Pool, claimed: Claimed, status: int | None, error: str, wait: float, pauses: Sequence[float]
 ) -> None:
     """Due again after `wait` seconds, unless the claim has passed to another since. The destination is left alone for
-    the first of `pauses` (seconds) after its first failure in a row, the second after the second, and so on."""
+    the first of `pauses` (seconds) after its first failure in a row, the second after the second, and so on. Tries that
+    fail side by side are one failure: those after the first end while the destination is left alone already."""
     await pool.execute(
         "WITH settled AS (UPDATE delivery SET status = $3, error = $4, due = now() + make_interval(secs => $5) "
         "WHERE id = $1 AND attempts = $2 AND state = 'pending') "
-        "UPDATE destination SET failures = failures + 1, paused_until = now() + make_interval(secs => "
-        "($7::float[])[least(failures + 1, array_length($7::float[], 1))]) WHERE name = $6 AND url <> 'log:'",
+        "UPDATE destination SET failures = failures + CASE WHEN paused_until > now() THEN 0 ELSE 1 END, "
+        "paused_until = greatest(paused_until, now() + make_interval(secs => ($7::float[])[least("
+        "failures + CASE WHEN paused_until > now() THEN 0 ELSE 1 END, array_length($7::float[], 1))])) "
+        "WHERE name = $6 AND url <> 'log:'",
         claimed.id,
         claimed.attempt,
         status,

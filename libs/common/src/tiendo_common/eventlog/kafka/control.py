@@ -1,14 +1,24 @@
 """What producers say of their logs on the control topic: watermarks and generations."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import KafkaError
 
 from tiendo_common.errors import Retry
 from tiendo_common.eventlog.kafka import wire
-from tiendo_common.eventlog.kafka.connection import CONTROL, REQUEST_TIMEOUT, Broker, start, stop
+from tiendo_common.eventlog.kafka.connection import (
+    CONTROL,
+    REQUEST_TIMEOUT,
+    Broker,
+    break_offs_as_faults,
+    start,
+    stop,
+)
 from tiendo_common.eventlog.kafka.offsets import Offsets
 from tiendo_common.eventlog.kafka.topics import check_partitions
 from tiendo_common.eventlog.port import Partition, Watermark
@@ -38,16 +48,17 @@ class Control:
 
     async def hear(self) -> None:
         """Hear what has come, and only now and then ask for all: a question costs the broker as much as an append, and
-        waiting readers look ten times a second. Raises Retry, KafkaError."""
+        waiting readers look ten times a second. Raises Retry, KafkaError, TimeoutError."""
         if self._client is None or time.monotonic() >= self._next_question:
             await self.listen()
         elif not self._lock.locked():  # else somebody hears already
-            async with self._lock:
-                await self._take(self._client, 0)
+            async with self._alone():
+                if self._client is not None:  # else whoever came before us gave it up, and says so
+                    await self._take(self._client, 0)
 
     async def listen(self) -> None:
-        """Hear all that has been said by now. Raises Retry, KafkaError."""
-        async with self._lock:
+        """Hear all that has been said by now. Raises Retry, KafkaError, TimeoutError."""
+        async with self._alone():
             client = await self._connected()
             place = self._broker.control
             end = (await self._offsets.end([place]))[place]
@@ -55,7 +66,6 @@ class Control:
             while await client.position(place) < end:
                 await self._take(client, 100)
                 if time.monotonic() > until:
-                    await self.close()
                     raise Retry(f"{place.topic} is not delivered")
             self._next_question = time.monotonic() + _TRUSTED
 
@@ -83,6 +93,17 @@ class Control:
         finally:
             if client is not None:
                 await stop(client)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Nobody else hears meanwhile, and a client that fails is given up before the next one comes."""
+        async with self._lock:
+            try:
+                with break_offs_as_faults():
+                    yield
+            except (Retry, KafkaError, TimeoutError):
+                await self.close()
+                raise
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._client is None:

@@ -100,12 +100,10 @@ class KafkaLogReader:
 
     async def watermark(self, topic: str) -> Watermark | None:
         try:
-            with break_offs_as_faults():
-                await self._control.hear()
+            await self._control.hear()
         except Retry:
             pass
         except (KafkaError, TimeoutError) as error:
-            await self._control.close()
             raise Retry(f"{self._name}: {said(error)}") from error
         return self._control.watermark(topic)
 
