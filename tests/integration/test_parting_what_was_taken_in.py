@@ -106,7 +106,6 @@ async def test_who_was_taken_at_a_code_that_the_commune_took_in_is_parted_too(
     assert (answer.json()["taken_in"], await export(world)) == ({HOME: [HAMLET, OLD]}, untouched)
 
 
-@pytest.mark.long
 async def test_a_code_that_was_not_taken_in_is_refused_by_name(world: World) -> None:
     id_ = await apply(world, {HOME: 3, PART: 1})
 
