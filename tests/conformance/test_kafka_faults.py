@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ProducerFenced
+from aiokafka.record._crecords.default_records import DefaultRecord
 from prometheus_client import REGISTRY
 
 from tests.conformance.backend import FACTS, STATE, append, beginning, read_all
@@ -25,6 +26,7 @@ from tiendo_common.eventlog.kafka import wire
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.generations import begin_generation, strangers
 from tiendo_common.eventlog.kafka.publisher import KafkaPublisher
+from tiendo_common.eventlog.kafka.reader import KafkaLogReader
 from tiendo_common.eventlog.kafka.topics import ensure_topics, examine_topics
 from tiendo_common.eventlog.port import NewEvent, Partition, Position
 from tiendo_common.events.envelope import encode, partition_of
@@ -377,6 +379,25 @@ class TestReader(OnKafka):
             await backend.log("intake").publish_watermark(datetime.now(UTC))
             await until(lambda: is_halted(replica))
         assert "looked through all of it" in (replica.halted or "")
+
+    async def test_its_client_makes_no_second_record_of_what_it_has_unpacked(
+        self, backend: KafkaBackend
+    ) -> None:
+        """It would take two fifths of an event's unpacking. There is no option: a new build of the client may bring it
+        back unnoticed."""
+        await append(backend, *some(3))
+        await backend.settled()
+        reader = KafkaLogReader(backend.broker, "unpacking")
+        try:
+            client = await reader._started()
+            at = backend.broker.at(PLACE)
+            client.assign([at])
+            client.seek(at, 0)
+            records = (await client.getmany(timeout_ms=10_000))[at]
+        finally:
+            await reader.close()
+        assert {type(record) for record in records} == {DefaultRecord}
+        assert [wire.place(record.headers) for record in records] == [(1, 1), (1, 2), (1, 3)]
 
     async def test_group_offsets_are_there_for_tools(self, world: World, backend: KafkaBackend) -> None:
         await world.append(50)

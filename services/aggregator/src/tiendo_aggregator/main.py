@@ -60,9 +60,9 @@ def wire(kit: Kit) -> None:
         reader=kit.reader("counting"),
         batch_size=12_000,
         linger=0.03,
-        gather=48_000,
+        gather=72_000,
         weigh=lambda folded: folded.rows,
-        heavy=12_000,
+        heavy=24_000,
     )
 
     origin = Origin(kit.source, kit.clock)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from tiendo_common.errors import Diverged, Gap, Retry
@@ -23,6 +23,7 @@ from tiendo_common.eventlog.kafka.control import Control
 from tiendo_common.eventlog.kafka.groups import GroupOffsets
 from tiendo_common.eventlog.kafka.offsets import Offsets
 from tiendo_common.eventlog.kafka.topics import check_partitions
+from tiendo_common.eventlog.kafka.unpacking import Record, leave_as_unpacked
 from tiendo_common.eventlog.port import Chunk, Foreign, Partition, Position, Watermark
 from tiendo_common.events.catalogue import TOPICS
 from tiendo_common.observability import metrics
@@ -141,6 +142,7 @@ class KafkaLogReader:
                 fetch_max_bytes=2**23,
             )
             await start(client)
+            leave_as_unpacked(client)
             self._client = client
         return self._client
 
@@ -220,16 +222,16 @@ class KafkaLogReader:
         return chunks
 
     async def _chunk(
-        self, client: AIOKafkaConsumer, partition: Partition, records: Sequence[ConsumerRecord[bytes, bytes]]
+        self, client: AIOKafkaConsumer, partition: Partition, records: Sequence[Record]
     ) -> Chunk | None:
         """What of these records is new. None: nothing, or the partition has to be read from its beginning."""
         position = self._at[partition]
         first = position.next
         # The usual case, in few steps: exactly the sequences that are expected, of the expected generation.
         try:
-            sequences: Sequence[int] = [int(record.headers[0][1]) for record in records]
+            sequences: Sequence[int] = [int(record.headers[0][1] or b"") for record in records]
             generations = {record.headers[1] for record in records}
-        except (IndexError, ValueError, TypeError):
+        except (IndexError, ValueError):
             sequences = ()
         if (
             sequences == list(range(first, first + len(records)))
@@ -248,7 +250,7 @@ class KafkaLogReader:
         return await self._sift(client, partition, records)
 
     async def _sift(
-        self, client: AIOKafkaConsumer, partition: Partition, records: Sequence[ConsumerRecord[bytes, bytes]]
+        self, client: AIOKafkaConsumer, partition: Partition, records: Sequence[Record]
     ) -> Chunk | None:
         """The same record by record: repeats dropped, foreign ones set aside, gaps noticed."""
         position = self._at[partition]

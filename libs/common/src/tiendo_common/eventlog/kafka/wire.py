@@ -5,6 +5,7 @@ three headers; a record that lacks them is foreign. Downstream services that kee
 sequence) of each partition and drop what isn't above it see each event once.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -25,7 +26,7 @@ def headers(generation: int, sequence: int) -> Headers:
     return [(SEQUENCE, b"%d" % sequence), (GENERATION, b"%d" % generation), CONTENT_TYPE]
 
 
-def place(found: tuple[tuple[str, bytes | None], ...]) -> tuple[int, int]:
+def place(found: Sequence[tuple[str, bytes | None]]) -> tuple[int, int]:
     """Generation and sequence, from the headers of one record. Raises NotOurs."""
     try:
         (first, sequence), (second, generation) = found[:2]
