@@ -2,8 +2,7 @@
 
 For its callers it makes a ConsumerRecord, a frozen dataclass of eleven members, of what it has just unpacked: two
 fifths of what unpacking takes, and readers need four of the members, which the unpacked record has. There is no option
-for it, so this reaches into the client (aiokafka 0.14). Where a later one keeps its records otherwise, its own come as
-before.
+for it, so this reaches into the client: written for aiokafka 0.14, above which our requirements do not go.
 """
 
 from collections import OrderedDict
