@@ -39,13 +39,14 @@ from tiendo_common.service.runtime import build_app
 
 class Spec(msgspec.Struct, frozen=True):
     """What a side needs to know. `heads`: where topics or logs end. `url`: the database of whose side it is.
-    `keys`: any file of API keys. `prefix`: of the topics."""
+    `keys`: any file of API keys. `prefix`: of the topics. `counts`: what an aggregator counts."""
 
     bootstrap: str
     heads: dict[str, list[int]]
     url: str
     keys: Path
     prefix: str = "tiendo."
+    counts: str = "all"
 
     def broker(self) -> Broker:
         """Where the topics are."""
@@ -163,6 +164,7 @@ def _aggregator(spec: Spec) -> Kit:
             "api_keys_file": spec.keys,
             "data_facts": FACTS,
             "log": f"kafka://{spec.bootstrap}",
+            "counts": spec.counts,
         }
     )
     kit: Kit = build_app("aggregator", settings, wire).state.kit

@@ -10,6 +10,7 @@ import asyncpg
 from benchmarks.parts import fresh_database
 from benchmarks.result import Result, plain
 from benchmarks.stack import FACTS, empty_folder
+from tiendo_aggregator.rules.detail import ALL
 from tiendo_aggregator.rules.plan import Campaign, Plan
 from tiendo_aggregator.rules.units import Reorganisation
 from tiendo_aggregator.rules.units.reorganisation import Row
@@ -57,7 +58,7 @@ async def rebasing(runs: int = 5) -> list[Result]:
             origin = Origin("/vn/aggregator", WallClock())
             units = Units(pool, log, origin, FACTS)
             await units.load()
-            plans = Plans(PlanDatabase(urls["aggregator"]), log, origin, units)
+            plans = Plans(PlanDatabase(urls["aggregator"]), log, origin, units, ALL)
             progress = Progress(pool, Scopes(pool, plans, units, origin.clock, lambda: None))
             changes = UnitChanges(pool, units, plans, origin)
             cells = await _fill(pool, plans, units)

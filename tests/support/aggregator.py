@@ -269,7 +269,7 @@ def keys_file(folder: Path) -> Path:
 
 @contextlib.asynccontextmanager
 async def starting_aggregator(
-    database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA
+    database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA, counts: str = "all"
 ) -> AsyncIterator[RunningAggregator]:
     """The real application from its first moment on."""
     settings = Settings.model_validate(
@@ -279,6 +279,7 @@ async def starting_aggregator(
             "api_keys_file": keys_file(folder),
             "clock": clock,
             "data_facts": data_facts,
+            "counts": counts,
         }
     )
     app = build_app("aggregator", settings, wire)
@@ -298,10 +299,12 @@ async def starting_aggregator(
 
 @contextlib.asynccontextmanager
 async def aggregator(
-    database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA
+    database: Database, folder: Path, *, clock: str = "driven", data_facts: Path = DATA, counts: str = "all"
 ) -> AsyncIterator[RunningAggregator]:
     """The same, started and its units loaded; its consumers may still wait for watermarks."""
-    async with starting_aggregator(database, folder, clock=clock, data_facts=data_facts) as service:
+    async with starting_aggregator(
+        database, folder, clock=clock, data_facts=data_facts, counts=counts
+    ) as service:
 
         async def started() -> bool:
             missing = service.app.state.runtime.missing

@@ -180,9 +180,11 @@ async def reconcile(
 
 
 @contextlib.asynccontextmanager
-async def started(database: Database, folder: Path) -> AsyncIterator[tuple[RunningAggregator, Producers]]:
+async def started(
+    database: Database, folder: Path, *, counts: str = "all"
+) -> AsyncIterator[tuple[RunningAggregator, Producers]]:
     """An aggregator on the evening of the campaign's last day, with the campaign's plan."""
-    async with producers(database) as feed, aggregator(database, folder) as service:
+    async with producers(database) as feed, aggregator(database, folder, counts=counts) as service:
         await service.move_clock(EVENING)
         await feed.complete_to(EVENING)
         await service.put_plan()

@@ -20,6 +20,10 @@ class NotAccepted(Refused):
         self.field = field
 
 
+class NotCounted(Refused):
+    """The instance counts totals alone, and more was asked of it."""
+
+
 class NotThere(Refused):
     """A service knows nothing of what it was asked about."""
 

@@ -22,6 +22,7 @@ from tiendo_aggregator.rules.counting import (
     fold,
     totals,
 )
+from tiendo_aggregator.rules.totals_alone import BARE, Bare, fold_totals
 from tiendo_common.clock import new_event_id
 from tiendo_common.errors import UnknownEvent
 from tiendo_common.eventlog.port import NewEvent
@@ -33,6 +34,7 @@ from tiendo_common.events.state import Indicator
 D = date(2023, 11, 11)
 decoder = EventDecoder[Counted](COUNTED)
 lean_decoder = EventDecoder[Lean](LEAN)
+bare_decoder = EventDecoder[Bare](BARE)
 
 units = st.sampled_from(["23281", "23284", "23427"])
 segments = st.builds(
@@ -84,6 +86,12 @@ def test_counters_hold_the_last_state_in_whatever_order_events_come(
     lean = lean_decoder.decode_all([encode(new.event) for new in events])
     assert lean is not None
     assert fold(lean) == fold(read(events))
+    # And of totals that of those who count nothing else.
+    bare = bare_decoder.decode_all([encode(new.event) for new in events])
+    assert bare is not None
+    alone = fold_totals(bare)
+    assert totals(alone) == counted
+    assert alone == Folded({boundary: (n,) for boundary, (n, *_) in fold(lean).counts.items() if n})
 
 
 def test_where_a_citizen_lives_and_who_did_the_work_are_counted_apart() -> None:
@@ -153,6 +161,7 @@ def test_a_failed_attempt_is_known_and_counted_nowhere() -> None:
     )
     assert fold([decoder.decode(encode(failed))]) == Folded()
     assert fold([lean_decoder.decode(encode(failed))]) == Folded()
+    assert fold_totals([bare_decoder.decode(encode(failed))]) == Folded()
 
 
 def test_an_event_of_a_newer_contract_is_not_passed_over() -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
+from tiendo.errors import NotCounted
 from tiendo.replay.campaigns.campaign import INDICATORS, Campaign, Language
 
 if TYPE_CHECKING:
@@ -107,11 +108,11 @@ class FunnelTold:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """All three."""
+    """All three. `funnel` None: the instance counts totals alone."""
 
     phases: Sequence[PhaseTold]
     contests: Sequence[ContestTold]
-    funnel: FunnelTold
+    funnel: FunnelTold | None
 
     def document(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -134,11 +135,14 @@ async def ask_course(client: "Client", campaign: Campaign, as_of: date) -> Cours
     cards = next((each.id for each in campaign.measures if each.tells_cards), None)
     if cards is not None:
         asked["cards"] = cards
-    funnel = await client.get("aggregator", f"{path}/funnel", asked)
+    try:
+        funnel = funnel_told((await client.get("aggregator", f"{path}/funnel", asked))["units"][0])
+    except NotCounted:
+        funnel = None
     return Course(
         phases=phases,
         contests=[contest_told(each) for each in contests["contests"]],
-        funnel=funnel_told(funnel["units"][0]),
+        funnel=funnel,
     )
 
 

@@ -41,6 +41,10 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "in_time": {"en": "within 7 days of the approval", "vi": "trong 7 ngày từ khi được phê duyệt"},
     "late": {"en": "later", "vi": "muộn hơn"},
     "funnel": {"en": "From eligible to activated", "vi": "Từ đủ điều kiện đến kích hoạt"},
+    "no_funnel": {
+        "en": "Who waits where is not counted here: this instance counts totals alone.",
+        "vi": "Hệ thống này chỉ đếm tổng số: không đếm ai đang chờ ở bước nào.",
+    },
     "failures": {"en": "Activations that failed", "vi": "Kích hoạt không thành công"},
     "came_right": {"en": "came right", "vi": "sau đó thành công"},
     "old_device": {"en": "code sent to an old device", "vi": "mã gửi về thiết bị cũ"},
@@ -59,6 +63,9 @@ def print_course(console: Console, course: Course, language: Language) -> None:
             console.print(f"  {_phase(phase, language)}")
     for contest in course.contests:
         _print_contest(console, contest, language)
+    if course.funnel is None:
+        console.print(_TEXTS["no_funnel"][language])
+        return
     console.print(f"{_TEXTS['funnel'][language]}:")
     for line in _funnel(course.funnel, language):
         console.print(f"  {line}")

@@ -16,7 +16,7 @@ import httpx2
 import msgspec
 import stamina
 
-from tiendo.errors import NotThere, Refused
+from tiendo.errors import NotCounted, NotThere, Refused
 from tiendo.replay.schedule import ACCEPTED, ANSWERS, DUPLICATE, REJECTED, Chunk, Phase
 
 LINES_A_REQUEST = 4000
@@ -287,7 +287,12 @@ def _json(response: httpx2.Response, service: str, path: str) -> Any:
         problem = msgspec.json.decode(response.content, type=dict[str, Any])
     except msgspec.DecodeError:
         problem = {"detail": response.text[:300]}
-    raise (NotThere if response.status_code == 404 else Refused)(
+    kind = Refused
+    if response.status_code == 404:
+        kind = NotThere
+    elif problem.get("type") == "urn:tiendo:problem:not-counted":
+        kind = NotCounted
+    raise kind(
         f"{service}{path} answered {response.status_code}: {problem.get('detail', '')}",
         remedy=str(problem.get("remedy") or "See the service's log."),
     )

@@ -2,6 +2,7 @@
 
 TiendoError
 ├── BadKeys              a file of keys is not what it must be: the service cannot start with it
+├── CannotStart          a setting contradicts what is recorded: the service cannot start with it
 ├── Problem              somebody asked for what cannot be done; becomes an RFC 9457 answer
 └── ConsumerError        what a consumer does with the batch in its hands
     ├── Retry            drop the batch, wait, claim again: the fault is expected to pass
@@ -22,6 +23,10 @@ class TiendoError(Exception):
 
 class BadKeys(TiendoError):
     """A file of keys that cannot be used: names the file and the place in it, never a key."""
+
+
+class CannotStart(TiendoError):
+    """What the service was started with contradicts what its database holds: names the setting and the remedy."""
 
 
 class Problem(TiendoError):

@@ -2,7 +2,8 @@
 
 Problem
 ├── NotFound ── UnknownCampaign, UnknownMeasure, UnknownRound, UnknownAssignment, UnknownReorganisation
-├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack
+├── Conflict ── PlanContradicted, DecisionContradicted, EditionContradicted, RebuildUnderWay, PositionsSetBack,
+│               NotCounted
 ├── PlanChanged
 └── Unavailable ── NotLoaded, LogUnreadable
 """
@@ -132,3 +133,17 @@ class PositionsSetBack(Conflict):
 
     code = "positions-set-back"
     title = "The counters were begun anew meanwhile"
+
+
+class NotCounted(Conflict):
+    """It stands on more than totals, and nothing else is counted here."""
+
+    code = "not-counted"
+    title = "This instance counts totals alone"
+
+    def __init__(self, what: str, field: str | None) -> None:
+        super().__init__(
+            f"This instance counts totals alone: {what} cannot be told.",
+            field=field,
+            remedy="Ask an instance that was begun with TIENDO_COUNTS=all.",
+        )

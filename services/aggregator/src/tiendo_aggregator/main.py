@@ -13,11 +13,13 @@ from tiendo_aggregator.routes.pace import make_pace_router
 from tiendo_aggregator.routes.proof import make_proof_router
 from tiendo_aggregator.routes.rechecks import make_rechecks_router
 from tiendo_aggregator.routes.units import MAX_UNITS_BODY, make_units_router
+from tiendo_aggregator.rules.detail import FOLDS
 from tiendo_aggregator.settings import Settings
 from tiendo_aggregator.storage.plan import PlanDatabase
 from tiendo_aggregator.use_cases.assignments import Assignments
 from tiendo_aggregator.use_cases.contests import Contests
 from tiendo_aggregator.use_cases.declared import Declarations
+from tiendo_aggregator.use_cases.detail import settle_detail
 from tiendo_aggregator.use_cases.exemptions import Exemptions
 from tiendo_aggregator.use_cases.forecast import Forecasts
 from tiendo_aggregator.use_cases.funnel import Funnels
@@ -51,11 +53,12 @@ def wire(kit: Kit) -> None:
     """Put the parts together and hand them to the skeleton."""
     settings = kit.settings
     assert isinstance(settings, Settings)
+    fold = FOLDS[settings.counts]
     # Catching up, many events are written at once: the more there are, the fewer rows each of them needs.
     counters = Consumer(
         "counting",
         TOPICS,
-        Counters(),
+        Counters(fold),
         pool=kit.pool,
         reader=kit.reader("counting"),
         batch_size=12_000,
@@ -68,7 +71,7 @@ def wire(kit: Kit) -> None:
     origin = Origin(kit.source, kit.clock)
     database = PlanDatabase(settings.database_url)
     units = Units(kit.pool, kit.log, origin, settings.data_facts)
-    plans = Plans(database, kit.log, origin, units)
+    plans = Plans(database, kit.log, origin, units, fold)
     scopes = Scopes(kit.pool, plans, units, kit.clock, lambda: counters.complete_to)
     progress = Progress(kit.pool, scopes)
     revisions = Revisions(kit.pool, scopes)
@@ -82,21 +85,23 @@ def wire(kit: Kit) -> None:
     measures = Measures(kit.pool, plans, units, scopes, kit.clock)
     exemptions = Exemptions(database, plans, units, origin)
     remainders = Remainders(kit.pool, plans, units, scopes, origin)
-    assignments = Assignments(kit.pool, plans, units, scopes, kit.clock)
+    assignments = Assignments(kit.pool, plans, units, scopes, fold, kit.clock)
     reconciliation = Reconciliation(
         kit.pool,
         kit.reader("reconciliation"),
         plans,
         units,
         TOPICS,
+        fold,
         consumer=counters.name,
     )
 
-    rebuild = Rebuild(kit.pool, kit.reader("rebuild"), units, TOPICS, consumer=counters.name)
+    rebuild = Rebuild(kit.pool, kit.reader("rebuild"), units, TOPICS, fold, consumer=counters.name)
 
     # Background parts stop in the reverse order: the plan's connections outlive those who use them.
     kit.background.append(("plan database", database.keep_open))
     kit.background.append(("proof", reconciliation.keep))
+    kit.started.append(lambda: settle_detail(kit.pool, settings.counts))
     kit.started.append(units.load)
     kit.readiness.append(units.missing)
     kit.add_consumer(counters)
@@ -118,7 +123,7 @@ def wire(kit: Kit) -> None:
     kit.app.include_router(make_declared_router(declarations))
     kit.app.include_router(make_ministry_router(Ministry(kit.pool, scopes, origin)))
     kit.app.include_router(make_measures_router(measures))
-    kit.app.include_router(make_funnel_router(Funnels(kit.pool, scopes, measures)))
+    kit.app.include_router(make_funnel_router(Funnels(kit.pool, scopes, measures, fold)))
     kit.app.include_router(make_exemptions_router(kit.clock, exemptions, remainders))
     kit.app.include_router(make_rechecks_router(Rechecks(kit.pool, plans, units, scopes, origin)))
     kit.app.include_router(make_assignments_router(assignments))

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from tiendo_common.database.migrate import migrate
 from tiendo_common.database.pool import PASSING_FAULTS
-from tiendo_common.errors import BadKeys, Conflict
+from tiendo_common.errors import BadKeys, CannotStart, Conflict
 from tiendo_common.observability import logging as logs
 from tiendo_common.service import problems
 from tiendo_common.service.asked import Asked
@@ -134,6 +134,10 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
         async def start() -> None:
             try:
                 await runtime.start()
+            except CannotStart as error:
+                runtime.failed = True
+                log.error("the start failed", reason=str(error))
+                app.state.give_up()
             except Exception:
                 runtime.failed = True
                 log.exception("the start failed")

@@ -190,7 +190,7 @@ _INDICATOR_OF: dict[type, int] = {
 Boundary = tuple[date, date, int, int, str, str]
 #: unit, attribution, day, known day, indicator, level
 Cell = tuple[str, int, date, date, int, int]
-#: How many citizens; then how many of them there are in each of PARTS.
+#: How many citizens; then how many of them there are in each of PARTS, unless totals are all that is counted.
 Counts = Sequence[int]
 #: unit, day, known day, index of PASSAGES, since
 PassageKey = tuple[str, date, date, int, date]
@@ -434,7 +434,7 @@ def breakdowns(folded: Folded) -> dict[PartCell, int]:
     """The parts of these cells, and the passages. Cohorts overlap, and sum to no total."""
     cells: defaultdict[PartCell, int] = defaultdict(int)
     for (day, known, indicator, level, residence, collecting), (_, *parts) in folded.counts.items():
-        for (dimension, value), n in zip(PARTS, parts, strict=True):
+        for (dimension, value), n in zip(PARTS, parts, strict=False):  # totals alone have none
             if n:
                 cells[residence, RESIDENCE, day, known, indicator, level, dimension, value] += n
                 cells[collecting, COLLECTING, day, known, indicator, level, dimension, value] += n

@@ -36,40 +36,42 @@ _BOUNDARY = {
 KEY = ("residence", "day", "known_day", "indicator", "level", "collecting")
 #: Those that are added to.
 COUNTS = ("n", *(f"{DIMENSIONS[dimension]}_{value}" for dimension, value in PARTS))
-_COLUMNS = [*_BOUNDARY, *COUNTS]
 
 #: From this many rows on they come by COPY, for which the driver needs a third of the time; below, its two more
 #: statements cost more than that.
 _COPY_FROM = 200
 
 
-def adding(source: str, table: str = "counter") -> str:
-    """One statement that adds rows to counters. Sorted, so that replicas which touch the same rows lock them in the
-    same order."""
-    names, key = ", ".join(_COLUMNS), ", ".join(KEY)
-    added = ", ".join(f"{count} = old.{count} + excluded.{count}" for count in COUNTS)
+def adding(source: str, table: str = "counter", counts: Sequence[str] = COUNTS) -> str:
+    """One statement that adds rows to counters, or to some of their counts. Sorted, so that replicas which touch the
+    same rows lock them in the same order."""
+    names, key = ", ".join([*_BOUNDARY, *counts]), ", ".join(KEY)
+    added = ", ".join(f"{count} = old.{count} + excluded.{count}" for count in counts)
     return (
         f"INSERT INTO {table} AS old ({names}) SELECT {names} FROM {source} ORDER BY {key} "  # noqa: S608
         f"ON CONFLICT ({key}) DO UPDATE SET {added}"
     )
 
 
-_ARRAYS = ", ".join(
-    f"${place}::{kind}[]" for place, kind in enumerate([*_BOUNDARY.values(), *["int"] * len(COUNTS)], 1)
-)
-_FROM_ARRAYS = f"unnest({_ARRAYS}) AS new ({', '.join(_COLUMNS)})"
-_MAKE = "CREATE TEMP TABLE IF NOT EXISTS new_counter (LIKE counter) ON COMMIT DELETE ROWS"
-
-
 async def add_counts(connection: Connection, sums: Mapping[Boundary, Counts], table: str = "counter") -> None:
-    """Add to the counters, or to another table like theirs, in the caller's transaction."""
+    """Add to the counters, or to another table like theirs, in the caller's transaction; totals alone where there is
+    nothing else."""
     rows = [(*boundary, *counts) for boundary, counts in sums.items() if any(counts)]
+    if not rows:
+        return
+    counts = COUNTS[: len(rows[0]) - len(_BOUNDARY)]
+    columns = _BOUNDARY | dict.fromkeys(counts, "int")
     if len(rows) >= _COPY_FROM:
-        await connection.execute(_MAKE)
-        await connection.copy_records_to_table("new_counter", records=rows, columns=_COLUMNS)
-        await connection.execute(adding("new_counter", table))
-    elif rows:
-        await connection.execute(adding(_FROM_ARRAYS, table), *zip(*rows, strict=True))
+        await connection.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS new_counter ({', '.join(map(' '.join, columns.items()))}) "
+            "ON COMMIT DELETE ROWS"
+        )
+        await connection.copy_records_to_table("new_counter", records=rows, columns=list(columns))
+        await connection.execute(adding("new_counter", table, counts))
+    else:
+        arrays = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(columns.values(), 1))
+        source = f"unnest({arrays}) AS new ({', '.join(columns)})"
+        await connection.execute(adding(source, table, counts), *zip(*rows, strict=True))
 
 
 #: PostgreSQL's `infinity`.

@@ -70,7 +70,9 @@ async def begin_rebuild(connection: Connection) -> None:
     await end_rebuild(connection)
     for table in _TABLES:
         for side in _SIDES:
-            await connection.execute(f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING INDEXES)")
+            await connection.execute(
+                f"CREATE TEMP TABLE {side}_{table} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"
+            )
 
 
 async def end_rebuild(connection: Connection) -> None:

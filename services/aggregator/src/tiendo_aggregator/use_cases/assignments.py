@@ -17,6 +17,7 @@ from tiendo_aggregator.rules.assignments import (
     standings,
 )
 from tiendo_aggregator.rules.counting import INDICATORS
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_aggregator.storage.assignments import (
     PaperT,
     Version,
@@ -35,6 +36,8 @@ from tiendo_common.clock import Clock
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection
 from tiendo_common.events.state import Indicator
+
+_WHAT = "what teams do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,20 @@ class AssignmentReport:
 class Assignments:
     """Who off the tree has what to do, and what their teams have done."""
 
-    def __init__(self, pool: asyncpg.Pool, plans: Plans, units: Units, scopes: Scopes, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, plans: Plans, units: Units, scopes: Scopes, fold: Fold, clock: Clock
+    ) -> None:
         self._pool = pool
         self._plans = plans
         self._units = units
         self._scopes = scopes
+        self._fold = fold
         self._clock = clock
 
     async def put_actor(self, campaign: str, actor: Actor, by: str) -> Version[Actor]:
         """Make this the actor; the same again changes nothing, another one is the next version. Raises
-        UnknownCampaign."""
+        UnknownCampaign, NotCounted."""
+        self._fold.require_all(_WHAT)
         await self._plans.get(campaign)
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_assignments(connection, campaign)
@@ -76,8 +83,9 @@ class Assignments:
     async def put(self, campaign: str, assignment: Assignment, by: str) -> Version[Assignment]:
         """Likewise of an assignment.
 
-        Raises UnknownCampaign; Invalid for an unknown actor and for what check_assignment refuses.
+        Raises UnknownCampaign, NotCounted; Invalid for an unknown actor and for what check_assignment refuses.
         """
+        self._fold.require_all(_WHAT)
         plan = (await self._plans.get(campaign)).campaign
         async with self._pool.acquire() as connection, connection.transaction():
             await lock_assignments(connection, campaign)
@@ -115,7 +123,8 @@ class Assignments:
         return mine
 
     async def report(self, campaign: str, *, as_of: date | None, known_at: date | None) -> AssignmentReport:
-        """How far all are. Raises what `Scopes.of` raises."""
+        """How far all are. Raises what `Scopes.of` raises; NotCounted."""
+        self._fold.require_all(_WHAT)
         scope = await self._scopes.of(campaign, as_of=as_of, known_at=known_at, unit=None)
         plan, units = scope.stored.campaign, scope.codes
         async with (

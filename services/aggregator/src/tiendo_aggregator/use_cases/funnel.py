@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import asyncpg
 
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_aggregator.rules.funnel import UnitFunnel, funnels
 from tiendo_aggregator.rules.rebasing import rebased_sums, require_whole
 from tiendo_aggregator.storage.passages import since_when
@@ -31,10 +32,11 @@ class FunnelReport:
 class Funnels:
     """Asks for all that a funnel is made of, in one snapshot."""
 
-    def __init__(self, pool: asyncpg.Pool, scopes: Scopes, measures: Measures) -> None:
+    def __init__(self, pool: asyncpg.Pool, scopes: Scopes, measures: Measures, fold: Fold) -> None:
         self._pool = pool
         self._scopes = scopes
         self._measures = measures
+        self._fold = fold
 
     async def report(
         self,
@@ -47,7 +49,9 @@ class Funnels:
         depth: int,
         cards: str | None,
     ) -> FunnelReport:
-        """The funnel of a unit and those below it. Raises what `Scopes.of` raises; UnknownMeasure for `cards`."""
+        """The funnel of a unit and those below it. Raises what `Scopes.of` raises; UnknownMeasure for `cards`;
+        NotCounted."""
+        self._fold.require_all("who waits where, and for how long,")
         scope = await self._scopes.of(
             campaign, as_of=as_of, known_at=known_at, tree=tree, unit=unit, hamlets="always"
         )

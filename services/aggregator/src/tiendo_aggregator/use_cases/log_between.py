@@ -1,9 +1,11 @@
 """The log between two positions, folded: what reconciliation and rebuilding stand on."""
 
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from tiendo_aggregator.errors import LogUnreadable
-from tiendo_aggregator.rules.counting import Folded, Lean, fold
+from tiendo_aggregator.rules.counting import Folded
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_common.errors import ConsumerError, Invalid
 from tiendo_common.eventlog.consumer import Batch
 from tiendo_common.eventlog.port import Chunk, LogReader, Partition, Position
@@ -12,7 +14,7 @@ from tiendo_common.events.catalogue import EventDecoder
 
 async def folded_between(
     reader: LogReader,
-    decoder: EventDecoder[Lean],
+    fold: Fold,
     since: Mapping[Partition, int],
     reached: Mapping[Partition, int],
     *,
@@ -23,13 +25,14 @@ async def folded_between(
 
     Raises LogUnreadable; Invalid if the log ends before.
     """
+    decoder = EventDecoder[Any](fold.types)
     goal = {partition: reached.get(partition, 1) for partition in since}
     for begin, end, sign in ((since, goal, 1), (goal, since, -1)):
         at = {partition: Position(next_) for partition, next_ in begin.items() if next_ < end[partition]}
         while at:
             try:
                 chunks = [_before(chunk, end[chunk.partition]) for chunk in await reader.fetch(at, at_once)]
-                sums = fold(Batch(chunks).events(decoder))
+                sums = fold.sums(Batch(chunks).events(decoder))
             except ConsumerError as error:
                 raise LogUnreadable(str(error)) from error
             if not chunks:

@@ -9,6 +9,7 @@ import msgspec
 
 from tiendo_aggregator.errors import PlanChanged, PlanContradicted, UnknownCampaign
 from tiendo_aggregator.rules.contests import check_known
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_aggregator.rules.exemptions import ExemptionDecision, exempt_citizens
 from tiendo_aggregator.rules.hamlet_plan import (
     check_hamlets,
@@ -68,11 +69,14 @@ from tiendo_common.events.state import (
 class Plans:
     """The campaigns and what each unit must reach in them."""
 
-    def __init__(self, database: PlanDatabase, event_log: EventLog, origin: Origin, units: Units) -> None:
+    def __init__(
+        self, database: PlanDatabase, event_log: EventLog, origin: Origin, units: Units, fold: Fold
+    ) -> None:
         self._database = database
         self._log = event_log
         self._origin = origin
         self._units = units
+        self._fold = fold
         self._kept = KeptPlans(database)
 
     async def put(self, plan: Plan, shares: Mapping[str, Decimal], if_match: str | None = None) -> StoredPlan:
@@ -84,8 +88,11 @@ class Plans:
 
         Raises PlanChanged if it is another one by now, Invalid for a plan that doesn't fit itself, the tree or the
         campaign of which it is a part, PlanContradicted for one that would withdraw a target (those who were given it
-        would never hear of that), change one whose time is over, or leave out what a part of it is about.
+        would never hear of that), change one whose time is over, or leave out what a part of it is about; NotCounted.
         """
+        for goal in (*plan.targets, *shares):
+            if goal_of(goal).cohort is not None:
+                self._fold.require_all(goal, "targets")
         history, first_day = self._units.history, plan.campaign.first_day
         check_place(plan.campaign, history.gazetteer.as_of(first_day))
         tree = plan.campaign.followed(history, first_day).tree

@@ -8,7 +8,8 @@ import asyncpg
 import structlog
 
 from tiendo_aggregator.errors import PositionsSetBack, RebuildUnderWay
-from tiendo_aggregator.rules.counting import LEAN, Folded, Lean
+from tiendo_aggregator.rules.counting import Folded
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_aggregator.storage.counting import positions
 from tiendo_aggregator.storage.rebuild import (
     add_rebuilt,
@@ -28,7 +29,7 @@ from tiendo_aggregator.use_cases.log_between import folded_between
 from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection, LogReader, Partition
-from tiendo_common.events.catalogue import TOPICS, EventDecoder
+from tiendo_common.events.catalogue import TOPICS
 
 log = structlog.get_logger(__name__)
 
@@ -61,14 +62,21 @@ class Rebuild:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, reader: LogReader, units: Units, topics: Sequence[str], *, consumer: str
+        self,
+        pool: asyncpg.Pool,
+        reader: LogReader,
+        units: Units,
+        topics: Sequence[str],
+        fold: Fold,
+        *,
+        consumer: str,
     ) -> None:
         self._pool = pool
         self._reader = reader
         self._units = units
         self._topics = topics
         self._consumer = consumer
-        self._decoder = EventDecoder[Lean](LEAN)
+        self._fold = fold
 
     async def run(self, *, by: str, province: str | None, repair_because: str | None) -> Rebuilt:
         """Rebuild and compare; of the units that were ever in `province`, or of all. With `repair_because` differences
@@ -104,7 +112,7 @@ class Rebuild:
             copied_of = await generations(connection, self._consumer)
         wanted = None if units is None else frozenset(units)
         since = dict.fromkeys(self._partitions(), 1)
-        async for sums, _ in folded_between(self._reader, self._decoder, since, reached, at_once=_AT_ONCE):
+        async for sums, _ in folded_between(self._reader, self._fold, since, reached, at_once=_AT_ONCE):
             async with connection.transaction():
                 await add_rebuilt(connection, _of(sums, wanted))
         live, rebuilt = await checksums(connection, units)

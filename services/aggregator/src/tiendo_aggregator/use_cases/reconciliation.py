@@ -19,11 +19,10 @@ from tiendo_aggregator.rules.counting import (
     ATTRIBUTIONS,
     INDICATORS,
     KINDS,
-    LEAN,
     Attribution,
     Kind,
-    Lean,
 )
+from tiendo_aggregator.rules.detail import Fold
 from tiendo_aggregator.rules.reconciliation import (
     Difference,
     Happened,
@@ -46,7 +45,7 @@ from tiendo_aggregator.use_cases.units import Units
 from tiendo_common.database.pool import PASSING_FAULTS, let_think
 from tiendo_common.errors import Invalid
 from tiendo_common.eventlog.port import Connection, LogReader, Partition
-from tiendo_common.events.catalogue import TOPICS, EventDecoder
+from tiendo_common.events.catalogue import TOPICS
 from tiendo_common.events.state import Indicator
 
 #: Sums of what happened since a tally was taken that are kept (len of Happened).
@@ -116,9 +115,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether counters and records agree, cell by cell. `breakdowns`, `teams`: whether these were compared, too. The
-    checksums are of the totals and, if they were compared, of the passages and the work by team (rules.checksum):
-    equal if nothing differs."""
+    """Whether counters and records agree, cell by cell. `breakdowns`, `teams`: whether these were compared, too; they
+    never are where totals alone are counted. The checksums are of the totals and, if they were compared, of the
+    passages and the work by team (rules.checksum): equal if nothing differs."""
 
     campaign: str
     compared: int
@@ -162,6 +161,7 @@ class Reconciliation:
         plans: Plans,
         units: Units,
         topics: Sequence[str],
+        fold: Fold,
         *,
         consumer: str,
     ) -> None:
@@ -171,7 +171,7 @@ class Reconciliation:
         self._units = units
         self._topics = topics
         self._consumer = consumer
-        self._decoder = EventDecoder[Lean](LEAN)
+        self._fold = fold
         # The reader is for one at a time, and so is the memory.
         self._turn = asyncio.Lock()
         # The one that was used last stands last.
@@ -195,7 +195,8 @@ class Reconciliation:
         below = self._units.gazetteer.ever_below(plan.campaign.province)
         units = [code for code in below if code in span]
         heads = self._heads(tallies)
-        with_breakdowns = self._covers(tallies, units)
+        # Tallies of breakdowns say all totals, too: what is not counted here is not compared.
+        with_breakdowns = self._covers(tallies, units) and self._fold.all
         with_teams = with_breakdowns and all(tally.teams for tally in tallies)
         province, wanted = frozenset(below), frozenset(units)
         # In threads, what takes some tenths of a second for a large commune: the loop answers others meanwhile.
@@ -289,7 +290,7 @@ class Reconciliation:
         snapshot.happened = None
         happened = Happened(snapshot.province)
         async for sums, sign in folded_between(
-            self._reader, self._decoder, snapshot.heads, snapshot.reached, at_once=_AT_ONCE
+            self._reader, self._fold, snapshot.heads, snapshot.reached, at_once=_AT_ONCE
         ):
             happened.add(sums, sign)
             while len(happened) > _MOST_KEPT and happened.units != wanted:
@@ -374,11 +375,12 @@ def _judge(
     records, record_parts = said
     counters, counter_parts = counted
     take_back(counters, since[0])
+    if record_parts:
+        records = totals_of(record_parts)
     if breakdowns:
         take_back(counter_parts, since[1])
         if not teams:
             record_parts, counter_parts = without_teams(record_parts), without_teams(counter_parts)
-        records = totals_of(record_parts)
     compared, differing = differences(records, counters)
     checksums = [checksum(records), checksum(counters)]
     if breakdowns:
