@@ -1,5 +1,6 @@
 """An aggregator that counts totals alone: the same totals, proven and rebuilt; a refusal where more is asked for."""
 
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,16 +8,23 @@ from typing import Any
 import asyncpg
 import pytest
 import structlog
+from rich.console import Console
 
 from tests.support.aggregator import (
+    KEY,
     Producers,
     RunningAggregator,
     eventually,
     plan_document,
     starting_aggregator,
 )
-from tests.support.lives import counted, lives, reconcile, started, tallies, totals
+from tests.support.lives import EVENING, counted, counting, lives, reconcile, started, tallies, totals
 from tests.support.postgres import Database
+from tests.unit.replay.support import campaign
+from tiendo.replay.campaigns.campaign import Language
+from tiendo.replay.course import ask_course
+from tiendo.replay.printing_course import print_course
+from tiendo.replay.sending import Client
 from tiendo_common.database.migrate import migrate
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +111,22 @@ async def test_what_needs_more_is_refused_and_never_zero(
     assert unasked.status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "this instance counts totals alone"), ("vi", "chỉ đếm tổng số")]
+)
+async def test_a_report_does_without_the_funnel_and_says_so(
+    running: tuple[RunningAggregator, Producers], language: Language, words: str
+) -> None:
+    service, _ = running
+    client = Client(lambda _: "http://aggregator", KEY, service.client)
+    course = await ask_course(client, campaign("kon-tum-2023", 1.0), EVENING.date())
+    assert course.funnel is None
+    console = Console(file=io.StringIO(), width=200)
+    print_course(console, course, language)
+    assert isinstance(console.file, io.StringIO)
+    assert words in console.file.getvalue()
+
+
 async def test_an_instance_counts_one_way_from_its_first_start_on(database: Database, tmp_path: Path) -> None:
     async def starts(counts: str) -> bool:
         async with starting_aggregator(database, tmp_path, counts=counts) as service:
@@ -122,8 +146,9 @@ async def test_an_instance_counts_one_way_from_its_first_start_on(database: Data
     assert await starts("totals")
 
 
-@pytest.mark.counted
-async def test_whoever_has_counted_has_counted_all(database: Database, tmp_path: Path) -> None:
+async def test_whoever_has_counted_before_has_counted_all(database: Database, tmp_path: Path) -> None:
+    async with counting(database, tmp_path, lives(3)):
+        pass
     await ask(database, "DROP TABLE detail")
     await ask(database, "UPDATE alembic_version SET version_num = '20261129_0121_by_hamlet'")
     await migrate(database.dsn("aggregator"), "aggregator")
