@@ -24,7 +24,7 @@ from tests.support.standins import standin, standin_table
 from tiendo.errors import DatabaseFailed, OtherClock, PortTaken, Refused, ServiceFailed
 from tiendo.folders import DataFolder
 from tiendo.instance import Instance, attach, running_instance
-from tiendo.stack import Plan, running, with_role
+from tiendo.stack import Plan, running, service_table, with_role
 from tiendo.supervisor import Supervisor, check_port, end_leftovers, free_port_base
 from tiendo_common.database.bootstrap import SERVICES
 from tiendo_common.database.embedded.server import EmbeddedPostgres
@@ -389,6 +389,26 @@ async def test_a_command_attaches_to_what_runs_and_leaves_it_running(left_alone:
         async with running_instance(data, clock="driven"):
             pytest.fail("attached to a wall clock")
     assert attach(data) == expected
+
+
+@pytest.mark.anyio
+async def test_what_is_counted_is_said_once_and_remembered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(data: DataFolder) -> str | None:
+        programs = service_table(Plan(data), "wall", dict.fromkeys(SERVICES, "postgresql://nowhere"))
+        return {program.name: program.env for program in programs}["aggregator"].get("TIENDO_COUNTS")
+
+    data = DataFolder(folder / "data")
+    assert told(data) is None
+    monkeypatch.setenv("TIENDO_COUNTS", "totals")
+    async with running_instance(data.root, table=standin_table):
+        pass
+    monkeypatch.delenv("TIENDO_COUNTS")
+    assert told(data) == "totals"
+    # Another word is heard, and refused by the aggregator, which knows.
+    monkeypatch.setenv("TIENDO_COUNTS", "all")
+    assert told(data) == "all"
 
 
 @pytest.mark.anyio

@@ -1,7 +1,7 @@
 """The data folder of one installation, and the folder of public facts.
 
     <data>/                     0700 (0710 with the server's group where root hands PostgreSQL to an account)
-      settings.json             {"clock": "wall"|"driven"}: what the data were made with
+      settings.json             {"clock": "wall"|"driven"}: what the data were made with; "counts", if that was said
       admin.key                 the admin's API key, plain
       api-keys.json             {"keys": [{"name", "sha256", "scopes"}]}
       person-keys.json          {"keys": [{"id", "secret"}]}: the keys of the keyed hash of personal numbers
@@ -177,6 +177,14 @@ class DataFolder:
         if not self.settings.exists():
             return None
         return cast("ClockMode | None", self.read_json(self.settings).get("clock"))
+
+    def counts(self) -> str | None:
+        """What the data's aggregator was told to count when it last started with such a setting; None: never."""
+        return None if not self.settings.exists() else self.read_json(self.settings).get("counts")
+
+    def note_counts(self, counts: str) -> None:
+        """Remember it for starts that say nothing. What its database holds is settled there."""
+        self.write_json(self.settings, {**self.read_json(self.settings), "counts": counts})
 
     def settle_clock(self, asked: ClockMode | None) -> ClockMode:
         """The clock mode to run with: recorded at the first start (wall if none is asked for), kept since.

@@ -115,6 +115,9 @@ def service_table(plan: Plan, clock: ClockMode, database_urls: Mapping[str, str]
             env["TIENDO_PERSON_KEYS_FILE"] = str(plan.data.person_keys_file)
         if name == "aggregator":
             env["TIENDO_DATA_FACTS"] = facts
+            counts = plan.data.counts()
+            if counts is not None:
+                env.setdefault("TIENDO_COUNTS", counts)
         if name == "notifier":
             # On one machine, the program that wants to be told is most often on it, too.
             env.setdefault("TIENDO_WEBHOOK_ALLOW", "127.0.0.0/8,::1/128")
@@ -151,6 +154,8 @@ async def running(plan: Plan, say: Say, table: Table = service_table) -> AsyncIt
             supervisor = Supervisor(table(plan, clock, urls), record=data.processes_file, say=say)
             await supervisor.start()
             try:
+                if "TIENDO_COUNTS" in os.environ:
+                    data.note_counts(os.environ["TIENDO_COUNTS"])
                 instance = Instance(
                     data=data.root,
                     pid=os.getpid(),

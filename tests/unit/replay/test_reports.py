@@ -509,6 +509,23 @@ def test_differing_counters_are_named(capsys: pytest.CaptureFixture[str]) -> Non
     assert "…" in printed
 
 
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [
+        ({"breakdowns": True, "teams": True}, None),
+        ({"breakdowns": True, "teams": False}, "Work by team was not compared"),
+        ({"breakdowns": False, "teams": False}, "Totals alone were compared"),
+    ],
+)
+def test_what_a_clean_verdict_leaves_out_is_said(
+    capsys: pytest.CaptureFixture[str], compared: dict[str, bool], words: str | None
+) -> None:
+    print_reconciliation(campaign("kon-tum-2023"), {"clean": True, "compared": 7, **compared}, "en")
+    [clean, *left_out] = capsys.readouterr().out.splitlines()
+    assert clean.startswith("✓")
+    assert [line[: len(words or "")] for line in left_out] == ([] if words is None else [words])
+
+
 def test_days_of_which_nothing_is_published_are_refused() -> None:
     kon_tum = campaign("kon-tum-2023")
     assert check_as_of(kon_tum, None) == date(2023, 12, 7)

@@ -99,6 +99,10 @@ _TEXTS: dict[str, dict[Language, str]] = {
     "unexpected": {"en": "answered otherwise than they must be", "vi": "trả lời khác dự kiến"},
     "seconds": {"en": "s", "vi": "giây"},
     "lines_a_second": {"en": "lines/s", "vi": "dòng/giây"},
+    "totals_alone": {
+        "en": "Totals alone were compared: nothing else is counted here",
+        "vi": "Chỉ đối chiếu tổng số: hệ thống này không đếm gì khác",
+    },
     "no_teams": {
         "en": "Work by team was not compared: a service of a build before counts none",
         "vi": "Chưa đối chiếu kết quả theo tổ: có dịch vụ bản cũ chưa đếm theo tổ",
@@ -272,7 +276,9 @@ def print_reconciliation(campaign: Campaign, answer: dict[str, Any], language: L
     console, say = wide_console(), _speaker(language)
     if answer["clean"]:
         console.print(Text(f"✓ {say('clean')}: {number(answer['compared'], language)}", style="green"))
-        if not answer["teams"]:
+        if not answer["breakdowns"]:
+            console.print(say("totals_alone"))
+        elif not answer["teams"]:
             console.print(say("no_teams"))
         return
     console.print(Text(f"✗ {say('differing')}: {number(answer['differing_count'], language)}", style="red"))
