@@ -17,6 +17,33 @@ from tiendo_common.observability import metrics
 log = structlog.get_logger(__name__)
 
 
+def _locking(which: str, statement: str) -> str:
+    """A statement on some positions of consumer `$1` that has their rows locked first, in the order in which `renew`
+    locks them. In whatever order its plan came to them, two replicas could wait for each other."""
+    return (
+        "WITH locked AS MATERIALIZED (SELECT topic, partition FROM consumer_position "  # noqa: S608
+        f"WHERE consumer = $1 AND {which} ORDER BY topic, partition FOR UPDATE) {statement}"
+    )
+
+
+_ADVANCE = _locking(
+    "(topic, partition) IN (SELECT * FROM unnest($2::text[], $3::smallint[]))",
+    "UPDATE consumer_position AS old SET next = new.next, generation = new.generation, "
+    "kafka_offset = new.kafka_offset "
+    "FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], "
+    "$8::bigint[]) AS new (topic, partition, epoch, expected, next, generation, kafka_offset) "
+    "JOIN locked USING (topic, partition) "
+    "WHERE old.consumer = $1 AND old.topic = new.topic AND old.partition = new.partition "
+    "AND old.epoch = new.epoch AND old.next = new.expected",
+)
+_RELEASE = _locking(
+    "owner = $2",
+    "UPDATE consumer_position AS old SET owner = NULL, lease_until = NULL FROM locked "
+    "WHERE old.consumer = $1 AND old.topic = locked.topic AND old.partition = locked.partition "
+    "AND old.owner = $2",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A partition that this process holds: its next position and the epoch of the claim."""
@@ -139,12 +166,7 @@ class Claims:
         The first statement of a batch, so that a zombie writes nothing. Call `moved` after the commit.
         """
         status = await connection.execute(
-            "UPDATE consumer_position AS old SET next = new.next, generation = new.generation, "
-            "kafka_offset = new.kafka_offset "
-            "FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], "
-            "$8::bigint[]) AS new (topic, partition, epoch, expected, next, generation, kafka_offset) "
-            "WHERE old.consumer = $1 AND old.topic = new.topic AND old.partition = new.partition "
-            "AND old.epoch = new.epoch AND old.next = new.expected",
+            _ADVANCE,
             self.name,
             [partition.topic for partition in to],
             [partition.number for partition in to],
@@ -181,8 +203,7 @@ class Claims:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(
-                    "UPDATE consumer_position SET owner = NULL, lease_until = NULL "
-                    "WHERE consumer = $1 AND owner = $2",
+                    _RELEASE,
                     self.name,
                     self._owner,
                 )
