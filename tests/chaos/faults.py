@@ -27,8 +27,8 @@ SOME_SECONDS = (2.0, 6.0)
 #: How long a busy machine may take to come to a statement that is waited for; behind a dead broker it comes to none.
 UNTIL_CAUGHT = 60.0
 SKEW = 3600
-#: How the statement begins that moves a consumer's positions.
-POSITION = b"UPDATE consumer_position AS old"
+#: What only the statement says that moves a consumer's positions.
+POSITION = b"UPDATE consumer_position AS old SET next"
 #: And the one after it, in the same transaction.
 EFFECTS = b"INSERT INTO counter AS old"
 

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 _CHUNK = 64 * 1024
-#: The name that asyncpg gives a statement, and how the statement begins.
-_PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\0([^\0]{8,60})")
+#: The name that asyncpg gives a statement, and the statement.
+_PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\0([^\0]{8,})")
 
 
 class Manner(enum.Enum):
@@ -97,7 +97,7 @@ class Proxy:
                 event.clear()
 
     async def hold_at(self, statement: bytes, patience: float) -> None:
-        """Hold everything from the moment at which a client asks for a statement that begins like this. Raises
+        """Hold everything from the moment at which a client asks for a statement that says this. Raises
         TimeoutError if nobody does within `patience` seconds."""
         self._awaited = statement
         self._caught.clear()
@@ -148,8 +148,7 @@ class Proxy:
         """Note the names under which a client prepares its statements, and catch the awaited one at its use."""
         link.statements.update(_PREPARED.findall(data))
         if self._awaited and any(
-            text.strip().startswith(self._awaited) and b"\0%s\0" % name in data
-            for name, text in link.statements.items()
+            self._awaited in text and b"\0%s\0" % name in data for name, text in link.statements.items()
         ):
             self.behave(Manner.HOLD)
             self._awaited = b""

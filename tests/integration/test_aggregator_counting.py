@@ -69,7 +69,7 @@ async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(
             TRUNCATE waited, team_counter;
             -- What came later.
             ALTER TABLE campaign DROP COLUMN parent, DROP COLUMN units, DROP COLUMN days_end_after_midnight;
-            DROP TABLE fault;
+            DROP TABLE fault, detail;
             DROP TABLE hamlet_list_row, hamlet_list, hamlet_span;
             ALTER TABLE reorganisation DROP COLUMN by_hamlet
             """
