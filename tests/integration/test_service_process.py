@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
@@ -261,3 +262,25 @@ async def test_a_service_that_cannot_start_says_why_and_ends(
         assert service.process is not None
         assert await asyncio.to_thread(service.process.wait, 60) == 1
         assert "The database holds hashes under person key 2" in service.log.read_text()
+
+
+async def test_a_service_whose_part_fails_finishes_its_requests_and_ends(
+    database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whoever keeps it running starts it again; one that stayed would never be ready."""
+    await publish_directory(database)
+    async with spawned(database, "intake", tmp_path_factory.mktemp("service")) as service:
+        await service.listening()
+        await service.ready()
+        assert service.process is not None
+        lines = [intake_line(citizen()) for _ in range(6000)]
+        bulk = asyncio.create_task(service.post("/v1/intakes/bulk", ndjson(lines)))
+        connection = await asyncpg.connect(database.admin_dsn)
+        try:
+            await connection.execute("ALTER TABLE intake.log_watermark RENAME TO gone")
+            assert await asyncio.to_thread(service.process.wait, 60) == 1
+        finally:
+            await connection.close()
+        answer = await bulk
+        assert (answer.status_code, answer.text.count("accepted")) == (200, 6000)
+        assert "a background part failed" in service.log.read_text()

@@ -55,8 +55,9 @@ class Runtime:
     def __init__(self, kit: Kit) -> None:
         self.kit = kit
         self.missing: str | None = "the database has not answered yet"
+        #: Whether something that nothing here brings back is gone; `give_up` ends the process then.
         self.failed = False
-        self.dead: str | None = None
+        self.give_up: Callable[[], None] = lambda: None
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -99,11 +100,16 @@ class Runtime:
                 log.exception("a background part failed", part=name)
             finally:
                 if not self._stopping:
-                    # Nothing here brings it back: the process must be started again, and who asks /livez does.
                     log.error("a background part ended", part=name)
-                    self.missing = self.dead = f"{name} failed; see the log"
+                    self.missing = f"{name} failed; see the log"
+                    self.fail()
 
         self._tasks.append(asyncio.create_task(watched(), name=name))
+
+    def fail(self) -> None:
+        """End the process with a failure, after the requests under way: whoever keeps it running starts it again."""
+        self.failed = True
+        self.give_up()
 
     async def stop(self) -> None:
         """Stop the background tasks, newest first, then close the connections."""
@@ -135,13 +141,11 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
             try:
                 await runtime.start()
             except CannotStart as error:
-                runtime.failed = True
                 log.error("the start failed", reason=str(error))
-                app.state.give_up()
+                runtime.fail()
             except Exception:
-                runtime.failed = True
                 log.exception("the start failed")
-                app.state.give_up()
+                runtime.fail()
 
         starting = asyncio.create_task(start())
         try:
@@ -166,7 +170,6 @@ def build_app(service: str, settings: ServiceSettings, wire: Wire, *, descriptio
     runtime = Runtime(kit)
     app.state.kit = kit
     app.state.runtime = runtime
-    app.state.give_up = lambda: None
     problems.install(app)
     app.add_middleware(LimitBodies, limit=MAX_BODY, below=kit.body_limits)
     app.add_middleware(ObserveRequests)
@@ -183,12 +186,9 @@ def _add_shared_routes(app: FastAPI, runtime: Runtime) -> None:
     @app.get(
         "/livez",
         tags=["operation"],
-        summary="Whether the process answers and all its parts run",
-        responses={503: {"description": "Start it again; says why.", "content": {"application/json": {}}}},
+        summary="Whether the process answers",
     )
     async def livez() -> JSONResponse:
-        if runtime.dead is not None:
-            return JSONResponse({"status": "dead", "reason": runtime.dead}, 503)
         return JSONResponse({"status": "alive"})
 
     @app.get(
@@ -246,7 +246,8 @@ def _iso(instant: datetime | None) -> str | None:
 
 
 def serve(service: str, settings: ServiceSettings, wire: Wire, *, description: str = "") -> None:
-    """Run the service until SIGTERM or SIGINT; requests under way finish first. Exits 1 if it cannot start."""
+    """Run the service until SIGTERM or SIGINT; requests under way finish first. Exits 1 if it cannot start or a part
+    of it fails."""
     logs.configure(service, settings.log_level)
     # A chunk of lines makes tens of thousands of objects that hold no cycles: looking for some after every
     # 700 of them took 7% of the time. What was imported is looked through no more.
@@ -287,7 +288,7 @@ async def _serve(service: str, settings: ServiceSettings, wire: Wire, descriptio
     def give_up() -> None:
         server.should_exit = True
 
-    app.state.give_up = give_up
+    app.state.runtime.give_up = give_up
     await server.serve()
     if app.state.runtime.failed:
         raise SystemExit(1)
