@@ -16,6 +16,7 @@ import asyncpg
 import httpx2
 import pytest
 
+from tests.support.aggregator import counting_anew, eventually
 from tests.support.command import Ended
 from tests.support.downstream import Downstream, read_topic
 from tests.support.kafka import KafkaNode
@@ -24,6 +25,7 @@ from tests.support.up import Cell, Sender, Tiendo, Up, counters
 from tiendo.folders import DataFolder
 from tiendo.stack import Plan, database, service_table
 from tiendo.supervisor import Program, free_port_base
+from tiendo_aggregator.storage.rebuild import FOLDED
 from tiendo_common.database.bootstrap import SERVICES
 from tiendo_common.eventlog.kafka.connection import Broker
 from tiendo_common.eventlog.kafka.reader import KafkaLogReader
@@ -86,6 +88,20 @@ async def logged(urls: Mapping[str, str]) -> Events:
         for row in rows:
             answer[Partition(topic, row["partition"])].append(row["body"])
     return answer
+
+
+async def progress_published(up: Up) -> int:
+    """How far the broker has the aggregator's progress, over all partitions."""
+    connection = await asyncpg.connect(up.instance.database_url("aggregator"))
+    told: int = await connection.fetchval(
+        "SELECT sum(next) FROM consumer_position WHERE consumer = 'publisher' AND topic = 'progress'"
+    )
+    await connection.close()
+    return told
+
+
+async def published_beyond(up: Up, told: int) -> bool:
+    return await progress_published(up) > told
 
 
 def log_of(up: Up) -> Events:
@@ -189,8 +205,11 @@ def test_after_a_restore_a_new_generation_and_the_journal_sent_again_nothing_is_
         kept = log_of(up)
     backup, before = Backup(tiendo), len(sender.journal)
     with tiendo.up() as up:
+        told = asyncio.run(progress_published(up))
         sender.send(up, 90)
         assert up.counters() == sender.expected()
+        # A while after the counters.
+        asyncio.run(eventually(lambda: published_beyond(up, told)))
         lost = {
             topic: Counter(
                 body
@@ -294,7 +313,7 @@ def test_consumers_that_have_read_what_is_withdrawn_stop_and_the_aggregator_can_
 class Counts:
     """What the aggregator counted, and how far it had read."""
 
-    TABLES = ("counter", "consumer_position")
+    TABLES = (*FOLDED, "consumer_position")
 
     def __init__(self, rows: dict[str, list[asyncpg.Record]]) -> None:
         self._rows = rows
@@ -312,7 +331,7 @@ class Counts:
 
     async def put_back(self, url: str) -> None:
         connection = await asyncpg.connect(url)
-        await connection.execute("TRUNCATE counter")
+        await connection.execute(f"TRUNCATE {', '.join(FOLDED)}")
         await connection.execute("DELETE FROM consumer_position WHERE consumer <> 'publisher'")
         for table, rows in self._rows.items():
             await connection.copy_records_to_table(table, records=[tuple(row) for row in rows])
@@ -320,14 +339,9 @@ class Counts:
 
 
 async def count_anew(url: str) -> None:
-    """As docs/kafka.md says it."""
+    """To the letter of docs/kafka.md."""
     connection = await asyncpg.connect(url)
-    async with connection.transaction():
-        await connection.execute("TRUNCATE counter, dead_letter")
-        await connection.execute(
-            "UPDATE consumer_position SET next = 1, generation = 1, kafka_offset = NULL "
-            "WHERE consumer = 'counting'"
-        )
+    await connection.execute(counting_anew())
     await connection.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.aggregator import (
     aggregator,
+    counting_anew,
     eventually,
     producers,
     restated,
@@ -25,6 +26,7 @@ from tests.support.lives import (
 )
 from tests.support.postgres import Database, PostgresServer, make_database
 from tests.support.scratch import scratch_folder
+from tiendo_aggregator.storage.rebuild import FOLDED
 from tiendo_common.database.embedded.server import EmbeddedPostgres
 from tiendo_common.events.envelope import encode
 
@@ -40,6 +42,34 @@ async def test_every_event_is_counted_once(database: Database, tmp_path: Path) -
         assert await totals(database) == counted(events)
         by_channel = await service.kit.pool.fetchval("SELECT sum(n) FROM breakdown WHERE dimension = 0")
         assert by_channel == counted(events).total()
+
+
+async def test_what_is_emptied_as_the_documents_say_is_counted_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    events = lives(300)
+
+    async def counted_tables() -> dict[str, list[str]]:
+        return {
+            table: sorted([repr(row) for row in await connection.fetch(f"SELECT * FROM {table}")])
+            for table in FOLDED
+        }
+
+    connection = await asyncpg.connect(database.dsn("aggregator"))
+    try:
+        async with started(database, tmp_path) as (service, feed):
+            await feed.append(events)
+            await service.drain(feed)
+            before = await counted_tables()
+        # What no event of the log brings back.
+        await connection.execute("INSERT INTO fault VALUES ('23281', '2023-11-12', 0, 1)")
+        await connection.execute(counting_anew())
+        async with producers(database) as feed, aggregator(database, tmp_path) as service:
+            await service.drain(feed)
+            assert await counted_tables() == before
+            assert await totals(database) == counted(events)
+    finally:
+        await connection.close()
 
 
 async def test_an_instance_of_the_build_with_two_readings_counts_its_log_anew(

@@ -47,6 +47,12 @@ KEY = "a-key-for-tests"
 PRODUCERS = ("intake", "activation")
 
 
+def counting_anew() -> str:
+    """What docs/kafka.md has an operator say to the database, so that all is counted anew."""
+    page = (DATA.parent / "docs" / "kafka.md").read_text(encoding="utf-8")
+    return page.partition("```sql\n")[2].partition("```")[0]
+
+
 async def eventually(condition: Callable[[], Awaitable[bool]], *, deadline: float = 60.0) -> None:
     """Wait until something holds. Raises TimeoutError after `deadline` seconds."""
     async with asyncio.timeout(deadline):
