@@ -61,6 +61,7 @@ async def test_what_is_emptied_as_the_documents_say_is_counted_anew(
             await feed.append(events)
             await service.drain(feed)
             before = await counted_tables()
+            assert all(before[table] for table in ("counter", "waited", "team_counter"))
         # What no event of the log brings back.
         await connection.execute("INSERT INTO fault VALUES ('23281', '2023-11-12', 0, 1)")
         await connection.execute(counting_anew())

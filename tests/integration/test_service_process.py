@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import httpx2
 import psutil
 import pytest
 
@@ -208,6 +209,19 @@ async def test_what_is_no_request_does_no_harm(service: Spawned, garbage: bytes)
     assert "CITIZEN" not in metrics
 
 
+async def bulk_under_way(service: Spawned) -> asyncio.Task[httpx2.Response]:
+    """A request of 6,000 lines, the first chunk of which is on record."""
+    lines = [intake_line(citizen()) for _ in range(6000)]
+    bulk = asyncio.create_task(service.post("/v1/intakes/bulk", ndjson(lines)))
+
+    async def begun() -> bool:
+        topics = (await service.get("/v1/log"))["topics"]
+        return sum(sum(topic["next"]) for topic in topics.values()) > 500
+
+    await until(begun)
+    return bulk
+
+
 async def test_at_a_stop_requests_under_way_are_finished(
     database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -216,16 +230,8 @@ async def test_at_a_stop_requests_under_way_are_finished(
         await service.listening()
         await service.ready()
         assert service.process is not None
-        lines = [intake_line(citizen()) for _ in range(6000)]
-        bulk = asyncio.create_task(service.post("/v1/intakes/bulk", ndjson(lines)))
         singles = [asyncio.create_task(service.post("/v1/intakes", intake_line(citizen()))) for _ in range(5)]
-
-        async def under_way() -> bool:
-            """The first chunk is on record."""
-            topics = (await service.get("/v1/log"))["topics"]
-            return sum(sum(topic["next"]) for topic in topics.values()) > 500
-
-        await until(under_way)
+        bulk = await bulk_under_way(service)
         service.process.send_signal(signal.SIGTERM)
         answer = await bulk
         assert (answer.status_code, answer.text.count("accepted")) == (200, 6000)
@@ -273,8 +279,7 @@ async def test_a_service_whose_part_fails_finishes_its_requests_and_ends(
         await service.listening()
         await service.ready()
         assert service.process is not None
-        lines = [intake_line(citizen()) for _ in range(6000)]
-        bulk = asyncio.create_task(service.post("/v1/intakes/bulk", ndjson(lines)))
+        bulk = await bulk_under_way(service)
         connection = await asyncpg.connect(database.admin_dsn)
         try:
             await connection.execute("ALTER TABLE intake.log_watermark RENAME TO gone")
